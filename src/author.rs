@@ -1,0 +1,1 @@
+//! Authoring: layouts from templates, lint, sign, show; keys (design §11).

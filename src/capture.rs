@@ -1,0 +1,1 @@
+//! Capture: materials → command → products → link (design §8, store §5).

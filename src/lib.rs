@@ -1,0 +1,57 @@
+//! tidewaiter lets a Kubernetes workload run only when its images came through the supply chain they should have
+//! come through.
+//!
+//! The list below is the architecture, in reading order. A module uses its own floor and the floors above it in this
+//! list, never one below. Floors 0 to 2 are pure: bytes, keys and a time come in, a value comes out; they build alone
+//! with `--no-default-features`. Only floor 3 waits.
+
+#![forbid(unsafe_code)]
+
+// Floor 0, bytes: what a signature covers.
+pub mod digest;
+pub mod envelope;
+pub mod json;
+pub mod key;
+pub mod pattern;
+pub mod reference;
+
+// Floor 1, nouns: the words of the specifications.
+pub mod cosign;
+pub mod image;
+pub mod intoto;
+pub mod oci;
+pub mod reason;
+pub mod resource;
+
+// Floor 2, judgement: pure; evidence and time come in as values.
+pub mod policy;
+pub mod signature;
+pub mod verify;
+
+// Floor 3, edges: the only code that waits.
+#[cfg(feature = "programs")]
+pub mod cache;
+#[cfg(feature = "programs")]
+pub mod publish;
+#[cfg(feature = "programs")]
+pub mod registry;
+#[cfg(feature = "programs")]
+pub mod serve;
+#[cfg(feature = "programs")]
+pub mod signer;
+#[cfg(feature = "programs")]
+pub mod source;
+#[cfg(feature = "programs")]
+pub mod store;
+
+// Floor 4, programs: one module a program, its parts in its folder.
+#[cfg(feature = "programs")]
+pub mod author;
+#[cfg(feature = "programs")]
+pub mod capture;
+#[cfg(feature = "programs")]
+pub mod cli;
+#[cfg(feature = "programs")]
+pub mod server;
+#[cfg(feature = "programs")]
+pub mod webhook;

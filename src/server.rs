@@ -1,0 +1,1 @@
+//! The metadata store's HTTP face (design §8).
