@@ -1,5 +1,6 @@
 //! Content digests: OCI `sha256:<hex>` strings and in-toto hash objects.
 
+use crate::json;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -77,8 +78,7 @@ pub enum DigestError {
 
 impl DigestError {
     fn malformed(text: &str) -> Self {
-        // The text may come from anybody: print little of it and nothing a terminal obeys.
-        DigestError::Malformed(text.chars().take(160).flat_map(char::escape_debug).collect())
+        DigestError::Malformed(json::shown(text))
     }
 }
 
