@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TOOLS := tests/tools/install
 
-.PHONY: help demo test e2e bench lint fuzz
+.PHONY: help demo test bench lint fuzz
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -16,9 +16,6 @@ demo: ## the main job on embedded parts: a table of images, allowed and denied
 test: ## everything but the cluster: unit, property, attack, registry, store and tool tests
 	$(CARGO) check --locked --lib --no-default-features
 	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) test --locked
-
-e2e: ## the webhook process over TLS, with the real registries and signing tools
-	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) test --locked --test e2e
 
 bench: ## ratios, measured side by side in one run (release build)
 	$(CARGO) bench --locked
