@@ -51,12 +51,16 @@ impl Counting {
         (listener, addr)
     }
 
-    /// Serves the layout until the runtime ends; each answer is `delay` late.
-    pub fn serve(listener: tokio::net::TcpListener, layout: PathBuf, delay: Duration) -> Self {
+    /// Serves the layout until the task is aborted; each answer is `delay` late.
+    pub fn serve(
+        listener: tokio::net::TcpListener,
+        layout: PathBuf,
+        delay: Duration,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let counting = Counting(Arc::new(Inner { layout, delay, seen: Mutex::default() }));
         let app = Router::new().route("/v2/{*rest}", get(answer)).with_state(counting.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        counting
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        (counting, server)
     }
 
     pub fn seen(&self) -> Seen {

@@ -144,11 +144,7 @@ impl World {
         signed(&mut world, "link-by-owner", Chain { build_by: Some("alice"), ..Chain::default() });
         signed(&mut world, "smuggled", Chain { smuggled: Some("src/evil.c"), ..Chain::default() });
         signed(&mut world, "garbled-link", Chain { garbled: true, ..Chain::default() });
-        signed(
-            &mut world,
-            "not-the-product",
-            Chain { product: Some(format!("{:064x}", 7)), ..Chain::default() },
-        );
+        signed(&mut world, "not-the-product", Chain { product: Some(format!("{:064x}", 7)), ..Chain::default() });
         signed(&mut world, "not-bound", Chain { inspection: &[&["ALLOW", "*"]], ..Chain::default() });
         signed(&mut world, "runs-a-command", Chain { run: json!(["sh", "-c", "true"]), ..Chain::default() });
         world
@@ -173,11 +169,7 @@ impl World {
         });
         let repository = format!("{}/shop/{name}", self.host);
         let manifest = self.manifest(&manifest, Some(&format!("{repository}:1")), None);
-        let image = Image {
-            repository,
-            digest: manifest.0,
-            size: manifest.1,
-        };
+        let image = Image { repository, digest: manifest.0, size: manifest.1 };
         self.images.insert(name, image.clone());
         image
     }
@@ -304,9 +296,7 @@ impl World {
         for (key, value) in spec.as_object().into_iter().flatten() {
             policy[key] = value.clone();
         }
-        let resource = |kind: &str, name: &str, spec: Value| {
-            json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-        };
+        let resource = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
         let root = |name: &str, keys: &[&str]| {
             let keys: Vec<Value> =
                 keys.iter().map(|k| json!({"name": k, "pem": self.keys[k].public().to_pem()})).collect();
