@@ -54,7 +54,7 @@ pub struct ChainRules {
 impl ChainRules {
     /// Whether a product `oci:<registry>/<repository>` is one of the chain's images.
     pub fn has_image(&self, name: &str) -> bool {
-        Reference::parse(name).is_ok_and(|image| self.images.iter().any(|pattern| pattern.matches(&image)))
+        name.parse::<Reference>().is_ok_and(|image| self.images.iter().any(|pattern| pattern.matches(&image)))
     }
 }
 
