@@ -17,20 +17,9 @@ pub mod exception;
 pub mod explain;
 pub mod select;
 
+pub use crate::resource::{DigestRule, EvidenceSource, Mode};
 pub use decision::{Decision, ImageDecision, PolicyDecision, RequirementDecision};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Mode {
-    Enforce,
-    Warn,
-    Audit,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum DigestRule {
-    Require,
-    Pin,
-    Resolve,
-}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
 pub enum Unmatched {
     Allow,
@@ -90,13 +79,6 @@ pub struct Namespace {
     pub name: String,
     pub uid: String,
     pub annotations: std::collections::BTreeMap<String, String>,
-}
-
-/// Where a chain's envelopes may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EvidenceSource {
-    Oci,
-    Store,
 }
 
 /// Something a judgement needs about one image. The edge fetches all of a round at once.
