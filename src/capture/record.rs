@@ -168,7 +168,8 @@ impl Recorder {
         }
         match fault {
             Fault::Loop => Err(RecordError::Loop(at)),
-            Fault::Io(error) if is_absent(&error) && at.is_symlink() => Ok(()),
+            // Asked again: the walker's error hides what the system said.
+            Fault::Io(_) if at.is_symlink() && std::fs::metadata(&at).is_err_and(|error| is_absent(&error)) => Ok(()),
             Fault::Io(error) => Err(RecordError::Io { path: at, error }),
         }
     }
