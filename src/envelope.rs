@@ -1,18 +1,30 @@
 //! The two containers of signed metadata: DSSE, and in-toto's older Metablock (in-toto §1.1).
+//!
+//! An envelope only holds what is signed and the signatures; who signed is judged by `verify::quorum`.
 
 use crate::{
     digest::Digest,
-    json::{self, JsonError, Value},
+    json::{self, JsonError, Limits, Value},
     key::{KeyError, SecretKey},
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE},
 };
 use std::borrow::Cow;
 
+/// The payload type of in-toto's layouts, links and statements in DSSE.
 pub const INTOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
+/// More signatures than any envelope has: owners and functionaries are people and machines of one project.
+const SIGNATURES_MAX: usize = 1_000;
+
+/// One signature as stated; nothing about it is trusted until it verifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// Absent or empty in DSSE is `None`.
+    /// A hint which key made it. Absent or empty is `None`.
     pub keyid: Option<String>,
+    /// The signature's bytes; empty where they cannot be read, which verifies under no key.
     pub sig: Vec<u8>,
 }
 
@@ -25,40 +37,105 @@ pub enum Content {
     Metablock { signed: Value, canonical: Vec<u8> },
 }
 
+/// Signed metadata as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     pub content: Content,
     pub signatures: Vec<Signature>,
 }
 
+/// Why bytes are no envelope, or none can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvelopeError {
+    /// No strict JSON, or a Metablock without a canonical form (R2, R11).
     #[error(transparent)]
     Json(#[from] JsonError),
-    #[error("{0}")]
-    Placeholder(String),
+    /// Not a JSON object with `signed`, or with `payload`.
+    #[error("the JSON is {found}, expected an envelope with \"signed\" or \"payload\"")]
+    NoEnvelope { found: &'static str },
+    /// Both `signed` and `payload`: readers disagree about what is signed (R3).
+    #[error("the envelope has both \"signed\" and \"payload\"")]
+    BothContainers,
+    /// A member of another kind than it must have.
+    #[error("the envelope's \"{member}\" is {found}, expected {expected}")]
+    Member { member: &'static str, found: &'static str, expected: &'static str },
+    /// The payload is not padded base64, standard or URL-safe (R7).
+    #[error("the envelope's \"payload\" is not padded base64")]
+    NotBase64,
+    /// More signatures than 1,000 (security §2.E).
+    #[error("the envelope has {found} signatures, more than {max}")]
+    TooManySignatures { found: usize, max: usize },
+    /// A key could not sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl Envelope {
-    /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A signature with extra members
-    /// (`cert`, `other_headers` …) keeps only what we use; a Metablock signature that is not hex is kept as unusable (empty), never fatal.
+    /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A signature
+    /// with extra members (`cert`, `other_headers` …) keeps only what we use; one that cannot be read (no hex, no base64, no
+    /// object) is kept as unusable, never fatal, so that a junk one blocks no good one (R5).
+    ///
+    /// # Errors
+    /// Every [`EnvelopeError`] but [`EnvelopeError::Key`].
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let _ = bytes;
-        todo!()
+        let mut members = match json::parse(bytes, &Limits::METADATA)? {
+            Value::Object(members) => members,
+            other => return Err(EnvelopeError::NoEnvelope { found: other.kind() }),
+        };
+        let mut take = |name| members.iter().position(|(key, _)| key == name).map(|at| members.swap_remove(at).1);
+        let (signed, payload, payload_type) = (take("signed"), take("payload"), take("payloadType"));
+        let signatures = take("signatures");
+        match (signed, payload) {
+            (Some(signed), None) => {
+                if signed.as_object().is_none() {
+                    return Err(member("signed", Some(&signed), "an object"));
+                }
+                let canonical = json::canonical(&signed)?;
+                let signatures = read_signatures(signatures.as_ref(), |sig| hex::decode(sig).ok())?;
+                Ok(Envelope { content: Content::Metablock { signed, canonical }, signatures })
+            }
+            (None, Some(Value::String(payload))) => {
+                let Some(Value::String(payload_type)) = payload_type else {
+                    return Err(member("payloadType", payload_type.as_ref(), "a string"));
+                };
+                let payload = from_base64(&payload).ok_or(EnvelopeError::NotBase64)?;
+                let signatures = read_signatures(signatures.as_ref(), from_base64)?;
+                Ok(Envelope { content: Content::Dsse { payload_type, payload }, signatures })
+            }
+            (None, Some(other)) => Err(member("payload", Some(&other), "a string")),
+            (Some(_), Some(_)) => Err(EnvelopeError::BothContainers),
+            (None, None) => Err(EnvelopeError::NoEnvelope { found: "an object" }),
+        }
     }
+
     /// The bytes a signature covers: PAE, or canonical JSON.
     pub fn signed_bytes(&self) -> Cow<'_, [u8]> {
-        todo!()
+        match &self.content {
+            Content::Dsse { payload_type, payload } => Cow::Owned(pae(payload_type, payload)),
+            Content::Metablock { canonical, .. } => Cow::Borrowed(canonical),
+        }
     }
+
     /// The record's name (design §8): SHA-256 of the decoded payload, or of the canonical `signed`.
     pub fn digest(&self) -> Digest {
-        todo!()
+        match &self.content {
+            Content::Dsse { payload, .. } => Digest::sha256(payload),
+            Content::Metablock { canonical, .. } => Digest::sha256(canonical),
+        }
     }
+
     /// The signed JSON. Call it after the signatures were checked.
+    ///
+    /// # Errors
+    /// A DSSE payload that is no strict JSON.
     pub fn value(&self) -> Result<Cow<'_, Value>, JsonError> {
-        todo!()
+        match &self.content {
+            Content::Dsse { payload, .. } => json::parse(payload, &Limits::METADATA).map(Cow::Owned),
+            Content::Metablock { signed, .. } => Ok(Cow::Borrowed(signed)),
+        }
     }
+
     /// `Some` for DSSE.
     pub fn payload_type(&self) -> Option<&str> {
         match &self.content {
@@ -66,29 +143,110 @@ impl Envelope {
             Content::Metablock { .. } => None,
         }
     }
+
     /// A new DSSE envelope with a signature of each key.
+    ///
+    /// # Errors
+    /// [`KeyError::Signing`].
     pub fn sign_dsse(payload_type: &str, payload: Vec<u8>, keys: &[&SecretKey]) -> Result<Self, KeyError> {
-        let _ = (payload_type, payload, keys);
-        todo!()
+        let content = Content::Dsse { payload_type: payload_type.to_owned(), payload };
+        Envelope { content, signatures: Vec::new() }.signed_by(keys)
     }
+
     /// A new Metablock over the value.
+    ///
+    /// # Errors
+    /// A value that is no object or has no canonical form; [`EnvelopeError::Key`].
     pub fn sign_metablock(signed: Value, keys: &[&SecretKey]) -> Result<Self, EnvelopeError> {
-        let _ = (signed, keys);
-        todo!()
+        if signed.as_object().is_none() {
+            return Err(member("signed", Some(&signed), "an object"));
+        }
+        let canonical = json::canonical(&signed)?;
+        let content = Content::Metablock { signed, canonical };
+        Ok(Envelope { content, signatures: Vec::new() }.signed_by(keys)?)
     }
-    /// Adds one more signature (an owner's co-signature); replaces an earlier one of the same key.
+
+    fn signed_by(mut self, keys: &[&SecretKey]) -> Result<Self, KeyError> {
+        for key in keys {
+            self.add_signature(key)?;
+        }
+        Ok(self)
+    }
+
+    /// Adds one more signature (an owner's co-signature); replaces earlier ones of the same key, under any of its ids.
+    ///
+    /// # Errors
+    /// [`KeyError::Signing`].
     pub fn add_signature(&mut self, key: &SecretKey) -> Result<(), KeyError> {
-        let _ = key;
-        todo!()
+        let (public, signed) = (key.public(), self.signed_bytes());
+        let sig = key.sign(&signed)?;
+        let is_same_key = |signature: &Signature| match &signature.keyid {
+            Some(id) => public.ids().contains(id),
+            None => public.verify(&signed, &signature.sig).is_ok(),
+        };
+        let mut signatures: Vec<_> = self.signatures.iter().filter(|s| !is_same_key(s)).cloned().collect();
+        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig });
+        self.signatures = signatures;
+        Ok(())
     }
-    /// The file form, as other tools write it.
+
+    /// The file form, as other tools write it. A signature that could not be read (see [`Signature::sig`]) is left empty.
     pub fn to_bytes(&self) -> Vec<u8> {
-        todo!()
+        let text = |s: String| Value::String(s);
+        let member = |name: &str, value: Value| (name.to_owned(), value);
+        let signatures = |encode: &dyn Fn(&[u8]) -> String| {
+            let one = |s: &Signature| {
+                // An empty id says the same as none, and the reference implementation wants one.
+                let keyid = s.keyid.clone().unwrap_or_default();
+                Value::Object(vec![member("keyid", text(keyid)), member("sig", text(encode(&s.sig)))])
+            };
+            member("signatures", Value::Array(self.signatures.iter().map(one).collect()))
+        };
+        let envelope = match &self.content {
+            Content::Dsse { payload_type, payload } => vec![
+                member("payload", text(STANDARD.encode(payload))),
+                member("payloadType", text(payload_type.clone())),
+                signatures(&|sig| STANDARD.encode(sig)),
+            ],
+            Content::Metablock { signed, .. } => {
+                vec![signatures(&|sig| hex::encode(sig)), member("signed", signed.clone())]
+            }
+        };
+        json::to_text(&Value::Object(envelope)).into_bytes()
     }
 }
+
+/// DSSE's pre-authentication encoding: `"DSSEv1" SP len(type) SP type SP len(body) SP body`, lengths in bytes as ASCII decimal.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let _ = (payload_type, payload);
-    todo!()
+    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    out.extend_from_slice(payload);
+    out
 }
-#[allow(unused_imports)]
-use json as _;
+
+fn read_signatures(
+    value: Option<&Value>,
+    decode: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Result<Vec<Signature>, EnvelopeError> {
+    let array = value.and_then(Value::as_array).ok_or_else(|| member("signatures", value, "an array"))?;
+    if array.len() > SIGNATURES_MAX {
+        return Err(EnvelopeError::TooManySignatures { found: array.len(), max: SIGNATURES_MAX });
+    }
+    let text = |signature: &Value, name| signature.get(name).and_then(Value::as_str).map(str::to_owned);
+    let one = |signature: &Value| Signature {
+        keyid: text(signature, "keyid").filter(|id| !id.is_empty()),
+        sig: text(signature, "sig").and_then(|sig| decode(&sig)).unwrap_or_default(),
+    };
+    Ok(array.iter().map(one).collect())
+}
+
+/// R7: standard or URL-safe, padded, nothing else.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+}
+
+fn member(member: &'static str, found: Option<&Value>, expected: &'static str) -> EnvelopeError {
+    EnvelopeError::Member { member, found: found.map_or("missing", Value::kind), expected }
+}
+
+#[cfg(test)]
+mod tests;

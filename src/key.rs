@@ -1,5 +1,17 @@
 //! Public keys, their ids, and signatures by them. One file a scheme in `key/`.
 
+mod der;
+mod ecdsa;
+mod ed25519;
+mod ids;
+mod layout;
+mod pem;
+mod rsa;
+mod secret;
+
+pub use secret::SecretKey;
+
+use der::Material;
 use std::collections::BTreeSet;
 
 /// in-toto's scheme names (spec 4.2.1), which fix algorithm and hash.
@@ -16,18 +28,93 @@ pub enum Scheme {
     RsaPkcs1Sha512,
 }
 
-/// A public key in its one identity: the DER of its SubjectPublicKeyInfo (R15).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PublicKey {
-    /* owner's choice; must contain */ spki: Vec<u8>,
-    scheme: Scheme,
+impl Scheme {
+    /// Every scheme.
+    pub const ALL: [Scheme; 9] = [
+        Scheme::Ed25519,
+        Scheme::EcdsaP256,
+        Scheme::EcdsaP384,
+        Scheme::RsaPssSha256,
+        Scheme::RsaPssSha384,
+        Scheme::RsaPssSha512,
+        Scheme::RsaPkcs1Sha256,
+        Scheme::RsaPkcs1Sha384,
+        Scheme::RsaPkcs1Sha512,
+    ];
+
+    /// The word in a key object's `scheme`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Ed25519 => "ed25519",
+            Scheme::EcdsaP256 => "ecdsa-sha2-nistp256",
+            Scheme::EcdsaP384 => "ecdsa-sha2-nistp384",
+            Scheme::RsaPssSha256 => "rsassa-pss-sha256",
+            Scheme::RsaPssSha384 => "rsassa-pss-sha384",
+            Scheme::RsaPssSha512 => "rsassa-pss-sha512",
+            Scheme::RsaPkcs1Sha256 => "rsa-pkcs1v15-sha256",
+            Scheme::RsaPkcs1Sha384 => "rsa-pkcs1v15-sha384",
+            Scheme::RsaPkcs1Sha512 => "rsa-pkcs1v15-sha512",
+        }
+    }
+
+    /// The word in a key object's `keytype`.
+    pub fn keytype(self) -> &'static str {
+        match self {
+            Scheme::Ed25519 => "ed25519",
+            Scheme::EcdsaP256 | Scheme::EcdsaP384 => "ecdsa",
+            _ => "rsa",
+        }
+    }
+
+    /// Whether a key of this material can use the scheme.
+    fn fits(self, material: &Material) -> bool {
+        match material {
+            Material::Ed25519(_) => self == Scheme::Ed25519,
+            Material::P256(_) => self == Scheme::EcdsaP256,
+            Material::P384(_) => self == Scheme::EcdsaP384,
+            Material::Rsa { .. } => self.keytype() == "rsa",
+        }
+    }
 }
 
+/// A public key in its one identity: the DER of its SubjectPublicKeyInfo (R15). There is one such DER for a key: other
+/// encodings of the same key are refused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicKey {
+    spki: Vec<u8>,
+    scheme: Scheme,
+    material: Material,
+    ids: BTreeSet<String>,
+    id: String,
+}
+
+/// Why something is no key for us, or a key does not do its work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    #[error("{0}")]
-    Placeholder(String), /* Malformed, Unsupported{what} (→ layout_unsupported), WeakRsa{bits}, SchemeMismatch… */
+    /// Breaks its format: PEM, strict DER, or the key object of a layout (in-toto 4.2.1; security §2.E3).
+    #[error("the key is malformed: {what}")]
+    Malformed { what: &'static str },
+    /// A kind of key, scheme or encoding that we do not implement (→ `layout_unsupported`).
+    #[error("{what} is not supported")]
+    Unsupported { what: String },
+    /// An RSA modulus under 2048 bits (in-toto 4.2.1; design §5), or over 8192.
+    #[error("the RSA key has {bits} bits, expected 2048 to 8192")]
+    WeakRsa { bits: usize },
+    /// The scheme cannot be used with such a key.
+    #[error("the scheme \"{scheme}\" does not fit the key, which is of type {key}")]
+    SchemeMismatch { scheme: String, key: &'static str },
+    /// A private key in another container than unencrypted PKCS#8.
+    #[error(
+        "the private key is \"{label}\", expected \"PRIVATE KEY\" (PKCS#8): openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.pkcs8"
+    )]
+    NotPkcs8 { label: String },
+    /// The cryptographic library could not make a key.
+    #[error("a {scheme} key could not be made")]
+    Generation { scheme: &'static str },
+    /// The cryptographic library could not sign.
+    #[error("the {scheme} key could not sign")]
+    Signing { scheme: &'static str },
 }
 
 /// The signature does not verify under this key.
@@ -38,50 +125,116 @@ pub struct BadSignature;
 impl PublicKey {
     /// One PEM block `PUBLIC KEY` (SPKI), nothing else around it but white space. Default scheme of the key type:
     /// rsassa-pss-sha256, ecdsa by curve, ed25519.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`], [`KeyError::Unsupported`], [`KeyError::WeakRsa`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let _ = pem;
-        todo!()
+        Self::from_spki(&pem::read_public(pem)?)
     }
+
+    /// The DER of a SubjectPublicKeyInfo (RFC 5280 4.1.2.7) in its only strict encoding. Default scheme as `from_pem`.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_pem`].
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
-        let _ = der;
-        todo!()
+        let material = der::read_spki(der)?;
+        let scheme = match material {
+            Material::Ed25519(_) => Scheme::Ed25519,
+            Material::P256(_) => Scheme::EcdsaP256,
+            Material::P384(_) => Scheme::EcdsaP384,
+            Material::Rsa { .. } => Scheme::RsaPssSha256,
+        };
+        Self::new(material, scheme)
     }
-    /// A key object of a layout: `{keytype, scheme, keyval:{public}, …}` (in-toto 4.2.1); PEM or hex of ed25519.
+
+    /// A key object of a layout: `{keytype, scheme, keyval:{public}, …}` (in-toto 4.2.1); PEM or hex of ed25519. The ids
+    /// stated in it are left to the caller (R13, R16).
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_pem`], and [`KeyError::SchemeMismatch`].
     pub fn from_layout(value: &crate::json::Value) -> Result<Self, KeyError> {
-        let _ = value;
-        todo!()
+        layout::read(value)
     }
-    /// The key object that a layout carries (with `scheme`), and its PEM.
+
+    /// The one way to a key: its material is sound and the scheme fits.
+    fn new(material: Material, scheme: Scheme) -> Result<Self, KeyError> {
+        match &material {
+            Material::Ed25519(point) => ed25519::check(point)?,
+            Material::P256(point) => ecdsa::check_p256(point)?,
+            Material::P384(point) => ecdsa::check_p384(point)?,
+            Material::Rsa { n, e } => rsa::check(n, e)?,
+        }
+        if !scheme.fits(&material) {
+            return Err(KeyError::SchemeMismatch { scheme: scheme.name().into(), key: material.name() });
+        }
+        let spki = der::write_spki(&material);
+        let (id, ids) = ids::of(&material, scheme, &pem::write("PUBLIC KEY", &spki));
+        Ok(PublicKey { spki, scheme, material, ids, id })
+    }
+
+    /// The same key under another scheme of its type.
+    ///
+    /// # Errors
+    /// [`KeyError::SchemeMismatch`].
+    pub fn with_scheme(&self, scheme: Scheme) -> Result<Self, KeyError> {
+        Self::new(self.material.clone(), scheme)
+    }
+
+    /// The key object that a layout carries, as securesystemslib ≥ 1.0 writes it: keyid (K2), keytype, scheme, keyval.
     pub fn to_layout(&self) -> serde_json::Value {
-        todo!()
+        layout::write(self)
     }
+
+    /// One PEM block `PUBLIC KEY` with a newline at its end.
     pub fn to_pem(&self) -> String {
-        todo!()
+        pem::write("PUBLIC KEY", &self.spki)
     }
+
     /// What makes two keys the same (R15).
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
+
+    /// How the key signs.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
+
     /// Every id this key is known by: K0, K0b, K1, K2, K4 (in-toto §1.3).
     pub fn ids(&self) -> &BTreeSet<String> {
-        todo!()
+        &self.ids
     }
+
     /// The id we write: K2, as securesystemslib ≥ 1.0.
     pub fn id(&self) -> &str {
-        todo!()
+        &self.id
     }
-    /// Verifies under the key's scheme. RSA PSS accepts any salt length (see in-toto §1.3); ECDSA is DER; ed25519 strict.
+
+    /// Verifies under the key's scheme. ECDSA is DER; ed25519 strict; RSA PSS accepts the salt lengths that signers are
+    /// known to use (see `key/rsa.rs`).
+    ///
+    /// # Errors
+    /// [`BadSignature`], whatever is wrong with it.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let _ = (message, signature);
-        todo!()
+        match &self.material {
+            Material::Ed25519(point) => ed25519::verify(point, message, signature),
+            Material::P256(point) => ecdsa::verify_p256(point, message, signature),
+            Material::P384(point) => ecdsa::verify_p384(point, message, signature),
+            Material::Rsa { .. } => rsa::verify(self.scheme, &self.spki, message, signature),
+        }
     }
+
     /// As cosign signs image signatures: SHA-256 whatever the curve, RSA by PKCS#1 v1.5 (cosign's default) or PSS.
+    ///
+    /// # Errors
+    /// [`BadSignature`], whatever is wrong with it.
     pub fn verify_cosign(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let _ = (message, signature);
-        todo!()
+        match &self.material {
+            Material::P384(point) => ecdsa::verify_p384_sha256(point, message, signature),
+            Material::Rsa { .. } => rsa::verify(Scheme::RsaPkcs1Sha256, &self.spki, message, signature)
+                .or_else(|_| rsa::verify(Scheme::RsaPssSha256, &self.spki, message, signature)),
+            _ => self.verify(message, signature),
+        }
     }
 }
 
@@ -97,43 +250,28 @@ pub struct NamedKey {
 pub struct KeyRing {
     keys: Vec<NamedKey>,
 }
+
 impl KeyRing {
+    /// The ring of these keys, in their order.
     pub fn new(keys: Vec<NamedKey>) -> Self {
         KeyRing { keys }
     }
+
+    /// The keys, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &NamedKey> {
         self.keys.iter()
     }
+
+    /// Whether nobody is trusted.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
-    /// Distinct public keys in the ring.
+
+    /// Distinct public keys in the ring: one key under two names, or two schemes, is one (R15).
     pub fn distinct(&self) -> usize {
-        todo!()
+        self.keys.iter().map(|named| named.key.spki()).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// A private key in memory (PKCS#8 PEM, unencrypted). Where it lives is `signer`'s business.
-pub struct SecretKey {
-    /* aws-lc-rs key pair per scheme */ public: PublicKey,
-}
-impl SecretKey {
-    pub fn generate(scheme: Scheme) -> Result<Self, KeyError> {
-        let _ = scheme;
-        todo!()
-    }
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let _ = pem;
-        todo!()
-    }
-    pub fn to_pem(&self) -> String {
-        todo!()
-    }
-    pub fn public(&self) -> &PublicKey {
-        &self.public
-    }
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let _ = message;
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

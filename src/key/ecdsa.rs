@@ -1,0 +1,49 @@
+//! ECDSA over P-256 and P-384 (FIPS 186-5), signatures as DER.
+
+use super::{BadSignature, KeyError};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, EcdsaVerificationAlgorithm,
+    ParsedPublicKey, UnparsedPublicKey,
+};
+
+/// The point is uncompressed and on the curve.
+pub(super) fn check_p256(point: &[u8]) -> Result<(), KeyError> {
+    check(&ECDSA_P256_SHA256_ASN1, 65, point)
+}
+
+/// The point is uncompressed and on the curve.
+pub(super) fn check_p384(point: &[u8]) -> Result<(), KeyError> {
+    check(&ECDSA_P384_SHA384_ASN1, 97, point)
+}
+
+fn check(algorithm: &'static EcdsaVerificationAlgorithm, len: usize, point: &[u8]) -> Result<(), KeyError> {
+    if point.len() != len || point.first() != Some(&4) {
+        return Err(KeyError::Malformed { what: "it holds no uncompressed elliptic curve point of the right length" });
+    }
+    match ParsedPublicKey::new(algorithm, point) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(KeyError::Malformed { what: "its point is not on the curve" }),
+    }
+}
+
+pub(super) fn verify_p256(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    verify(&ECDSA_P256_SHA256_ASN1, point, message, signature)
+}
+
+pub(super) fn verify_p384(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    verify(&ECDSA_P384_SHA384_ASN1, point, message, signature)
+}
+
+/// As cosign signs, whatever the curve.
+pub(super) fn verify_p384_sha256(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    verify(&ECDSA_P384_SHA256_ASN1, point, message, signature)
+}
+
+fn verify(
+    algorithm: &'static EcdsaVerificationAlgorithm,
+    point: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), BadSignature> {
+    UnparsedPublicKey::new(algorithm, point).verify(message, signature).map_err(|_| BadSignature)
+}

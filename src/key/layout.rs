@@ -1,0 +1,68 @@
+//! The key object of a layout (in-toto 4.2.1).
+
+use super::{KeyError, PublicKey, Scheme, der::Material};
+use crate::json::{Value, shown};
+
+const NO_PUBLIC: KeyError = KeyError::Malformed { what: "it has no text keyval.public" };
+
+pub(super) fn read(value: &Value) -> Result<PublicKey, KeyError> {
+    let Some(keytype) = value.get("keytype") else { return Err(without_keytype(value)) };
+    let keytype = keytype.as_str().ok_or(KeyError::Malformed { what: "its keytype is no text" })?;
+    let scheme = value.get("scheme").and_then(Value::as_str);
+    let scheme = scheme.ok_or(KeyError::Malformed { what: "it has no text scheme" })?;
+    let keyval = value.get("keyval").ok_or(NO_PUBLIC)?;
+    // What anybody can read, anybody can sign with. Some writers leave an empty text.
+    if !matches!(keyval.get("private"), None | Some(Value::Null)) && keyval.get("private") != Some(&Value::from("")) {
+        return Err(KeyError::Malformed { what: "it holds a private key" });
+    }
+    let public = keyval.get("public").and_then(Value::as_str).ok_or(NO_PUBLIC)?;
+    if !matches!(keytype, "rsa" | "ed25519" | "ecdsa" | "ecdsa-sha2-nistp256" | "ecdsa-sha2-nistp384") {
+        return Err(KeyError::Unsupported { what: format!("the key type \"{}\"", shown(keytype)) });
+    }
+    let Some(named) = Scheme::ALL.into_iter().find(|s| s.name() == scheme) else {
+        return Err(KeyError::Unsupported { what: format!("the scheme \"{}\"", shown(scheme)) });
+    };
+    // The deprecated spelling repeats the scheme as key type (in-toto §1.3).
+    if keytype != named.keytype() && keytype != named.name() {
+        return Err(mismatch(scheme, keytype));
+    }
+    material(public, named)?.with_scheme(named)
+}
+
+fn material(public: &str, scheme: Scheme) -> Result<PublicKey, KeyError> {
+    if scheme != Scheme::Ed25519 || public.trim_start().starts_with("-----") {
+        return PublicKey::from_pem(public);
+    }
+    let point = hex::decode(public).map_err(|_| KeyError::Malformed { what: "its ed25519 public key is not hex" })?;
+    PublicKey::new(Material::Ed25519(point), scheme)
+}
+
+fn mismatch(scheme: &str, keytype: &str) -> KeyError {
+    let key = match keytype {
+        "rsa" => "RSA",
+        "ed25519" => "ed25519",
+        _ => "ECDSA",
+    };
+    KeyError::SchemeMismatch { scheme: scheme.to_owned(), key }
+}
+
+/// OpenPGP keys have `type` and `method` instead.
+fn without_keytype(value: &Value) -> KeyError {
+    match value.get("method").and_then(Value::as_str) {
+        Some(method) if method.starts_with("pgp+") => KeyError::Unsupported { what: "an OpenPGP key".into() },
+        _ => KeyError::Malformed { what: "it has no keytype" },
+    }
+}
+
+pub(super) fn write(key: &PublicKey) -> serde_json::Value {
+    let public = match &key.material {
+        Material::Ed25519(point) => hex::encode(point),
+        _ => key.to_pem(),
+    };
+    serde_json::json!({
+        "keyid": key.id(),
+        "keytype": key.scheme.keytype(),
+        "keyval": { "public": public },
+        "scheme": key.scheme.name(),
+    })
+}

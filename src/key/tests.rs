@@ -1,0 +1,319 @@
+use super::*;
+use crate::json::Value;
+
+/// Public keys made for these tests, whose ids were computed once with securesystemslib: K1 by 0.28.0, K2 by 1.6.0.
+const ED25519_HEX: &str = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
+const P256: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAECIu5/yKrKRp0yG/Gd7qJe6re43DM
+YSm4LRcLo/wmQVxELamnFgZ5VtkeqgK5OtQJSQ6HzV51jqajMaHet1uoRg==
+-----END PUBLIC KEY-----
+";
+const P384: &str = "-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEeunh2xFgeUxwwe8HG+UZH2xmJA9GCPvo
+pE7NNsPtXbl1APLk2E4/tFhQ/W9DAzAr2KwhREzYDSQVONgDSzmaDe42NutcsAuU
+mdBhpXHbDxS7R+15RTlI7WPzpsy79udP
+-----END PUBLIC KEY-----
+";
+const RSA: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvIhvVICiA8aOOHHJVv4u
+a7NohrKMKJ8PQeFQ71niWFBnBf6STRmHiYzXPXmMPXUa4K0p33k6KQ3Xcj2v/Dce
+Pzpfr25eSbJ5na8Ww2JG87oqN540we97Pr+Lh6Q48QxTl/4dgU2z0QLXvdCR+Yl0
+yppARDXEYe2x4FvYx3LN/jFF0hwJD7++ZodCBn1h4tdTClgdAsAkzMt+U9YaxWFO
+kZMH1fi9xIHNDTQf60YIbK+QU4qwU85Wd+PgFuw+PiJwkXcTYTfN0QWSgqXco2mD
+QFotxUu+qs3p5DsfpU2swZEtKjAaen6pY8ReMqAY/u8j+a3HZSW26iaFGbVwB41Y
+kQIDAQAB
+-----END PUBLIC KEY-----
+";
+
+fn object(keytype: &str, scheme: &str, public: &str) -> Value {
+    Value::from(&serde_json::json!({"keytype": keytype, "scheme": scheme, "keyval": {"public": public}}))
+}
+
+fn ed25519() -> PublicKey {
+    PublicKey::from_layout(&object("ed25519", "ed25519", ED25519_HEX)).unwrap()
+}
+
+#[test]
+fn ids_are_those_of_the_reference() {
+    let cases = [
+        (
+            ed25519(),
+            "eab68a81e62173a71a44258d69ff4876569e173ae1d73ce908b7c8079b744ada",
+            "bfe1a83869e5bf574e3ff3acbb83f840de84a990d10059f3096f0bf4f2b90c10",
+        ),
+        (
+            PublicKey::from_pem(P256).unwrap(),
+            "695131408105759fb36cac01ec39e500f1c91fc71f989e55e9f25cc123749a61",
+            "5d93078ec2ccd9a67518997954aa45440788ad249477cd7f330512f0ca897bba",
+        ),
+        (
+            PublicKey::from_pem(P384).unwrap(),
+            "3dd8770179e463e4f43cc2e1968e4091e27bfe09075a987afcecec2a9a4d1530",
+            "cf62478856853056d70742c533c3be321b4a27579ea6f64d087985c7ec7816ef",
+        ),
+        (
+            PublicKey::from_pem(RSA).unwrap(),
+            "8afa4a35073c8c4747e31dbb0c2e125263d870808299076e4185c088b4dcdbfc",
+            "feea1d9750735fd89a37a6e2bd49507cccfb7e93334784713323989540ebfa7c",
+        ),
+    ];
+    for (key, k1, k2) in cases {
+        assert_eq!(key.id(), k2);
+        assert!(key.ids().contains(k1) && key.ids().contains(k2), "{:?}", key.scheme());
+        let k4 = crate::digest::Digest::sha256(key.to_pem().as_bytes());
+        assert!(key.ids().contains(k4.hex()));
+    }
+}
+
+#[test]
+fn ids_hash_the_key_object_that_the_layout_carries() {
+    for key in [ed25519(), PublicKey::from_pem(P256).unwrap(), PublicKey::from_pem(RSA).unwrap()] {
+        let mut object = key.to_layout();
+        let stated = object.as_object_mut().unwrap().remove("keyid").unwrap();
+        let canonical = crate::json::canonical(&Value::from(&object)).unwrap();
+        assert_eq!(stated.as_str(), Some(crate::digest::Digest::sha256(&canonical).hex()));
+        object.as_object_mut().unwrap().remove("scheme");
+        let public = object["keyval"]["public"].as_str().unwrap().trim_end().to_owned();
+        object["keyval"]["public"] = public.into();
+        let k0 = crate::json::canonical(&Value::from(&object)).unwrap();
+        assert!(key.ids().contains(crate::digest::Digest::sha256(&k0).hex()));
+    }
+}
+
+#[test]
+fn every_scheme_signs_and_verifies_and_nothing_else_does() {
+    for scheme in [
+        Scheme::Ed25519,
+        Scheme::EcdsaP256,
+        Scheme::EcdsaP384,
+        Scheme::RsaPssSha256,
+        Scheme::RsaPssSha512,
+        Scheme::RsaPkcs1Sha256,
+        Scheme::RsaPkcs1Sha384,
+    ] {
+        let key = SecretKey::generate(scheme).unwrap();
+        let other = SecretKey::generate(Scheme::Ed25519).unwrap();
+        let signature = key.sign(b"message").unwrap();
+        assert_eq!(key.public().scheme(), scheme);
+        assert_eq!(key.public().verify(b"message", &signature), Ok(()), "{scheme:?}");
+        assert_eq!(key.public().verify(b"massage", &signature), Err(BadSignature));
+        assert_eq!(key.public().verify(b"message", b""), Err(BadSignature));
+        assert_eq!(key.public().verify(b"message", &[signature.as_slice(), &[0]].concat()), Err(BadSignature));
+        assert_eq!(other.public().verify(b"message", &signature), Err(BadSignature));
+        for at in [0, signature.len() / 2, signature.len() - 1] {
+            let mut flipped = signature.clone();
+            flipped[at] ^= 1;
+            assert_eq!(key.public().verify(b"message", &flipped), Err(BadSignature), "{scheme:?} byte {at}");
+        }
+        let again = SecretKey::from_pem(&key.to_pem()).unwrap().with_scheme(scheme).unwrap();
+        assert_eq!(again.public(), key.public());
+        assert_eq!(again.public().verify(b"m", &again.sign(b"m").unwrap()), Ok(()));
+        assert_eq!(PublicKey::from_layout(&Value::from(&key.public().to_layout())).as_ref(), Ok(key.public()));
+        assert_eq!(PublicKey::from_pem(&key.public().to_pem()).unwrap().spki(), key.public().spki());
+    }
+}
+
+#[test]
+fn pss_takes_every_salt_that_signers_use_and_no_other_padding() {
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        rsa::KeyPair,
+        signature::{KeyPair as _, *},
+    };
+    static SALTS: [RsaSignatureEncoding; 5] = [
+        RSA_PSS_SHA256,
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Max),
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(20)),
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(0)),
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(64)),
+    ];
+    static OTHERS: [RsaSignatureEncoding; 2] = [RSA_PKCS1_SHA256, RSA_PSS_SHA512];
+    let key = KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der>::as_der(key.public_key()).unwrap();
+    let public = PublicKey::from_spki(der.as_ref()).unwrap();
+    let sign = |encoding: &'static RsaSignatureEncoding| {
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(encoding, &SystemRandom::new(), b"message", &mut signature).unwrap();
+        signature
+    };
+    for encoding in &SALTS {
+        assert_eq!(public.verify(b"message", &sign(encoding)), Ok(()), "{encoding:?}");
+        assert_eq!(public.verify(b"massage", &sign(encoding)), Err(BadSignature));
+    }
+    for encoding in &OTHERS {
+        assert_eq!(public.verify(b"message", &sign(encoding)), Err(BadSignature), "{encoding:?}");
+    }
+}
+
+#[test]
+fn cosign_hashes_with_sha256_whatever_the_key() {
+    use aws_lc_rs::{rand::SystemRandom, signature::*};
+    // By the key of `P384`, SHA-256, of pyca/cryptography.
+    let by_python = hex::decode(
+        "30650231009985b3f65b7d463f3d62d373f22c9310810bd01cb2e8f1b40d1197bf66371a02a569b8825b936853c6ae5540063b4d8f023046aee95df947c664cc2f608e040caf286bb61f0bc32ff9e877d94c6313d00ef60e703aff2e322c37faa259615c6ea5ce",
+    )
+    .unwrap();
+    assert_eq!(PublicKey::from_pem(P384).unwrap().verify_cosign(b"m", &by_python), Ok(()));
+    assert_eq!(PublicKey::from_pem(P384).unwrap().verify_cosign(b"n", &by_python), Err(BadSignature));
+    assert_eq!(PublicKey::from_pem(P384).unwrap().verify(b"m", &by_python), Err(BadSignature));
+    let p384 = SecretKey::generate(Scheme::EcdsaP384).unwrap();
+    let sha384 = p384.sign(b"m").unwrap();
+    assert_eq!(p384.public().verify(b"m", &sha384), Ok(()));
+    assert_eq!(p384.public().verify_cosign(b"m", &sha384), Err(BadSignature));
+    let rsa = SecretKey::generate(Scheme::RsaPssSha256).unwrap();
+    assert_eq!(rsa.public().verify_cosign(b"m", &rsa.sign(b"m").unwrap()), Ok(()));
+    let pair = aws_lc_rs::rsa::KeyPair::from_pkcs8(&super::pem::read_private(&rsa.to_pem()).unwrap()).unwrap();
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), b"m", &mut signature).unwrap();
+    assert_eq!(rsa.public().verify_cosign(b"m", &signature), Ok(()));
+    assert_eq!(rsa.public().verify(b"m", &signature), Err(BadSignature), "in-toto's scheme is PSS");
+    let ed = SecretKey::generate(Scheme::Ed25519).unwrap();
+    assert_eq!(ed.public().verify_cosign(b"m", &ed.sign(b"m").unwrap()), Ok(()));
+    assert_eq!(ed.public().verify_cosign(b"n", &ed.sign(b"m").unwrap()), Err(BadSignature));
+}
+
+#[test]
+fn a_key_has_one_encoding() {
+    let pem = |der: &[u8]| super::pem::write("PUBLIC KEY", der);
+    let der = super::pem::read_public(P256).unwrap();
+    assert_eq!(PublicKey::from_pem(&format!("\n {}\r\n", P256.replace('\n', "\r\n"))).unwrap().to_pem(), P256);
+    let mut long_form = vec![0x30, 0x81, 0x59];
+    long_form.extend_from_slice(&der[2..]);
+    let trailing = [der.as_slice(), &[0]].concat();
+    let mut off_curve = der.clone();
+    *off_curve.last_mut().unwrap() ^= 1;
+    let mut unused_bits = der.clone();
+    unused_bits[25] = 1;
+    for der in [long_form, trailing, off_curve, unused_bits, der[..der.len() - 1].to_vec(), vec![], vec![0x30, 0x80]] {
+        assert!(matches!(PublicKey::from_spki(&der), Err(KeyError::Malformed { .. })), "{der:02x?}");
+    }
+    // A compressed point is the same key in fewer bytes.
+    let mut compressed = vec![0x30, 0x39];
+    compressed.extend_from_slice(&der[2..23]);
+    compressed.extend_from_slice(&[3, 0x22, 0, 2]);
+    compressed.extend_from_slice(&der[27..59]);
+    assert!(matches!(PublicKey::from_pem(&pem(&compressed)), Err(KeyError::Unsupported { .. })));
+    // An RSA modulus with a needless zero in front, or without the one it needs.
+    let der = super::pem::read_public(RSA).unwrap();
+    for bad in [
+        [&der[..32], &[0x02, 0x82, 1, 2, 0, 0], &der[37..]].concat(),
+        [&der[..32], &[0x02, 0x82, 1, 0], &der[37..]].concat(),
+    ] {
+        assert!(matches!(PublicKey::from_spki(&bad), Err(KeyError::Malformed { .. })));
+    }
+}
+
+#[test]
+fn pem_is_one_block_and_nothing_else() {
+    let malformed = |pem: &str| matches!(PublicKey::from_pem(pem), Err(KeyError::Malformed { .. }));
+    assert!(malformed(""));
+    assert!(malformed(&format!("# a comment\n{P256}")));
+    assert!(malformed(&format!("{P256}{P256}")));
+    assert!(malformed(&P256.replace("END PUBLIC", "END PRIVATE")));
+    assert!(malformed(&P256.replace("==", "")));
+    assert!(malformed(&P256.replace("MFk", "M!k")));
+    assert!(malformed(&" ".repeat(20_000)));
+    assert!(malformed(&SecretKey::generate(Scheme::Ed25519).unwrap().to_pem()));
+    let certificate = P256.replace("PUBLIC KEY", "CERTIFICATE");
+    assert_eq!(
+        PublicKey::from_pem(&certificate),
+        Err(KeyError::Unsupported { what: "the PEM block \"CERTIFICATE\"".into() })
+    );
+}
+
+#[test]
+fn other_private_containers_are_refused_with_the_command_that_helps() {
+    for label in ["EC PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY", "PUBLIC KEY"] {
+        let error = SecretKey::from_pem(&P256.replace("PUBLIC KEY", label)).unwrap_err();
+        assert_eq!(error, KeyError::NotPkcs8 { label: label.into() });
+        assert!(error.to_string().contains("openssl pkcs8 -topk8 -nocrypt -in KEY"));
+    }
+    let not_private = P256.replace("PUBLIC KEY", "PRIVATE KEY");
+    assert!(matches!(SecretKey::from_pem(&not_private), Err(KeyError::Malformed { .. })));
+    let key = SecretKey::generate(Scheme::EcdsaP256).unwrap();
+    assert!(!format!("{key:?}").contains("PRIVATE"));
+}
+
+#[test]
+fn weak_and_unknown_keys_are_refused() {
+    let rsa = |bytes: usize, e: &[u8]| super::der::write_spki(&Material::Rsa { n: vec![0xff; bytes], e: e.to_vec() });
+    assert_eq!(PublicKey::from_spki(&rsa(128, &[1, 0, 1])), Err(KeyError::WeakRsa { bits: 1024 }));
+    assert_eq!(PublicKey::from_spki(&rsa(2048, &[1, 0, 1])), Err(KeyError::WeakRsa { bits: 16384 }));
+    assert!(PublicKey::from_spki(&rsa(256, &[1, 0, 1])).is_ok());
+    for e in [&[][..], &[1], &[2], &[1, 0, 0], &[3, 0, 0, 0, 1]] {
+        assert!(matches!(PublicKey::from_spki(&rsa(256, e)), Err(KeyError::Malformed { .. })), "{e:?}");
+    }
+    let p521 = hex::decode("301006072a8648ce3d020106052b81040023").unwrap();
+    let spki = [&[0x30, 22][..], &p521, &[3, 2, 0, 4]].concat();
+    assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported { what: "ECDSA P-521".into() }));
+}
+
+#[test]
+fn ed25519_keys_of_small_order_are_refused() {
+    let at = |hex: &str| PublicKey::from_layout(&object("ed25519", "ed25519", hex));
+    let weak = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ];
+    for hex in weak {
+        assert!(matches!(at(hex), Err(KeyError::Malformed { .. })), "{hex}");
+    }
+    assert!(at(ED25519_HEX).is_ok() && at(&ED25519_HEX.to_uppercase()) == at(ED25519_HEX));
+    assert!(matches!(at(&ED25519_HEX[2..]), Err(KeyError::Malformed { .. })));
+    assert!(matches!(at("zz"), Err(KeyError::Malformed { .. })));
+}
+
+#[test]
+fn key_objects_say_type_and_scheme_that_fit() {
+    let read = |keytype: &str, scheme: &str, public: &str| PublicKey::from_layout(&object(keytype, scheme, public));
+    let old = read("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", P256.trim_end()).unwrap();
+    assert_eq!(old, PublicKey::from_pem(P256).unwrap(), "the deprecated spelling, the newline stripped");
+    assert_eq!(read("rsa", "rsa-pkcs1v15-sha512", RSA).unwrap().scheme(), Scheme::RsaPkcs1Sha512);
+    assert_eq!(read("ed25519", "ed25519", &ed25519().to_pem()).unwrap(), ed25519());
+    for (keytype, scheme, public) in [
+        ("rsa", "ed25519", RSA),
+        ("ed25519", "rsassa-pss-sha256", ED25519_HEX),
+        ("ecdsa", "ecdsa-sha2-nistp384", P256),
+        ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", P384),
+        ("ecdsa", "ecdsa-sha2-nistp256", RSA),
+        ("rsa", "rsassa-pss-sha256", P256),
+    ] {
+        assert!(matches!(read(keytype, scheme, public), Err(KeyError::SchemeMismatch { .. })), "{keytype} {scheme}");
+    }
+    for (keytype, scheme) in [
+        ("rsa", "rsassa-pss-sha224"),
+        ("ecdsa", "ecdsa-sha2-nistp521"),
+        ("ml-dsa", "ml-dsa-44/1"),
+        ("sigstore-oidc", "Fulcio"),
+    ] {
+        assert!(matches!(read(keytype, scheme, RSA), Err(KeyError::Unsupported { .. })), "{keytype} {scheme}");
+    }
+    let parsed = |text: &str| {
+        PublicKey::from_layout(&crate::json::parse(text.as_bytes(), &crate::json::Limits::METADATA).unwrap())
+    };
+    assert!(matches!(parsed(r#"{"type":"rsa","method":"pgp+rsa-pkcsv1.5"}"#), Err(KeyError::Unsupported { .. })));
+    let private =
+        format!(r#"{{"keytype":"ed25519","scheme":"ed25519","keyval":{{"public":"{ED25519_HEX}","private":"x"}}}}"#);
+    assert!(matches!(parsed(&private), Err(KeyError::Malformed { .. })));
+    assert_eq!(parsed(&private.replace("\"x\"", "\"\"")), Ok(ed25519()));
+    for text in ["{}", "[]", r#"{"keytype":"rsa"}"#, r#"{"keytype":"rsa","scheme":"rsassa-pss-sha256","keyval":{}}"#] {
+        assert!(matches!(parsed(text), Err(KeyError::Malformed { .. })), "{text}");
+    }
+}
+
+#[test]
+fn a_ring_counts_keys_and_not_names() {
+    let rsa = PublicKey::from_pem(RSA).unwrap();
+    let named = |name: &str, key: &PublicKey| NamedKey { name: name.into(), key: key.clone() };
+    let ring = KeyRing::new(vec![
+        named("a", &rsa),
+        named("b", &rsa.with_scheme(Scheme::RsaPkcs1Sha256).unwrap()),
+        named("c", &ed25519()),
+    ]);
+    assert_eq!((ring.iter().count(), ring.distinct(), ring.is_empty()), (3, 2, false));
+}
