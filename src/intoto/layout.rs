@@ -132,9 +132,14 @@ fn destinations(at: &Place) -> &'static str {
 }
 
 impl LayoutError {
-    /// `layout_unsupported` for what another verifier might understand, else `layout_malformed`.
+    /// `layout_unsupported` for what another verifier might understand, `layout_too_complex` for a pattern of too many wildcards, else
+    /// `layout_malformed`.
     pub fn reason(&self) -> Reason {
         match self {
+            LayoutError::Rule { cause: RuleError::Pattern(_), .. } => Reason::LayoutTooComplex,
+            LayoutError::KeyNeeded { cause: KeyError::Malformed { .. } | KeyError::SchemeMismatch { .. }, .. } => {
+                Reason::LayoutMalformed
+            }
             LayoutError::UnknownField { .. }
             | LayoutError::Parameter { .. }
             | LayoutError::EscapedBraces { .. }
