@@ -1,1 +1,255 @@
-//! Verdicts by digest + repository + policy hash + namespace, bounded by bytes; single flight per key (security §2.G).
+//! Verdicts by repository, digest, policy, namespace and credential; bounded by bytes; single flight per key
+//! (security §0.8, §2.G). Never a tag, never the text as written.
+//!
+//! Not here: what a verdict is (`policy`), and how one is made (`webhook::Judge`).
+
+use crate::{
+    digest::Digest,
+    policy::ImageVerdict,
+    reason::{Class, Fault, Reason},
+    registry::Repository,
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use jiff::Timestamp;
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// What a verdict depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub repository: Repository,
+    pub digest: Digest,
+    /// The hash of all policies and trust roots: removing a key takes effect with the next review (F6).
+    pub policy: Digest,
+    pub namespace: String,
+    /// Whose credentials read the evidence (G4). One installation has one set of them so far.
+    pub credential: String,
+}
+
+/// G8: some ten thousand verdicts of a few kilobytes.
+const BYTES_MAX: u64 = 64 << 20;
+/// G3: an allowance is looked at again after this long, whatever the metadata says.
+const KEPT_MAX: Duration = Duration::from_secs(300);
+/// G2: a denial for want of evidence goes stale when the evidence arrives.
+const DENIAL_KEPT_MAX: Duration = Duration::from_secs(10);
+/// What a flight keeps back of its leader's time, so that what it found is still told: twice the grace of `source`.
+const LANDING: Duration = Duration::from_millis(200);
+
+/// The verdict cache. Cheap to share (`Arc`).
+pub struct Cache {
+    kept: moka::future::Cache<Key, Arc<Entry>>,
+    flights: Arc<Flights<Key, Landed>>,
+    counts: Counts,
+}
+/// Since start, for metrics.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    /// Callers that waited for another's verdict.
+    pub joined: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    verdict: Arc<ImageVerdict>,
+    judged: Timestamp,
+    kept_for: Duration,
+}
+/// What a flight came back with, and how much time it had.
+#[derive(Clone)]
+struct Landed {
+    verdict: Arc<ImageVerdict>,
+    deadline: Instant,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            kept: moka::future::Cache::builder()
+                .max_capacity(BYTES_MAX)
+                .weigher(|key: &Key, entry: &Arc<Entry>| weight(key, entry))
+                .expire_after(Expiry)
+                .build(),
+            flights: Arc::default(),
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Cache {
+    /// Hits, misses and joined flights since start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Bytes kept, as weighed.
+    pub fn bytes(&self) -> u64 {
+        self.kept.weighted_size()
+    }
+
+    /// The verdict for `key`: kept, or being made by another caller, or made by `judge`, which is given its deadline.
+    /// 500 callers at once are one `judge`; each waits no longer than its own deadline.
+    ///
+    /// # Errors
+    /// `deadline_exceeded` where the caller's time ran out, `internal_error` where `judge` panicked.
+    pub async fn verdict<F>(
+        &self,
+        key: Key,
+        deadline: Instant,
+        now: Timestamp,
+        judge: impl Fn(Instant) -> F,
+    ) -> Result<Arc<ImageVerdict>, Fault>
+    where
+        F: Future<Output = ImageVerdict> + Send + 'static,
+    {
+        loop {
+            if let Some(entry) = self.kept.get(&key).await
+                && entry.serves(now)
+            {
+                self.counts.hits.fetch_add(1, Relaxed);
+                return Ok(Arc::clone(&entry.verdict));
+            }
+            let flight = self.flights.join(&key, || {
+                let own = deadline.checked_sub(LANDING).unwrap_or(deadline);
+                let (judged, kept, key) = (judge(own), self.kept.clone(), key.clone());
+                async move {
+                    let verdict = Arc::new(judged.await);
+                    if let Some(kept_for) = keep(&verdict, now) {
+                        let entry = Entry { verdict: Arc::clone(&verdict), judged: now, kept_for };
+                        kept.insert(key, Arc::new(entry)).await;
+                    }
+                    Landed { verdict, deadline }
+                }
+            });
+            let count = if flight.leads { &self.counts.misses } else { &self.counts.joined };
+            count.fetch_add(1, Relaxed);
+            match tokio::time::timeout_at(deadline.into(), flight.landing).await {
+                Err(_) => return Err(Fault::new(Reason::DeadlineExceeded, "the review's time ran out")),
+                Ok(None) => return Err(Fault::new(Reason::InternalError, "judging the image failed")),
+                // The one who started it had less time than we have: fly again (G7).
+                Ok(Some(landed)) if landed.deadline < deadline && hurried(&landed.verdict) => {}
+                Ok(Some(landed)) => return Ok(landed.verdict),
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Judged no later than `now`, and still valid then: a cache outlives no metadata, even if the clock is set.
+    fn serves(&self, now: Timestamp) -> bool {
+        self.judged <= now && self.verdict.valid_until.is_none_or(|until| now < until)
+    }
+}
+
+/// How long a verdict may be kept; `None`: not at all.
+fn keep(verdict: &ImageVerdict, now: Timestamp) -> Option<Duration> {
+    let unmet = || verdict.policies.iter().filter(|policy| !policy.met).flat_map(|policy| &policy.requirements);
+    if unmet().any(|requirement| !requirement.met && requirement.class == Some(Class::Unavailable)) {
+        return None; // G2: what we could not see says nothing
+    }
+    let most = if verdict.policies.iter().all(|policy| policy.met) { KEPT_MAX } else { DENIAL_KEPT_MAX };
+    let Some(until) = verdict.valid_until else { return Some(most) };
+    let left = Duration::try_from(until.duration_since(now)).ok()?;
+    Some(left.min(most)).filter(|left| !left.is_zero())
+}
+
+fn hurried(verdict: &ImageVerdict) -> bool {
+    let mut requirements = verdict.policies.iter().flat_map(|policy| &policy.requirements);
+    requirements.any(|requirement| requirement.reason == Some(Reason::DeadlineExceeded))
+}
+
+fn weight(key: &Key, entry: &Entry) -> u32 {
+    let mut bytes = 512 + key.repository.registry.len() + key.repository.path.len() + key.namespace.len();
+    bytes += entry.verdict.warnings.iter().map(|text| 32 + text.len()).sum::<usize>();
+    for policy in &entry.verdict.policies {
+        bytes += 96 + policy.policy.len();
+        for requirement in &policy.requirements {
+            bytes += 160 + requirement.name.len() + requirement.message.as_deref().map_or(0, str::len);
+            bytes += requirement.by.iter().map(|name| 32 + name.len()).sum::<usize>();
+        }
+    }
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+struct Expiry;
+impl moka::Expiry<Key, Arc<Entry>> for Expiry {
+    fn expire_after_create(&self, _: &Key, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
+        Some(entry.kept_for)
+    }
+    fn expire_after_update(&self, _: &Key, entry: &Arc<Entry>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(entry.kept_for)
+    }
+}
+
+/// Work under way, by key: whoever asks for the same while it runs gets the same answer. Nothing is kept afterwards.
+///
+/// The work is a task of its own: it goes on when the caller who started it hangs up, since others wait for it.
+pub struct Flights<K, V>(Mutex<HashMap<K, Landing<V>>>);
+type Landing<V> = Shared<BoxFuture<'static, Option<V>>>;
+
+/// A seat in a flight.
+pub struct Flight<V: Clone> {
+    /// Whether this caller started it.
+    pub leads: bool,
+    /// `None`: the work panicked.
+    pub landing: Landing<V>,
+}
+
+impl<K, V: Clone> Default for Flights<K, V> {
+    fn default() -> Self {
+        Flights(Mutex::default())
+    }
+}
+impl<K, V> Flights<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Joins the flight for `key`, or starts one with `work`.
+    pub fn join<F>(self: &Arc<Self>, key: &K, work: impl FnOnce() -> F) -> Flight<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut flights = self.lock();
+        if let Some(landing) = flights.get(key) {
+            return Flight { leads: false, landing: landing.clone() };
+        }
+        let (work, entry) = (work(), Listed { flights: Arc::clone(self), key: key.clone() });
+        let task = tokio::spawn(async move {
+            let _entry = entry; // struck off when done, also by a panic
+            work.await
+        });
+        let landing = async move { task.await.ok() }.boxed().shared();
+        flights.insert(key.clone(), landing.clone());
+        Flight { leads: true, landing }
+    }
+}
+impl<K, V> Flights<K, V> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Landing<V>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Listed<K: Eq + Hash, V> {
+    flights: Arc<Flights<K, V>>,
+    key: K,
+}
+impl<K: Eq + Hash, V> Drop for Listed<K, V> {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,63 +1,76 @@
 //! Policy, pure: which policies select an image, what it must show, and what follows (design §6, §7).
+//!
+//! In reading order: [`PolicySet::compile`] joins documents into a set; [`PolicySet::read`] looks at a workload's references without
+//! a packet; an [`Assessment`] gathers and judges the evidence of one image; [`PolicySet::decide`] joins the verdicts, the exceptions
+//! and the modes into the [`Decision`], which prints itself.
 
-use crate::{
-    cosign::Candidate,
-    digest::Digest,
-    image::ImageFacts,
-    reason::{Class, Fault, Reason},
-    reference::Reference,
-    resource::{Resource, ResourceError},
-};
+use crate::{cosign::Candidate, digest::Digest, reason::Fault, reference::Reference};
 use jiff::Timestamp;
 use serde::Serialize;
 
+mod assess;
 pub mod check;
+mod compile;
+mod decide;
 pub mod decision;
 pub mod exception;
 pub mod explain;
+mod message;
 pub mod select;
 
-pub use decision::{Decision, ImageDecision, PolicyDecision, RequirementDecision};
+pub use crate::resource::{DigestRule, EvidenceSource, Mode};
+pub use assess::Assessment;
+pub use decision::{Decision, ExceptionUse, FaultDecision, ImageDecision, PolicyDecision, RequirementDecision};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Mode {
-    Enforce,
-    Warn,
-    Audit,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum DigestRule {
-    Require,
-    Pin,
-    Resolve,
-}
+/// Most distinct images of one review (security §2.B14).
+pub const IMAGES_MAX: usize = 100;
+/// How long a denial may be kept, in seconds (security §2.G2).
+pub const DENIAL_KEPT_SECONDS: i64 = 10;
+
+/// What happens to an image that no policy selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
 pub enum Unmatched {
+    /// Admitted in silence.
     Allow,
+    /// Admitted with a warning.
     #[default]
     Warn,
+    /// Denied with `unmatched_image`.
     Deny,
 }
 
 /// A compiled, valid set of policies with everything they name: what a decision reads. Immutable; swapped whole.
 #[derive(Debug)]
-pub struct PolicySet {/* policies, trust roots → KeyRings, unmatched, hash */}
+pub struct PolicySet {
+    policies: Vec<select::Policy>,
+    unmatched: Unmatched,
+    hash: Digest,
+}
+
 impl PolicySet {
-    /// The only way to one. Errors name file, document, field: unknown trust root, empty combinator, unsupported field, duplicate name …
-    pub fn compile(
-        resources: &[(/*file*/ String, /*document*/ usize, Resource)],
-        unmatched: Unmatched,
-    ) -> Result<Self, Vec<ResourceError>> {
-        let _ = (resources, unmatched);
-        todo!()
-    }
     /// `sha256:…` over the canonical form of all documents: part of every verdict and cache key.
     pub fn hash(&self) -> &Digest {
-        todo!()
+        &self.hash
     }
-    /// Forces `Mode::Audit` everywhere (`--audit-only`).
-    pub fn audit_only(self) -> Self {
-        todo!()
+    /// Forces `Mode::Audit` everywhere (`--audit-only`): nothing is denied any more, images that nothing selects included. The hash changes
+    /// with it, so that no verdict of one is taken for the other's.
+    pub fn audit_only(mut self) -> Self {
+        for policy in &mut self.policies {
+            policy.mode = Mode::Audit;
+        }
+        if self.unmatched == Unmatched::Deny {
+            self.unmatched = Unmatched::Warn;
+        }
+        self.hash = Digest::sha256(format!("audit-only\n{}", self.hash).as_bytes());
+        self
+    }
+    /// What happens to an image that no policy selects.
+    pub fn unmatched(&self) -> Unmatched {
+        self.unmatched
+    }
+    /// `ClusterImagePolicy/shop` or `ImagePolicy/ns/shop` of every policy, in the order they are reported.
+    pub fn policy_names(&self) -> impl Iterator<Item = &str> {
+        self.policies.iter().map(|policy| policy.label.as_str())
     }
 }
 
@@ -72,6 +85,7 @@ pub struct Workload {
     /// Only Pods are pinned by the mutating webhook; for others a tag is judged as what it names now.
     pub is_pod: bool,
 }
+
 /// One image field of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadImage {
@@ -84,6 +98,7 @@ pub struct WorkloadImage {
     /// B4: a Pod's UPDATE left this image, pinned, as it was: not judged again.
     pub unchanged: bool,
 }
+
 /// What is known of the namespace; annotations are what an exception stands in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
@@ -92,20 +107,17 @@ pub struct Namespace {
     pub annotations: std::collections::BTreeMap<String, String>,
 }
 
-/// Where a chain's envelopes may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EvidenceSource {
-    Oci,
-    Store,
-}
-
 /// Something a judgement needs about one image. The edge fetches all of a round at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Want {
+    /// A manifest or index by digest.
     Manifest(Digest),
+    /// Everything that may be a cosign signature of the image.
     Signatures,
+    /// Everything a source has that may belong to the image's chain.
     Envelopes(EvidenceSource),
 }
+
 /// What was found for a want.
 #[derive(Clone, Debug)]
 pub enum Given {
@@ -114,70 +126,28 @@ pub enum Given {
     Envelopes(Vec<Vec<u8>>),
 }
 
-/// One image (repository and digest) under the policies that select it: asks, is given, and finishes.
-#[derive(Debug)]
-pub struct Assessment<'p> {
-    set: &'p PolicySet,
-    image: ImageFacts, /* + selected policies, gathered values and faults */
-}
-impl<'p> Assessment<'p> {
-    /// `image` has a digest. Nothing selected: `wants` is empty.
-    pub fn new(set: &'p PolicySet, image: &Reference, namespace: &str) -> Self {
-        let _ = (set, image, namespace);
-        todo!()
-    }
-    /// What is still missing; ask again after giving (an index wants its children). Empty: ready.
-    pub fn wants(&self) -> Vec<Want> {
-        todo!()
-    }
-    /// A fault is kept: it denies whatever depends on it, under its own reason, unless what is in hand suffices.
-    pub fn give(&mut self, want: &Want, found: Result<Given, Fault>) {
-        let _ = (want, found);
-        todo!()
-    }
-    /// As of `now`. The outcome per policy, and until when it may be reused.
-    pub fn finish(self, now: Timestamp) -> ImageVerdict {
-        let _ = now;
-        todo!()
-    }
-}
 /// What the evidence said about one image, before modes and exceptions: what the verdict cache keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageVerdict {
+    /// Every policy that selects the image, in the set's order.
     pub policies: Vec<PolicyDecision>,
+    /// Remarks of the verification, met or not.
     pub warnings: Vec<String>,
-    /// min(metadata's expiry) where all is met; a denial may be kept only for seconds, a network fault not at all.
+    /// From when on it may not be reused. Met: the earliest expiry of the metadata it rests on, `None` where nothing expires (whoever keeps it
+    /// has a limit of its own, security §2.G3). A denial: ten seconds from its judgement; one for a network fault: its judgement itself.
     pub valid_until: Option<Timestamp>,
 }
 
 /// How one image field of a workload stands before evidence is looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// No policy selects it (or the unchanged allowance applies): nothing is fetched.
     Settled,
-    /// Denied without a packet: reference or digest rule (image_ref_invalid, image_not_pinned, …).
+    /// Not looked at any further: reference, digest rule, count (image_ref_invalid, image_not_pinned, …). Whether it denies, `decide` says.
     Refused(Fault),
     /// Selected; `digest` is to be resolved where it is None.
     Judge { reference: Reference },
 }
-impl PolicySet {
-    /// Pure first look at each image (security §0.3): which are judged, in the order of `workload.images`.
-    pub fn read(&self, workload: &Workload) -> Vec<Reading> {
-        let _ = workload;
-        todo!()
-    }
-    /// Joins everything into the answer: verdicts by image field (same order; Err = could not even resolve), exceptions of the namespace, modes, warnings.
-    pub fn decide(
-        &self,
-        workload: &Workload,
-        namespace: Option<&Namespace>,
-        readings: Vec<Reading>,
-        verdicts: Vec<Option<Result<(Digest, ImageVerdict), Fault>>>,
-        now: Timestamp,
-    ) -> Decision {
-        let _ = (workload, namespace, readings, verdicts, now);
-        todo!()
-    }
-}
-#[allow(unused_imports)]
-use {Class as _, Reason as _};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,106 @@
-//! The metadata store's HTTP face (design §8).
+//! The metadata store's HTTP face (docs/store.md): who may write and read, what is admitted, and the answers.
+//!
+//! Nothing a client sends is kept before its signatures were verified against the chain's owners or its layouts, and
+//! nothing a store answers is believed by those who read it. Where records lie is `store`'s business.
+
+pub mod admit;
+pub mod chains;
+pub mod http;
+pub mod metrics;
+pub mod problem;
+
+pub use self::{chains::Chains, http::Bounds};
+
+use crate::{
+    serve,
+    store::{Metadata as _, Sqlite, sqlite},
+};
+use anyhow::{Context as _, bail};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Connections at once; each may have several requests, which `Bounds` limits.
+const CONNECTIONS_MAX: usize = 512;
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A server to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub listen: SocketAddr,
+    /// Certificate and key, PEM; `None`: plain http.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Metrics and health, plain http.
+    pub metrics_listen: Option<SocketAddr>,
+    pub database: sqlite::Options,
+    pub chains: Chains,
+    pub bounds: Bounds,
+}
+
+/// A server whose ports are open and whose database is ready.
+pub struct Server {
+    api: serve::Bound,
+    operations: Option<serve::Bound>,
+    app: Arc<http::App>,
+    broken: CancellationToken,
+}
+
+impl Server {
+    /// Opens database and ports. The database's tables are made or brought up to date.
+    pub async fn open(options: Options) -> anyhow::Result<Self> {
+        let database = options.database.path.display().to_string();
+        let store = Sqlite::open(options.database).await.with_context(|| format!("database {database}"))?;
+        let broken = store.broken();
+        let mut ids = Vec::new();
+        for (_, rules) in options.chains.iter() {
+            ids.push(store.chain(&rules.name).await.with_context(|| format!("chain \"{}\"", rules.name))?);
+        }
+        let app = http::App::new(options.chains, ids, Arc::new(store), metrics::Metrics::new()?, options.bounds);
+        let bind =
+            |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
+        let api = bind(options.listen, options.tls).await.with_context(|| format!("listen on {}", options.listen))?;
+        let operations = match options.metrics_listen {
+            Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
+            None => None,
+        };
+        Ok(Server { api, operations, app, broken })
+    }
+
+    /// Where the API listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.api.local_addr()
+    }
+
+    /// Where metrics and health listen.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.operations.as_ref().map(serve::Bound::local_addr)
+    }
+
+    /// Serves until `stop`, then drains. An error when the disk failed under a write: what is durable is then found out by
+    /// starting anew (security §4.3 F9).
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let (broken, watched) = (self.broken, stop.clone());
+        let failed = broken.clone();
+        // Ends with the server: `stop` is cancelled below.
+        let watch = tokio::spawn(async move {
+            tokio::select! {
+                () = broken.cancelled() => watched.cancel(),
+                () = watched.cancelled() => {}
+            }
+        });
+        let api = self.api.run(http::api(self.app.clone()), stop.clone());
+        let served = match self.operations {
+            Some(operations) => {
+                let operations = operations.run(http::operations(self.app), stop.clone());
+                tokio::try_join!(api, operations).map(|_| ())
+            }
+            None => api.await,
+        };
+        stop.cancel();
+        watch.await.context("the watch over the database")?;
+        served?;
+        if failed.is_cancelled() {
+            bail!("the database could not be written");
+        }
+        Ok(())
+    }
+}

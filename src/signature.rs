@@ -7,13 +7,20 @@ pub mod cosign;
 pub struct SignedBy {
     names: Vec<String>,
     warnings: Vec<String>,
+    notes: Vec<String>,
 }
 impl SignedBy {
+    /// The names the ring gives to the keys that signed: each distinct public key once, in the order of the ring, at least one.
     pub fn names(&self) -> &[String] {
         &self.names
     }
+    /// Candidates that did not count, and why.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+    /// What was there and neither needed nor checked: log entries.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 

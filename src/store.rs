@@ -1,2 +1,208 @@
-//! Where metadata is kept (research store §3). `sqlite` behind one trait; the server is `server`.
+//! Where metadata is kept (docs/store.md): the words of a store and the trait its databases implement.
+//!
+//! A store keeps what `server` has verified, and nothing here is believed by those who read from it.
+//! `sqlite` is the embedded database; all SQL text is in `sql`.
+
+use crate::{digest::Digest, intoto::Artifacts};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+pub mod artifacts;
+pub mod id;
+pub mod merge;
+pub mod sql;
 pub mod sqlite;
+pub mod walk;
+
+pub use sqlite::Sqlite;
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A layout, signed by the chain's owners.
+    Layout,
+    /// A link, signed by a functionary of its step.
+    Link,
+}
+
+impl Kind {
+    /// The word of the API and of a Chain document's `kinds`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Layout => "layout",
+            Kind::Link => "link",
+        }
+    }
+
+    /// The number in the column `record.kind`.
+    pub fn code(self) -> i64 {
+        match self {
+            Kind::Layout => 1,
+            Kind::Link => 2,
+        }
+    }
+
+    /// The kind behind a number; `None` for one we did not write.
+    pub fn from_code(code: i64) -> Option<Self> {
+        match code {
+            1 => Some(Kind::Layout),
+            2 => Some(Kind::Link),
+            _ => None,
+        }
+    }
+}
+
+/// A signature that verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedSignature {
+    /// The id of the public key (`PublicKey::id`), whatever id the envelope gave.
+    pub keyid: String,
+    /// The key's scheme.
+    pub alg: String,
+    /// Which of the envelope's signatures it is.
+    pub index: usize,
+    /// The signature itself.
+    pub sig: Vec<u8>,
+}
+
+/// A key a layout authorises for a step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepKey {
+    pub step: String,
+    pub keyid: String,
+    pub alg: String,
+    /// The key object of in-toto 4.2.1, as JSON.
+    pub public: String,
+}
+
+/// What the store remembers of a layout beside its envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayoutFacts {
+    pub expires: Timestamp,
+    pub keys: Vec<StepKey>,
+}
+
+/// A record whose signatures and right to be written were checked.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// The chain's id, as `Metadata::chain` gave it.
+    pub chain: i64,
+    pub kind: Kind,
+    /// The step of a link.
+    pub step: Option<String>,
+    /// The record's name: SHA-256 of what is signed.
+    pub digest: Digest,
+    /// DSSE's payload type; empty for a Metablock.
+    pub payload_type: String,
+    /// The envelope as received.
+    pub envelope: Vec<u8>,
+    /// At least one.
+    pub signatures: Vec<VerifiedSignature>,
+    /// The run the writer says this belongs to.
+    pub run: Option<String>,
+    /// The writer's name in its Chain document.
+    pub submitter: String,
+    /// Images among the link's products.
+    pub produced: BTreeSet<Digest>,
+    /// Images the writer named beside the record.
+    pub declared: BTreeSet<Digest>,
+    pub materials: Artifacts,
+    pub products: Artifacts,
+    pub return_code: Option<i64>,
+    pub received_at: Timestamp,
+    /// For a layout.
+    pub layout: Option<LayoutFacts>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The record is new, and durable.
+    Created,
+    /// It was known and the write added nothing.
+    Known,
+    /// It was known; signatures, subjects or its run were added.
+    Extended,
+}
+
+/// A record as it is given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub chain: i64,
+    pub digest: Digest,
+    pub kind: Kind,
+    pub step: Option<String>,
+    pub envelope: Vec<u8>,
+}
+
+/// What one answer may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct EvidenceLimits {
+    /// Records of all chains together.
+    pub records_max: usize,
+    /// Bytes of all envelopes together.
+    pub bytes_max: usize,
+    /// Layouts of one chain.
+    pub layouts_max: usize,
+}
+
+impl EvidenceLimits {
+    /// 256 records; 23 MiB of envelopes, so that their base64 stays under the client's 32 MiB; 8 layouts a chain.
+    pub const DEFAULT: EvidenceLimits = EvidenceLimits { records_max: 256, bytes_max: 23 << 20, layouts_max: 8 };
+}
+
+/// Everything known about an image, in order of use: layouts, then links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    pub records: Vec<Found>,
+    /// More was known than the limits let out.
+    pub truncated: bool,
+}
+
+/// Why a store could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The disk, or the quota, is full; nothing of this write was kept.
+    #[error("the store is full")]
+    Full,
+    /// Writing to the disk failed: what is durable is not known, so nothing more is written (security §4.3 F9).
+    #[error("the database could not be written: {0}")]
+    Broken(String),
+    /// Bytes in the database are not those that were written.
+    #[error("the database is corrupt: {0}")]
+    Corrupt(String),
+    /// Another process holds the database.
+    #[error("the database is busy")]
+    Busy,
+    /// More writes are waiting than the store queues.
+    #[error("too many writes are waiting")]
+    Overloaded,
+    /// Anything else the database says.
+    #[error("the database answered: {0}")]
+    Database(String),
+}
+
+/// A database of records. Append-only: nothing here replaces or deletes (security §2.H5).
+pub trait Metadata: Send + Sync + 'static {
+    /// The id of the chain of this name, made where it is new.
+    fn chain<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, StoreError>>;
+
+    /// Keeps a record. When it answers, the record survives the loss of the process and of power.
+    fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>>;
+
+    /// The key objects that layouts of the chain have authorised for the step, at most 1,000.
+    fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
+
+    /// Everything for an image in the chains that `may_read` lets through.
+    fn evidence<'a>(
+        &'a self,
+        image: &'a Digest,
+        may_read: &'a BTreeSet<i64>,
+        now: Timestamp,
+        limits: EvidenceLimits,
+    ) -> BoxFuture<'a, Result<Evidence, StoreError>>;
+
+    /// Whether it could answer now.
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}

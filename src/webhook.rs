@@ -1,27 +1,57 @@
 //! The admission webhook: one AdmissionReview as a straight line (design §3).
 
 use crate::{
-    policy::{Decision, Namespace, PolicySet, Workload},
-    source::Sources,
+    cache::{Cache, Flights, Key},
+    digest::Digest,
+    policy::{Assessment, Decision, ImageVerdict, Namespace, PolicySet, Reading, Workload},
+    reason::{Fault, Reason},
+    reference::Reference,
+    registry::{Blob, Repository},
+    source::{self, Sources},
 };
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
+pub mod admit; // a request to its answer, judging and pinning
 pub mod config; // policy directory → snapshot, watched
-pub mod http;
+pub mod http; // routes, health, panics, overload
 pub mod images; // every image of every pod-bearing kind
 pub mod metrics;
-pub mod review; // bytes ⇄ types: parse, respond, patch // routes, health, metrics, panics
+pub mod namespace; // the Namespace object, for its annotations
+pub mod review; // bytes ⇄ types: parse, respond, patch
+
+/// B14: images of one review judged at the same time.
+const IMAGES_AT_ONCE: usize = 8;
 
 /// The one evaluation behind the webhook, `verify` and `review`.
 pub struct Judge {
-    pub sources: Sources, /* cache … */
+    sources: Sources,
+    cache: Arc<Cache>,
+    /// One request for a tag that many reviews name at once; what it names is not kept (A1).
+    resolving: Arc<Flights<String, Result<Arc<Blob>, Fault>>>,
 }
+
 impl Judge {
+    /// With a cache of its own.
     pub fn new(sources: Sources) -> Self {
-        let _ = sources;
-        todo!()
+        Judge::with_cache(sources, Arc::default())
     }
+
+    /// With a cache that outlives it: the next policy set's judge goes on with the verdicts that still apply.
+    pub fn with_cache(sources: Sources, cache: Arc<Cache>) -> Self {
+        Judge { sources, cache, resolving: Arc::default() }
+    }
+
+    /// Where it reads, for the counts of requests.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Reads, resolves, drives, decides. `now` is taken once by the caller.
     pub async fn judge(
         &self,
@@ -31,7 +61,129 @@ impl Judge {
         deadline: Instant,
         now: Timestamp,
     ) -> Decision {
-        let _ = (set, workload, namespace, deadline, now);
-        todo!()
+        let readings = set.read(workload);
+        // The same image in eight containers is judged once.
+        let references: BTreeSet<Reference> = readings.iter().filter_map(to_judge).cloned().collect();
+        let work: Vec<_> = references
+            .into_iter()
+            .map(|reference| {
+                async move {
+                    let outcome = self.image(set, &reference, &workload.namespace, deadline, now).await;
+                    (reference, outcome)
+                }
+                .boxed()
+            })
+            .collect();
+        let outcomes: BTreeMap<Reference, Result<(Digest, ImageVerdict), Fault>> =
+            futures::stream::iter(work).buffer_unordered(IMAGES_AT_ONCE).collect().await;
+        let verdicts =
+            readings.iter().map(|reading| to_judge(reading).and_then(|it| outcomes.get(it).cloned())).collect();
+        set.decide(workload, namespace, readings, verdicts, now)
     }
+
+    /// One image: its digest, and what the evidence says about it.
+    async fn image(
+        &self,
+        set: &Arc<PolicySet>,
+        reference: &Reference,
+        namespace: &str,
+        deadline: Instant,
+        now: Timestamp,
+    ) -> Result<(Digest, ImageVerdict), Fault> {
+        let (digest, known) = match reference.digest() {
+            Some(digest) => (digest.clone(), None),
+            None => {
+                let blob = self.resolve(reference, deadline).await?;
+                (blob.digest.clone(), Some(blob))
+            }
+        };
+        let repository = Repository::from(reference);
+        let key = Key {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            policy: set.hash().clone(),
+            namespace: namespace.into(),
+            credential: String::new(),
+        };
+        let pinned = reference.pinned(digest.clone());
+        let drive = |deadline| {
+            let (set, sources, repository) = (Arc::clone(set), self.sources.clone(), repository.clone());
+            let (pinned, digest, namespace) = (pinned.clone(), digest.clone(), namespace.to_owned());
+            let known = known.as_ref().map(|blob| blob.bytes.clone());
+            async move {
+                let mut assessment = Assessment::new(&set, &pinned, &namespace);
+                let left_out = source::drive(&mut assessment, &repository, &digest, known, &sources, deadline).await;
+                let mut verdict = assessment.finish(now);
+                verdict.warnings.extend(left_out);
+                verdict
+            }
+        };
+        let verdict = self.cache.verdict(key, deadline, now, drive).await?;
+        Ok((digest, ImageVerdict::clone(&verdict)))
+    }
+
+    /// What a tag names now.
+    async fn resolve(&self, reference: &Reference, deadline: Instant) -> Result<Arc<Blob>, Fault> {
+        let flight = self.resolving.join(&reference.to_string(), || {
+            let (registries, reference) = (Arc::clone(&self.sources.registries), reference.clone());
+            async move { registries.resolve(&reference, deadline).await.map(Arc::new) }
+        });
+        match tokio::time::timeout_at(deadline.into(), flight.landing).await {
+            Ok(Some(found)) => found,
+            Ok(None) => Err(Fault::new(Reason::InternalError, format!("resolving {reference} failed"))),
+            Err(_) => {
+                Err(Fault::new(Reason::DeadlineExceeded, format!("the review's time ran out resolving {reference}")))
+            }
+        }
+    }
+
+    /// The digests of those images that a policy wants pinned, by their place in `workload.images`; what cannot be
+    /// resolved is left out. Only Pods are pinned (design §6).
+    pub async fn pins(&self, set: &PolicySet, workload: &Workload, deadline: Instant) -> Vec<(usize, Digest)> {
+        let work: Vec<_> = to_pin(set, workload)
+            .into_iter()
+            .map(|(index, reference)| {
+                async move {
+                    let found = self.resolve(&reference, deadline).await;
+                    found.ok().map(|blob| (index, blob.digest.clone()))
+                }
+                .boxed()
+            })
+            .collect();
+        let found: Vec<Option<(usize, Digest)>> = futures::stream::iter(work).buffered(IMAGES_AT_ONCE).collect().await;
+        found.into_iter().flatten().collect()
+    }
+}
+
+fn to_judge(reading: &Reading) -> Option<&Reference> {
+    match reading {
+        Reading::Judge { reference } => Some(reference),
+        Reading::Settled | Reading::Refused(_) => None,
+    }
+}
+
+/// Images that are refused in a Pod for want of a digest, and would be judged by their tag in a controller: `Pin`, and
+/// no `Require` beside it.
+fn to_pin(set: &PolicySet, workload: &Workload) -> Vec<(usize, Reference)> {
+    if !workload.is_pod {
+        return Vec::new();
+    }
+    let as_controller = Workload { is_pod: false, ..workload.clone() };
+    let (strict, lenient) = (set.read(workload), set.read(&as_controller));
+    let pairs = strict.into_iter().zip(lenient).enumerate();
+    pairs
+        .filter_map(|(index, pair)| match pair {
+            (Reading::Refused(fault), Reading::Judge { reference })
+                if fault.reason == Reason::ImageNotPinned && reference.digest().is_none() =>
+            {
+                Some((index, reference))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The image as written, with its digest: the tag stays for people to read (A2: containerd drops it).
+pub fn pinned(image: &str, digest: &Digest) -> String {
+    format!("{image}@{digest}")
 }

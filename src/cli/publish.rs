@@ -1,7 +1,76 @@
-//! TODO owner
+//! `tidewaiter publish`: signed envelopes into the registry, beside the image.
+
+use crate::{
+    cli::ui::Output,
+    publish::{self, Options},
+    reference::Reference,
+    source::layout_dir::LayoutDir,
+};
+use anyhow::{Context, ensure};
+use std::path::{Path, PathBuf};
+
+/// Bytes of one envelope file; what readers take is checked where the set is made.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// Publishes links, layouts and statements beside the image they are about.
+///
+/// They become one OCI artifact that refers to the image: nothing about the image changes. Publishing the same files again
+/// changes nothing. Where the registry has no referrers API, the tag sha256-<hex> lists it.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:
+  tidewaiter publish registry.example.com/shop/api@sha256:3f9a… *.link root.layout
+  tidewaiter publish localhost:5000/shop/api:1 build.776a00e2.link --plain-http
+  tidewaiter publish oci-layout:./image *.link")]
+pub struct Args {
+    /// The image: a reference, or oci-layout:DIR for the first image of an OCI layout directory
+    #[arg(value_name = "REF")]
+    pub image: String,
+    /// Signed envelopes: DSSE or Metablock
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Talk http to the registry
+    #[arg(long)]
+    pub plain_http: bool,
+    /// The only CA certificates to trust (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Docker configuration with registry credentials (default: $DOCKER_CONFIG/config.json where it exists)
+    #[arg(long, env = "TIDEWAITER_DOCKER_CONFIG", value_name = "FILE")]
+    pub docker_config: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// 0 published; everything else is an error (2).
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let _ = args;
-    todo!()
+    let envelopes = args.files.iter().map(|file| read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (image, digest) = match args.image.strip_prefix("oci-layout:") {
+        Some(dir) => {
+            let image = LayoutDir::open(Path::new(dir))?.first()?.digest.clone();
+            let digest = publish::publish_to_layout(Path::new(dir), &image, &envelopes)?;
+            (format!("oci-layout:{dir}@{image}"), digest)
+        }
+        None => {
+            let image: Reference = args.image.parse()?;
+            let options =
+                Options { docker_config: args.docker_config, plain_http: args.plain_http, ca_file: args.ca_file };
+            let digest = publish::publish(&image, &envelopes, &options).await?;
+            (image.to_string(), digest)
+        }
+    };
+    match args.output {
+        Output::Text => anstream::println!("published {} envelopes about {image} as {digest}", envelopes.len()),
+        Output::Json => anstream::println!(
+            "{}",
+            serde_json::json!({ "image": image, "digest": digest.to_string(), "envelopes": envelopes.len() })
+        ),
+    }
+    Ok(0)
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
+    ensure!(size <= FILE_BYTES_MAX, "{} has {size} bytes, more than {FILE_BYTES_MAX}", file.display());
+    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }

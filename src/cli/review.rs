@@ -1,7 +1,99 @@
-//! TODO owner
+//! `tidewaiter review [FILE]`: an AdmissionReview in, the answering AdmissionReview out.
+
+use super::{
+    ui::{self, Credentials, JudgeArgs},
+    verify::read_namespace,
+};
+use crate::{
+    json::Limits,
+    webhook::{
+        admit::{self, Outcome},
+        config,
+        review::{self, Answer, Unreadable},
+    },
+};
+use jiff::Timestamp;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Answer an AdmissionReview as the webhook would
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Exit codes:
+  0 allowed   1 denied, the evidence or the review is invalid   2 usage or configuration
+  3 denied, evidence is missing   4 denied, we could not look
+
+Examples:
+  tidewaiter review review.json --policy policies/
+  kubectl create --dry-run=server -o json ... | make-review | tidewaiter review - --policy policies/
+  tidewaiter review review.json --policy policies/ --mutate
+  tidewaiter review review.json --policy policies/ --namespace-object ns.json --at 2026-11-23T12:00:00Z")]
+pub struct Args {
+    /// The review, JSON; `-` is stdin
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// The namespace's object, for the exceptions in its annotations (`kubectl get namespace N -o json`)
+    #[arg(long, value_name = "FILE")]
+    pub namespace_object: Option<PathBuf>,
+    /// Answer as the mutating webhook
+    #[arg(long)]
+    pub mutate: bool,
+    /// Judge as of this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+}
+
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let _ = args;
-    todo!()
+    let Args { file, judge, namespace_object, mutate, at, timeout } = args;
+    let namespace = namespace_object.map(|path| read_namespace(&path)).transpose()?;
+    let bytes = ui::read(&file, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let settings = judge.settings(Credentials::OfThePerson)?;
+    let snapshot = config::load(&settings)?;
+    let now = at.unwrap_or_else(Timestamp::now);
+    let deadline = Instant::now() + Duration::from_secs(timeout);
+
+    let request = match review::parse(&bytes) {
+        Ok(request) => request,
+        Err(Unreadable::NotAReview(why)) => anyhow::bail!("{}: {why}", file.display()),
+        Err(Unreadable::Denied { uid, fault }) => {
+            return Ok(print(&uid, &Answer::refused(&fault), fault.reason.class().exit_code()));
+        }
+    };
+    if let Some(object) = &namespace
+        && object.name != request.namespace
+    {
+        anyhow::bail!("the namespace object is of \"{}\", the review of \"{}\"", object.name, request.namespace);
+    }
+    let judge = &snapshot.judge;
+    let (answer, code) = if mutate {
+        match admit::mutate(judge, &snapshot.set, &request, deadline).await {
+            Ok(answer) => (answer, 0),
+            Err(fault) => (Answer::refused(&fault), fault.reason.class().exit_code()),
+        }
+    } else {
+        match admit::validate(judge, &snapshot.set, &request, namespace.as_ref(), deadline, now).await {
+            Ok(outcome) => {
+                let code = match &outcome {
+                    Outcome::Nothing => 0,
+                    Outcome::Decided(decision) => decision.exit_code(),
+                };
+                (outcome.answer(), code)
+            }
+            Err(fault) if settings.audit_only => (Answer::watched(&fault), 0),
+            Err(fault) => (Answer::refused(&fault), fault.reason.class().exit_code()),
+        }
+    };
+    Ok(print(&request.uid, &answer, code))
+}
+
+fn print(uid: &str, answer: &Answer, code: u8) -> u8 {
+    anstream::println!("{}", String::from_utf8_lossy(&review::respond(uid, answer)));
+    code
 }

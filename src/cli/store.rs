@@ -1,9 +1,135 @@
-//! TODO owner
+//! `tidewaiter store serve|migrate`: the metadata store (docs/store.md).
+
+use crate::{
+    server::{Bounds, Chains, Options, Server},
+    store::sqlite,
+};
+use anyhow::{Context as _, bail};
+use std::{net::SocketAddr, path::PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// Keep layouts and links, and answer what is known about an image
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    Todo,
+    Serve(Box<ServeArgs>),
+    Migrate(MigrateArgs),
 }
+
+/// Serve the metadata store over HTTP
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tidewaiter store serve --database sqlite:/var/lib/tidewaiter/store.db --config chains.yaml
+  tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key \\
+      --database sqlite:store.db --config chains/ --metrics-listen 0.0.0.0:9090")]
+pub struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where records are kept: sqlite:PATH
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE")]
+    database: String,
+    /// Chain and TrustRoot documents: a file, or a directory of *.yaml, *.yml and *.json
+    #[arg(long, value_name = "FILE|DIR", env = "TIDEWAITER_STORE_CONFIG")]
+    config: PathBuf,
+    /// Certificate chain, PEM; without it plain http is served
+    #[arg(long, value_name = "FILE", env = "TIDEWAITER_STORE_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", env = "TIDEWAITER_STORE_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Where /metrics, /healthz and /readyz listen, over plain http
+    #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
+}
+
+/// Make a database's tables, or bring them up to date, and end
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tidewaiter store migrate --database sqlite:/var/lib/tidewaiter/store.db")]
+pub struct MigrateArgs {
+    /// The database: sqlite:PATH
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE")]
+    database: String,
+}
+
+/// Runs the subcommand: 0 when it ended as asked.
 pub async fn run(command: Command) -> anyhow::Result<u8> {
-    let _ = command;
-    todo!()
+    match command {
+        Command::Serve(args) => serve(*args).await,
+        Command::Migrate(args) => migrate(args).await,
+    }
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
+    let options = Options {
+        listen: args.listen,
+        tls: args.tls_cert.zip(args.tls_key),
+        metrics_listen: args.metrics_listen,
+        database: sqlite::Options { path: sqlite_path(&args.database)?, pages_max: None },
+        chains: Chains::read(&args.config)?,
+        bounds: Bounds::default(),
+    };
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    if options.tls.is_none() && !args.listen.ip().is_loopback() {
+        anstream::eprintln!("warning: tokens cross the network in the clear: give --tls-cert and --tls-key");
+    }
+    let server = Server::open(options).await?;
+    anstream::println!("store listening on {scheme}://{}", server.local_addr());
+    if let Some(metrics) = server.metrics_addr() {
+        anstream::println!("metrics on http://{metrics}/metrics");
+    }
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    // Ends with the process, or with the signal it waits for.
+    let signals = tokio::spawn(async move {
+        match signal().await {
+            Ok(()) => signalled.cancel(),
+            Err(error) => tracing::error!(%error, "signals"),
+        }
+    });
+    let served = server.run(stop).await;
+    signals.abort();
+    served.map(|()| 0)
+}
+
+async fn migrate(args: MigrateArgs) -> anyhow::Result<u8> {
+    let path = sqlite_path(&args.database)?;
+    let count = sqlite::migrate(&path).await.with_context(|| format!("database {}", path.display()))?;
+    anstream::println!("{}: up to date, {count} migration(s)", path.display());
+    Ok(0)
+}
+
+/// The file of `sqlite:PATH`.
+fn sqlite_path(database: &str) -> anyhow::Result<PathBuf> {
+    match database.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() && !path.contains(['?', '#']) => {
+            Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+        }
+        _ => bail!("--database is \"{database}\", expected sqlite:PATH"),
+    }
+}
+
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_an_sqlite_file() {
+        assert_eq!(sqlite_path("sqlite:store.db").unwrap(), PathBuf::from("store.db"));
+        assert_eq!(sqlite_path("sqlite:/var/store.db").unwrap(), PathBuf::from("/var/store.db"));
+        assert_eq!(sqlite_path("sqlite:///var/store.db").unwrap(), PathBuf::from("/var/store.db"));
+        for no in ["store.db", "sqlite:", "postgres://host/db", "sqlite:a?mode=memory"] {
+            assert!(sqlite_path(no).is_err(), "{no}");
+        }
+    }
 }

@@ -1,4 +1,12 @@
-//! What every subcommand shares: output format, colour that respects NO_COLOR, the edges' options by flag.
+//! What every subcommand shares: output format, colour that respects NO_COLOR, the edges' options by flag, the log.
+
+use crate::{
+    policy,
+    source::store::{self, StoreClient},
+    webhook::config,
+};
+use anyhow::Context;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// `--output text|json`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -38,4 +46,99 @@ pub enum Unmatched {
     Allow,
     Warn,
     Deny,
+}
+impl From<Unmatched> for policy::Unmatched {
+    fn from(unmatched: Unmatched) -> Self {
+        match unmatched {
+            Unmatched::Allow => policy::Unmatched::Allow,
+            Unmatched::Warn => policy::Unmatched::Warn,
+            Unmatched::Deny => policy::Unmatched::Deny,
+        }
+    }
+}
+
+/// Whose docker configuration is used where no flag names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// On a laptop: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`, where it exists.
+    OfThePerson,
+    /// In a cluster: none.
+    None,
+}
+
+impl JudgeArgs {
+    /// What the flags mean.
+    ///
+    /// # Errors
+    /// The store's token or CA cannot be read, or its URL is none.
+    pub fn settings(self, credentials: Credentials) -> anyhow::Result<config::Settings> {
+        let JudgeArgs { policy, unmatched, audit_only, store, store_token_file, store_ca, docker_config } = self;
+        let store = store.map(|url| client(url, store_token_file, store_ca)).transpose()?;
+        let docker_config = docker_config.or_else(|| match credentials {
+            Credentials::OfThePerson => persons_docker_config(),
+            Credentials::None => None,
+        });
+        Ok(config::Settings { path: policy, unmatched: unmatched.into(), audit_only, store, docker_config })
+    }
+}
+
+/// The store answers from an index in milliseconds; an evidence set is some megabytes at most.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) -> anyhow::Result<Arc<StoreClient>> {
+    let token = match token_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            Some(text.trim().to_owned())
+        }
+        None => None,
+    };
+    Ok(Arc::new(StoreClient::new(&store::Options { url, token, ca_file, timeout: STORE_TIMEOUT })?))
+}
+
+fn persons_docker_config() -> Option<PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
+    Some(folder.join("config.json")).filter(|path| path.is_file())
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+/// Starts the log on stderr; `RUST_LOG` filters it. What a registry or a review says never reaches it at `info`.
+pub fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call (tests) finds the first one's log in place.
+    let _ = match format {
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Text => builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).try_init(),
+    };
+}
+
+/// Reads a file that a person named, `-` being stdin.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &std::path::Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    if path == std::path::Path::new("-") {
+        std::io::stdin().take(bytes_max).read_to_end(&mut bytes).context("read stdin")?;
+    } else {
+        let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
+        file.take(bytes_max).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
+    }
+    Ok(bytes)
+}
+
+/// The verdict word, in colour where the terminal has some (anstream strips it elsewhere, and under NO_COLOR).
+pub fn verdict(allowed: bool) -> String {
+    use owo_colors::OwoColorize;
+    if allowed { "allowed".green().bold().to_string() } else { "denied".red().bold().to_string() }
 }

@@ -1,7 +1,148 @@
-//! TODO owner
+//! `tidewaiter verify IMAGE`: the webhook's very verdict, anywhere.
+
+use super::ui::{self, Credentials, JudgeArgs, Output};
+use crate::{
+    json::Limits,
+    policy::{Decision, Workload, WorkloadImage},
+    webhook::{admit, config, namespace},
+};
+use anyhow::Context;
+use jiff::Timestamp;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Judge an image as the admission webhook would
+///
+/// The image is judged as if a pod of the namespace named it, after the mutating webhook: where the policy pins digests,
+/// a tag is resolved first.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Exit codes:
+  0 allowed   1 denied, the evidence is invalid   2 usage or configuration
+  3 denied, evidence is missing   4 denied, we could not look
+
+Examples:
+  tidewaiter verify registry.example.com/shop/api@sha256:3f9a... --policy policy.yaml
+  tidewaiter verify registry.example.com/shop/api:1.4 --policy policies/ --namespace shop-eu --explain
+  tidewaiter verify registry.example.com/shop/api:1.4 --policy policy.yaml --output json --at 2026-11-23T12:00:00Z")]
+pub struct Args {
+    /// The image reference
+    pub image: String,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// Namespace of the pod
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// The namespace's object, for the exceptions in its annotations (`kubectl get namespace N -o json`)
+    #[arg(long, value_name = "FILE")]
+    pub namespace_object: Option<PathBuf>,
+    /// Judge as of this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// Say how every policy and requirement came out
+    #[arg(long)]
+    pub explain: bool,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+    /// Output format
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let _ = args;
-    todo!()
+    let Args { image, judge, namespace, namespace_object, at, explain, timeout, output } = args;
+    let namespace_object = namespace_object.map(|path| read_namespace(&path)).transpose()?;
+    if let Some(object) = &namespace_object
+        && object.name != namespace
+    {
+        anyhow::bail!("the namespace object is of \"{}\", --namespace is \"{namespace}\"", object.name);
+    }
+    let snapshot = config::load(&judge.settings(Credentials::OfThePerson)?)?;
+    let now = at.unwrap_or_else(Timestamp::now);
+    let deadline = Instant::now() + Duration::from_secs(timeout);
+    let workload = Workload {
+        namespace,
+        kind: "Pod".into(),
+        name: "verify".into(),
+        images: vec![WorkloadImage {
+            field: "spec.containers[0].image".into(),
+            name: "verify".into(),
+            image,
+            unchanged: false,
+        }],
+        is_pod: true,
+    };
+    let workload = admit::pin(&snapshot.judge, &snapshot.set, workload, deadline).await;
+    let decision =
+        admit::decide(&snapshot.judge, &snapshot.set, &workload, namespace_object.as_ref(), deadline, now).await?;
+    match output {
+        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&decision)?),
+        Output::Text => print(&decision, explain),
+    }
+    Ok(decision.exit_code())
+}
+
+/// The namespace whose object a person saved to a file.
+///
+/// # Errors
+/// It cannot be read, or is no Namespace.
+pub(super) fn read_namespace(path: &std::path::Path) -> anyhow::Result<crate::policy::Namespace> {
+    let bytes = ui::read(path, Limits::REVIEW.bytes_max as u64 + 1)?;
+    namespace::parse(&bytes).with_context(|| path.display().to_string())
+}
+
+fn print(decision: &Decision, explain: bool) {
+    for image in &decision.images {
+        let digest = image.digest.as_deref().filter(|digest| !image.reference.contains(digest));
+        let digest = digest.map(|digest| format!(" ({digest})")).unwrap_or_default();
+        anstream::println!("{} {}{digest}", ui::verdict(decision.allowed), image.reference);
+    }
+    if !decision.allowed {
+        anstream::println!("{}", decision.message());
+    }
+    for warning in &decision.warnings {
+        anstream::println!("warning: {warning}");
+    }
+    if explain {
+        anstream::print!("{}", explained(decision));
+    }
+}
+
+/// Every policy and requirement, met or not.
+fn explained(decision: &Decision) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for image in &decision.images {
+        let _ = writeln!(text, "{} {}", image.field, image.reference);
+        if let Some(fault) = &image.fault {
+            let _ = writeln!(text, "  {} [{}]", fault.message, fault.reason.as_str());
+        }
+        if image.policies.is_empty() && image.fault.is_none() {
+            let _ = writeln!(text, "  no policy selects it");
+        }
+        for policy in &image.policies {
+            let met = if policy.met { "met" } else { "not met" };
+            let _ = writeln!(text, "  {} ({:?}): {met}", policy.policy, policy.mode);
+            for requirement in &policy.requirements {
+                let _ = match (&requirement.message, requirement.reason) {
+                    (Some(message), Some(reason)) => {
+                        writeln!(text, "    {}: {message} [{}]", requirement.name, reason.as_str())
+                    }
+                    _ if requirement.met => {
+                        writeln!(text, "    {}: met by {}", requirement.name, requirement.by.join(", "))
+                    }
+                    _ => writeln!(text, "    {}: not met", requirement.name),
+                };
+            }
+        }
+    }
+    for exception in &decision.exceptions {
+        let word = if exception.honoured { "honoured" } else { "ignored" };
+        let _ = writeln!(text, "exception for {} {word}: {}", exception.policy, exception.message);
+    }
+    let _ = writeln!(text, "policy hash {}, decided as of {}", decision.policy_hash, decision.decided_at);
+    text
 }

@@ -1,7 +1,152 @@
-//! TODO owner
+//! `tidewaiter webhook`: serves admission.
+
+use super::ui::{self, Credentials, JudgeArgs, LogFormat};
+use crate::{
+    serve,
+    webhook::{
+        config::Policies,
+        http::{self, Webhook},
+        metrics::Metrics,
+    },
+};
+use anyhow::{Context, bail};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Serve the admission webhook
+///
+/// `/validate` judges, `/mutate` pins the images of Pods. Start-up needs no network.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  tidewaiter webhook --policy /etc/tidewaiter/policies --tls-dir /etc/tidewaiter/tls
+  tidewaiter webhook --policy policy.yaml --tls-cert tls.crt --tls-key tls.key --listen 127.0.0.1:8443
+  tidewaiter webhook --policy policies/ --tls-dir tls --store https://store.tidewaiter:8443 --audit-only")]
+pub struct Args {
+    /// Address of the admission port
+    #[arg(long, env = "TIDEWAITER_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+    /// Address of metrics and health, plain http
+    #[arg(long, env = "TIDEWAITER_METRICS_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8080")]
+    pub metrics_listen: SocketAddr,
+    /// Directory that holds tls.crt and tls.key, watched
+    #[arg(long, env = "TIDEWAITER_TLS_DIR", value_name = "DIR", conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls_dir: Option<PathBuf>,
+    /// Serving certificate, PEM, watched
+    #[arg(long, env = "TIDEWAITER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "TIDEWAITER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve admission over plain http: behind a proxy on the same host, or for tests
+    #[arg(long, env = "TIDEWAITER_INSECURE_HTTP", conflicts_with_all = ["tls_dir", "tls_cert", "tls_key"])]
+    pub insecure_http: bool,
+    /// Seconds to go on serving after SIGTERM, with readiness failing, before connections are closed
+    #[arg(long, env = "TIDEWAITER_DRAIN", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(0..=20))]
+    pub drain: u64,
+    /// Connections at once
+    #[arg(long, env = "TIDEWAITER_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = 1024)]
+    pub connections_max: usize,
+    /// Reviews at once; more are denied as overloaded
+    #[arg(long, env = "TIDEWAITER_REVIEWS_MAX", value_name = "COUNT", default_value_t = http::REVIEWS_MAX)]
+    pub reviews_max: usize,
+    /// Format of the log on stderr
+    #[arg(long, env = "TIDEWAITER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+}
+
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let _ = args;
-    todo!()
+    let Args {
+        listen,
+        metrics_listen,
+        tls_dir,
+        tls_cert,
+        tls_key,
+        insecure_http,
+        drain,
+        connections_max,
+        reviews_max,
+        log_format,
+        judge,
+    } = args;
+    ui::log(log_format);
+    let tls = match (tls_dir, tls_cert, tls_key) {
+        (Some(dir), ..) => Some((dir.join("tls.crt"), dir.join("tls.key"))),
+        (None, Some(certificate), Some(key)) => Some((certificate, key)),
+        _ if insecure_http => None,
+        _ => bail!("no serving certificate: give --tls-dir, or --tls-cert and --tls-key"),
+    };
+    let stop = CancellationToken::new();
+    let drain = Duration::from_secs(drain);
+    let bound = serve::bind(serve::Options { listen, tls, connections_max, drain }).await?;
+    let metrics_bound =
+        serve::bind(serve::Options { listen: metrics_listen, tls: None, connections_max: 64, drain }).await?;
+
+    let settings = judge.settings(Credentials::None)?;
+    let policies = tokio::task::spawn_blocking(move || Policies::open(settings)).await.context("load policies")?;
+    let policies = Arc::new(policies);
+    match policies.current() {
+        Ok(snapshot) => tracing::info!(policy_hash = %snapshot.set.hash(), "policies loaded"),
+        Err(fault) => {
+            tracing::error!(reason = fault.reason.as_str(), error = fault.message, "no policies: everything is denied")
+        }
+    }
+    let metrics = Arc::new(Metrics::new().context("register metrics")?);
+    let webhook = Webhook::new(Arc::clone(&policies), metrics, reviews_max, stop.clone());
+
+    on_signal(stop.clone())?;
+    watchdog(stop.clone());
+    let watch = tokio::spawn(policies.watch(stop.clone()));
+    let metrics_router = webhook.metrics_router(bound.certificates());
+    let (served, metrics_served) =
+        tokio::join!(bound.run(webhook.router(), stop.clone()), metrics_bound.run(metrics_router, stop.clone()));
+    watch.abort();
+    served?;
+    metrics_served?;
+    Ok(0)
+}
+
+/// SIGTERM or SIGINT drains; a second one ends the process at once.
+fn on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen to SIGINT")?;
+    tokio::spawn(async move {
+        for patience in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if !patience {
+                tracing::warn!("second signal: not draining any longer");
+                std::process::exit(130);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// F18: where the runtime does not get to a task of ours for 10 s, a restart is better than a dead replica.
+fn watchdog(stop: CancellationToken) {
+    let (beat, beats) = std::sync::mpsc::channel();
+    tokio::spawn(async move {
+        while !stop.is_cancelled() && beat.send(()).is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    std::thread::spawn(move || {
+        loop {
+            match beats.recv_timeout(Duration::from_secs(10)) {
+                Ok(()) => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    tracing::error!("the runtime has stalled for 10 s: exiting");
+                    std::process::exit(70);
+                }
+            }
+        }
+    });
 }

@@ -1,26 +1,44 @@
-//! Layouts: specification 4.3.
-use super::Rule;
-use crate::{json::Value, key::PublicKey};
-use std::collections::BTreeMap;
+//! Layouts: specification 4.3. What they may say, and what we refuse to overlook; `verify` judges by them.
+use super::{Rule, rule::RuleError};
+use crate::{
+    json::Value,
+    key::{KeyError, PublicKey},
+    reason::Reason,
+};
+use std::{collections::BTreeMap, fmt};
 
+mod read;
+#[cfg(test)]
+mod tests;
+
+/// A supply chain as its owners want it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
+    /// The layout holds before this time.
     pub expires: jiff::Timestamp,
     pub readme: String,
-    /// key id as written → the key; an unusable key is kept as the reason why (R: unusable key elsewhere must not block).
-    pub keys: BTreeMap<String, Result<PublicKey, crate::key::KeyError>>,
+    /// Key id as written → the key. One we cannot use is kept as the reason why: it blocks only a step that needs it.
+    pub keys: BTreeMap<String, Result<PublicKey, KeyError>>,
+    /// At least one (R36), in the order of the layout.
     pub steps: Vec<Step>,
     pub inspections: Vec<Inspection>,
 }
+
+/// One step and who may do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub name: String,
+    /// How many distinct functionaries must report the step: 1 or more.
     pub threshold: u32,
+    /// Ids of `Layout::keys`.
     pub pubkeys: Vec<String>,
+    /// Compared with a link's command for a warning, never executed.
     pub expected_command: Vec<String>,
     pub expected_materials: Vec<Rule>,
     pub expected_products: Vec<Rule>,
 }
+
+/// What is looked at in the end. `run` names a built-in; nothing is executed (design §5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     pub name: String,
@@ -28,22 +46,168 @@ pub struct Inspection {
     pub expected_materials: Vec<Rule>,
     pub expected_products: Vec<Rule>,
 }
-/// Malformed (→ layout_malformed), or asking for what we do not implement (→ layout_unsupported). Owner makes it a closed list.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LayoutError {
-    #[error("{0}")]
-    Malformed(String),
-    #[error("{0}")]
-    Unsupported(String),
+
+/// A place in a layout, as a message names it: `step "build"`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    Layout,
+    Key(String),
+    Step(String),
+    Inspection(String),
 }
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Layout => f.write_str("layout"),
+            Place::Key(id) => write!(f, "key {id:?}"),
+            Place::Step(name) => write!(f, "step {name:?}"),
+            Place::Inspection(name) => write!(f, "inspection {name:?}"),
+        }
+    }
+}
+
+/// Why a signed value is no layout that we can judge by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// `_type` is not exactly what its place asks for.
+    #[error("{at}: _type is not \"{expected}\"")]
+    WrongType { at: Place, expected: &'static str },
+    /// A field of the specification is not there.
+    #[error("{at}: the field {field} is missing")]
+    Missing { at: Place, field: &'static str },
+    /// A field has another JSON type.
+    #[error("{at}: the field {field} is not {expected}")]
+    Type { at: Place, field: &'static str, expected: &'static str },
+    /// R41: a field that we do not implement; overlooking it could mean passing what its author forbids.
+    #[error("{at}: the field {field:?} is not supported")]
+    UnknownField { at: Place, field: String },
+    /// R20: not exactly `YYYY-MM-DDTHH:MM:SSZ`, or no such day.
+    #[error("the layout's expires is {0:?}, not a time such as 2030-01-31T12:00:00Z")]
+    Expires(String),
+    /// R23.
+    #[error("the name {name:?} of a step or inspection {why}")]
+    Name { name: String, why: &'static str },
+    /// Names are how links and rules refer to steps and inspections: each stands for one.
+    #[error("two steps or inspections are named {0:?}")]
+    DuplicateName(String),
+    /// R36: such a layout asks for nothing.
+    #[error("the layout has no steps")]
+    NoSteps,
+    /// Not a rule of specification 4.3.3.
+    #[error("{at}: {cause}")]
+    Rule { at: Place, cause: RuleError },
+    /// R31: the rule would silently match nothing.
+    #[error("{at}: MATCH FROM {from:?}, which is no {}", destinations(.at))]
+    MatchFrom { at: Place, from: String },
+    /// A functionary whose key the layout does not carry.
+    #[error("step {step:?}: the key {key:?} of its pubkeys is not among the layout's keys")]
+    UnknownPubkey { step: String, key: String },
+    /// R25: under 1, or more than the step has distinct public keys.
+    #[error("step {step:?}: the threshold is {found}, and it has {keys} distinct keys")]
+    Threshold { step: String, found: String, keys: usize },
+    /// R13.
+    #[error("the key {key:?} says that its id is {inner:?}")]
+    KeyId { key: String, inner: String },
+    /// A private key in a public document.
+    #[error("the key {0:?} carries its private part")]
+    PrivateKey(String),
+    /// Parameter substitution is not implemented, and `{name}` without such a parameter is an error (R21).
+    #[error("{at}: the parameter {{{name}}} has no value")]
+    Parameter { at: Place, name: String },
+    /// `{{` or `}}`: an escape of parameter substitution, which is not implemented (R21).
+    #[error("{at}: escaped braces in {text:?} are not supported")]
+    EscapedBraces { at: Place, text: String },
+    /// Without this key the step cannot reach its threshold.
+    #[error("step {step:?} needs the key {key:?}, which cannot be used: {cause}")]
+    KeyNeeded { step: String, key: String, cause: KeyError },
+}
+
+/// What the MATCH rules of an item may name.
+fn destinations(at: &Place) -> &'static str {
+    match at {
+        Place::Inspection(_) => "step or inspection",
+        _ => "step",
+    }
+}
+
+impl LayoutError {
+    /// `layout_unsupported` for what another verifier might understand, `layout_too_complex` for a pattern of too many wildcards, else
+    /// `layout_malformed`.
+    pub fn reason(&self) -> Reason {
+        match self {
+            LayoutError::Rule { cause: RuleError::Pattern(_), .. } => Reason::LayoutTooComplex,
+            LayoutError::KeyNeeded { cause: KeyError::Malformed { .. } | KeyError::SchemeMismatch { .. }, .. } => {
+                Reason::LayoutMalformed
+            }
+            LayoutError::UnknownField { .. }
+            | LayoutError::Parameter { .. }
+            | LayoutError::EscapedBraces { .. }
+            | LayoutError::KeyNeeded { .. } => Reason::LayoutUnsupported,
+            _ => Reason::LayoutMalformed,
+        }
+    }
+}
+
 impl Layout {
+    /// Reads a layout from signed JSON, strictly: what it says and we do not know is an error.
     pub fn from_value(value: &Value) -> Result<Self, LayoutError> {
-        let _ = value;
-        todo!()
+        read::layout(value)
     }
-    /// For writing one: the JSON value that `from_value` reads back.
+
+    /// For writing one: the JSON value that `from_value` reads back. Keys that cannot be used are left out.
     pub fn to_value(&self) -> Value {
-        todo!()
+        let keys =
+            self.keys.iter().filter_map(|(id, key)| Some((id.clone(), Value::from(&key.as_ref().ok()?.to_layout()))));
+        object(vec![
+            ("_type", text("layout")),
+            ("expires", text(&self.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+            ("inspect", Value::Array(self.inspections.iter().map(Inspection::to_value).collect())),
+            ("keys", Value::Object(keys.collect())),
+            ("readme", text(&self.readme)),
+            ("steps", Value::Array(self.steps.iter().map(Step::to_value).collect())),
+        ])
     }
+}
+
+impl Step {
+    fn to_value(&self) -> Value {
+        object(vec![
+            ("_type", text("step")),
+            ("expected_command", texts(&self.expected_command)),
+            ("expected_materials", rules(&self.expected_materials)),
+            ("expected_products", rules(&self.expected_products)),
+            ("name", text(&self.name)),
+            ("pubkeys", texts(&self.pubkeys)),
+            ("threshold", Value::Number(self.threshold.to_string())),
+        ])
+    }
+}
+
+impl Inspection {
+    fn to_value(&self) -> Value {
+        object(vec![
+            ("_type", text("inspection")),
+            ("expected_materials", rules(&self.expected_materials)),
+            ("expected_products", rules(&self.expected_products)),
+            ("name", text(&self.name)),
+            ("run", texts(&self.run)),
+        ])
+    }
+}
+
+fn object(members: Vec<(&str, Value)>) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn texts(texts: &[String]) -> Value {
+    Value::Array(texts.iter().cloned().map(Value::String).collect())
+}
+
+fn rules(rules: &[Rule]) -> Value {
+    Value::Array(rules.iter().map(Rule::to_value).collect())
 }

@@ -1,2 +1,410 @@
 //! Evidence beside the image in its registry: referrers (API and tag schema), cosign's tags (design §8, §12; signatures §2.1–2.2).
 //! One `ImageEvidence` reads referrers once and serves both signatures and envelopes from it.
+//!
+//! Everything found is a candidate: annotations, artifact types and the listing itself decide nothing. A candidate that is
+//! broken, lies about its digest or is too large is left out and said; a place that could not be read is a fault that goes
+//! along with what the other places gave, so that the judgement can tell *missing* from *we could not look*.
+
+use crate::{
+    cosign::{self, Candidate},
+    digest::Digest,
+    oci::{Descriptor, Document, Manifest, media},
+    reason::{Class, Fault, Reason},
+    registry::{Blob, Registries, Repository},
+};
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Referrers that are opened (security §2.D9).
+const REFERRERS_MAX: usize = 256;
+/// Signatures of one image (security §2.D9).
+const SIGNATURES_MAX: usize = 64;
+/// Envelopes of one image: 16 evidence sets of 64 links (security §2.D9).
+const ENVELOPES_MAX: usize = 1024;
+/// Bytes of one envelope, bundle or payload (security §2.D8: a link is the largest).
+pub(crate) const BLOB_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of everything beside one image (security §2.D8).
+pub(crate) const TOTAL_BYTES_MAX: u64 = 32 << 20;
+/// Blobs of one image in flight.
+const BLOBS_AT_ONCE: usize = 8;
+/// Manifests of one image in flight: the bulkhead of one registry (security §2.D7).
+const MANIFESTS_AT_ONCE: usize = 16;
+
+/// What is read of a registry: [`Registries`], and the double of the tests.
+pub(crate) trait Remote: Sync {
+    fn manifest(&self, digest: &Digest) -> impl Future<Output = Result<Option<Blob>, Fault>> + Send;
+    fn tag(&self, tag: &str) -> impl Future<Output = Result<Option<Blob>, Fault>> + Send;
+    fn blob(&self, digest: &Digest, bytes_max: u64) -> impl Future<Output = Result<Option<Blob>, Fault>> + Send;
+    fn referrers(&self, digest: &Digest) -> impl Future<Output = Result<Option<Vec<Descriptor>>, Fault>> + Send;
+}
+
+/// One repository of the installation's registries, until a deadline.
+pub(crate) struct RegistryRemote<'a> {
+    pub registries: &'a Registries,
+    pub repository: &'a Repository,
+    pub deadline: Instant,
+}
+
+impl Remote for RegistryRemote<'_> {
+    async fn manifest(&self, digest: &Digest) -> Result<Option<Blob>, Fault> {
+        self.registries.manifest(self.repository, digest, self.deadline).await
+    }
+    async fn tag(&self, tag: &str) -> Result<Option<Blob>, Fault> {
+        self.registries.tag(self.repository, tag, self.deadline).await
+    }
+    async fn blob(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Blob>, Fault> {
+        self.registries.blob(self.repository, digest, bytes_max, self.deadline).await
+    }
+    async fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Fault> {
+        self.registries.referrers(self.repository, digest, self.deadline).await
+    }
+}
+
+/// What was found, and what kept us from finding all of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found<T> {
+    pub items: Vec<T>,
+    /// The gravest: a place that could not be read before a candidate that was not what its digest says.
+    pub fault: Option<Fault>,
+}
+
+impl<T> Found<T> {
+    fn new() -> Self {
+        Found { items: Vec::new(), fault: None }
+    }
+    fn failed(&mut self, fault: Fault) {
+        let weight = |fault: &Fault| fault.reason.class() == Class::Unavailable;
+        if self.fault.as_ref().is_none_or(|kept| !weight(kept) && weight(&fault)) {
+            self.fault = Some(fault);
+        }
+    }
+}
+
+type Once<T> = Arc<OnceCell<T>>;
+
+/// One image's evidence in its registry, for one decision: each object is asked for once.
+pub(crate) struct ImageEvidence<'a, R> {
+    remote: &'a R,
+    image: &'a Digest,
+    referrers: OnceCell<Found<Manifest>>,
+    blobs: Mutex<BTreeMap<Digest, Once<Result<Option<Vec<u8>>, Fault>>>>,
+    blob_slots: Semaphore,
+    manifest_slots: Semaphore,
+    bytes_left: Mutex<u64>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl<'a, R: Remote> ImageEvidence<'a, R> {
+    pub fn new(remote: &'a R, image: &'a Digest) -> Self {
+        ImageEvidence {
+            remote,
+            image,
+            referrers: OnceCell::new(),
+            blobs: Mutex::default(),
+            blob_slots: Semaphore::new(BLOBS_AT_ONCE),
+            manifest_slots: Semaphore::new(MANIFESTS_AT_ONCE),
+            bytes_left: Mutex::new(TOTAL_BYTES_MAX),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// A manifest of the image itself.
+    pub async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, Fault> {
+        let _slot = self.manifest_slots.acquire().await.map_err(closed)?;
+        match self.remote.manifest(digest).await? {
+            Some(blob) => Ok(checked(digest, blob)?),
+            None => Err(Fault::new(Reason::ImageNotFound, format!("the registry has no manifest {digest}"))),
+        }
+    }
+
+    /// cosign signatures from every place: the legacy tag and the referrers, side by side, each payload once.
+    pub async fn signatures(&self) -> Found<Candidate> {
+        let (mut found, among_referrers) = futures::join!(self.legacy_signatures(), self.referrer_signatures());
+        merge(&mut found, among_referrers);
+        let mut seen = BTreeSet::new();
+        found.items.retain(|candidate| seen.insert(fingerprint(candidate)));
+        if found.items.len() > SIGNATURES_MAX {
+            self.warn(format!("more than {SIGNATURES_MAX} signatures of {}: the rest was not looked at", self.image));
+            found.items.truncate(SIGNATURES_MAX);
+        }
+        found
+    }
+
+    /// Envelopes of the evidence sets among the referrers, each once.
+    pub async fn envelopes(&self) -> Found<Vec<u8>> {
+        let mut found = Found::new();
+        let referrers = self.referrers().await;
+        let mut seen = BTreeSet::new();
+        let layers = referrers.items.iter().flat_map(|manifest| &manifest.layers);
+        let mut wanted: Vec<_> =
+            layers.filter(|layer| is_envelope(&layer.media_type) && seen.insert(&layer.digest)).collect();
+        if wanted.len() > ENVELOPES_MAX {
+            self.warn(format!("more than {ENVELOPES_MAX} envelopes of {}: the rest was not looked at", self.image));
+            wanted.truncate(ENVELOPES_MAX);
+        }
+        for (_, blob) in self.blobs_of(&wanted, &mut found).await {
+            found.items.push(blob);
+        }
+        if let Some(fault) = &referrers.fault {
+            found.failed(fault.clone());
+        }
+        found
+    }
+
+    /// What was left out, and why.
+    pub fn into_warnings(self) -> Vec<String> {
+        self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Layout A (signatures §2.1): the layers of the manifest tagged `sha256-<hex>.sig`.
+    async fn legacy_signatures(&self) -> Found<Candidate> {
+        let mut found = Found::new();
+        let tag = format!("{}.sig", tag_of(self.image));
+        match self.remote.tag(&tag).await {
+            Err(fault) => found.failed(fault),
+            Ok(None) => {}
+            Ok(Some(blob)) => match Document::parse(&blob.bytes, blob.media_type.as_deref()) {
+                Ok(Document::Manifest(manifest)) => self.candidates(&[&manifest], &mut found).await,
+                Ok(Document::Index(_)) => self.warn(format!("tag {tag} names an index, and no signatures")),
+                Err(fault) => self.warn(format!("tag {tag}: {}", fault.message)),
+            },
+        }
+        found
+    }
+
+    /// Layout C, and layout A where it was attached as a referrer.
+    async fn referrer_signatures(&self) -> Found<Candidate> {
+        let mut found = Found::new();
+        let referrers = self.referrers().await;
+        let manifests: Vec<_> = referrers.items.iter().collect();
+        self.candidates(&manifests, &mut found).await;
+        if let Some(fault) = &referrers.fault {
+            found.failed(fault.clone());
+        }
+        found
+    }
+
+    /// Signature layers of the manifests, fetched.
+    async fn candidates(&self, manifests: &[&Manifest], found: &mut Found<Candidate>) {
+        let layers = manifests.iter().flat_map(|manifest| &manifest.layers);
+        let is_signature =
+            |layer: &&Descriptor| layer.media_type == cosign::LEGACY_LAYER || cosign::is_bundle(&layer.media_type);
+        // One more than counts, so that the end can say that there were more.
+        let wanted: Vec<_> = layers.filter(is_signature).take(SIGNATURES_MAX + 1).collect();
+        for (layer, blob) in self.blobs_of(&wanted, found).await {
+            found.items.push(match layer.media_type == cosign::LEGACY_LAYER {
+                // A missing annotation is an empty signature: the judgement says what is wrong with it.
+                true => Candidate::Legacy {
+                    signature: layer.annotations.get(cosign::LEGACY_SIGNATURE_ANNOTATION).cloned().unwrap_or_default(),
+                    payload: blob,
+                },
+                false => Candidate::Bundle(blob),
+            });
+        }
+    }
+
+    /// The referrers' manifests, opened: listed by the API or the tag schema, whose `subject` is the image.
+    async fn referrers(&self) -> &Found<Manifest> {
+        self.referrers.get_or_init(|| self.read_referrers()).await
+    }
+
+    async fn read_referrers(&self) -> Found<Manifest> {
+        let mut found = Found::new();
+        let listed = self.list_referrers(&mut found).await;
+        let opened: Vec<_> = listed.iter().map(|descriptor| self.open(descriptor)).collect();
+        for (descriptor, manifest) in listed.iter().zip(join_all(opened).await) {
+            match manifest {
+                Ok(Some(manifest)) => found.items.push(manifest),
+                Ok(None) => {}
+                Err(fault) => {
+                    self.warn(format!("referrer {}: {}", descriptor.digest, fault.message));
+                    found.failed(fault);
+                }
+            }
+        }
+        found
+    }
+
+    /// Both places at once, joined by digest: a registry that answers the API may hold older entries under the tag, and
+    /// some clients write the tag although the API works (components §1).
+    async fn list_referrers(&self, found: &mut Found<Manifest>) -> Vec<Descriptor> {
+        let tag = tag_of(self.image);
+        let (api, fallback) = futures::join!(self.remote.referrers(self.image), self.remote.tag(&tag));
+        let mut listed = Vec::new();
+        match api {
+            Ok(descriptors) => listed.extend(descriptors.into_iter().flatten()),
+            Err(fault) => found.failed(fault),
+        }
+        match fallback {
+            Err(fault) => found.failed(fault),
+            Ok(None) => {}
+            Ok(Some(blob)) => match Document::parse(&blob.bytes, blob.media_type.as_deref()) {
+                Ok(Document::Index(index)) => listed.extend(index.manifests),
+                Ok(Document::Manifest(_)) => self.warn(format!("tag {tag} names a manifest, and no referrers")),
+                Err(fault) => self.warn(format!("tag {tag}: {}", fault.message)),
+            },
+        }
+        let mut seen = BTreeSet::from([self.image.clone()]);
+        listed.retain(|descriptor| seen.insert(descriptor.digest.clone()));
+        // Likely ones first, so that a flood of others costs them nothing; never a filter (components §1).
+        listed.sort_by_cached_key(|descriptor| (!looks_like_evidence(descriptor), descriptor.digest.clone()));
+        if listed.len() > REFERRERS_MAX {
+            self.warn(format!("more than {REFERRERS_MAX} referrers of {}: the rest was not looked at", self.image));
+            listed.truncate(REFERRERS_MAX);
+        }
+        listed
+    }
+
+    /// `Ok(None)`: there, and not about this image.
+    async fn open(&self, descriptor: &Descriptor) -> Result<Option<Manifest>, Fault> {
+        let digest = &descriptor.digest;
+        if !self.reserve(descriptor) {
+            return Ok(None);
+        }
+        let _slot = self.manifest_slots.acquire().await.map_err(closed)?;
+        let Some(blob) = self.remote.manifest(digest).await? else {
+            self.warn(format!("referrer {digest} is listed, and not there"));
+            return Ok(None);
+        };
+        let media_type = blob.media_type.clone();
+        let bytes = checked(digest, blob)?;
+        if u64::try_from(bytes.len()) != Ok(descriptor.size) {
+            self.warn(format!("referrer {digest} has {} bytes, and is listed with {}", bytes.len(), descriptor.size));
+            return Ok(None);
+        }
+        match Document::parse(&bytes, media_type.as_deref()) {
+            Ok(Document::Manifest(manifest)) => {
+                let subject = manifest.subject.as_ref().map(|subject| &subject.digest);
+                if subject == Some(self.image) {
+                    return Ok(Some(manifest));
+                }
+                self.warn(format!("referrer {digest} is about another image"));
+            }
+            Ok(Document::Index(_)) => self.warn(format!("referrer {digest} is an index, and carries no evidence")),
+            Err(fault) => self.warn(format!("referrer {digest}: {}", fault.message)),
+        }
+        Ok(None)
+    }
+
+    /// The blobs that could be had, in the order of the layers.
+    async fn blobs_of<'l, T>(&self, layers: &[&'l Descriptor], found: &mut Found<T>) -> Vec<(&'l Descriptor, Vec<u8>)> {
+        let mut running: FuturesUnordered<_> =
+            layers.iter().enumerate().map(|(at, layer)| async move { (at, self.blob(layer).await) }).collect();
+        let mut blobs = BTreeMap::new();
+        while let Some((at, result)) = running.next().await {
+            match result {
+                Ok(Some(bytes)) => {
+                    blobs.insert(at, bytes);
+                }
+                Ok(None) => {}
+                Err(fault) => found.failed(fault),
+            }
+        }
+        blobs.into_iter().filter_map(|(at, bytes)| Some((*layers.get(at)?, bytes))).collect()
+    }
+
+    /// One blob, once. `Ok(None)`: not there, or too large.
+    async fn blob(&self, layer: &Descriptor) -> Result<Option<Vec<u8>>, Fault> {
+        let cell = {
+            let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(blobs.entry(layer.digest.clone()).or_default())
+        };
+        cell.get_or_init(|| self.fetch(layer)).await.clone()
+    }
+
+    async fn fetch(&self, layer: &Descriptor) -> Result<Option<Vec<u8>>, Fault> {
+        let digest = &layer.digest;
+        if !self.reserve(layer) {
+            return Ok(None);
+        }
+        let _slot = self.blob_slots.acquire().await.map_err(closed)?;
+        let fetched = match self.remote.blob(digest, layer.size).await {
+            Ok(Some(blob)) => checked(digest, blob).map(Some),
+            Ok(None) => {
+                self.warn(format!("blob {digest} is named by a manifest, and not there"));
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &fetched {
+            self.warn(format!("blob {digest}: {}", fault.message));
+        }
+        fetched
+    }
+
+    /// Takes the object's size from what one image may cost. No: it is not fetched.
+    fn reserve(&self, descriptor: &Descriptor) -> bool {
+        let (digest, size) = (&descriptor.digest, descriptor.size);
+        if size > BLOB_BYTES_MAX {
+            self.warn(format!("{digest} has {size} bytes, more than {BLOB_BYTES_MAX}"));
+            return false;
+        }
+        let mut left = self.bytes_left.lock().unwrap_or_else(PoisonError::into_inner);
+        match left.checked_sub(size) {
+            Some(rest) => *left = rest,
+            None => {
+                drop(left);
+                self.warn(format!("{digest} would bring the evidence to more than {TOTAL_BYTES_MAX} bytes"));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn warn(&self, text: String) {
+        tracing::debug!(image = %self.image, "{text}");
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+}
+
+/// The tag schema's name for an image (distribution-spec, "Referrers Tag Schema"): at most 32 of the algorithm, 64 of the hex.
+pub fn tag_of(image: &Digest) -> String {
+    let hex: String = image.hex().chars().take(64).collect();
+    let text = image.to_string();
+    format!("{}-{hex}", text.split(':').next().unwrap_or_default())
+}
+
+/// Whether a layer is an envelope of a chain. A bundle is none, whatever its statement says.
+pub fn is_envelope(media_type: &str) -> bool {
+    matches!(media_type, media::DSSE | media::METABLOCK)
+}
+
+fn looks_like_evidence(descriptor: &Descriptor) -> bool {
+    let hint = descriptor.artifact_type.as_deref().unwrap_or_default();
+    hint == media::EVIDENCE || cosign::is_bundle(hint)
+}
+
+/// The reader hashes too; this is the one place that believes no reader.
+fn checked(digest: &Digest, blob: Blob) -> Result<Vec<u8>, Fault> {
+    match digest.matches(&blob.bytes) {
+        true => Ok(blob.bytes),
+        false => Err(Fault::new(Reason::DigestMismatch, format!("{digest} was answered with other bytes"))),
+    }
+}
+
+fn merge<T>(into: &mut Found<T>, from: Found<T>) {
+    into.items.extend(from.items);
+    if let Some(fault) = from.fault {
+        into.failed(fault);
+    }
+}
+
+fn fingerprint(candidate: &Candidate) -> (Digest, String) {
+    match candidate {
+        Candidate::Legacy { payload, signature } => (Digest::sha256(payload), signature.clone()),
+        Candidate::Bundle(bytes) => (Digest::sha256(bytes), String::new()),
+    }
+}
+
+fn closed(_: tokio::sync::AcquireError) -> Fault {
+    Fault::new(Reason::InternalError, "the evidence session is closed")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,97 @@
-//! TODO owner
+//! What one verification may cost. Everything a layout or a link can blow up is counted here before it is worked on.
+
+use crate::intoto::{Artifacts, Layout, Link, Rule};
+
+/// The bounds, each with its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Envelopes of one verification. Ours: `links_per_step_max` for each of `steps_max`.
+    pub envelopes_max: usize,
+    /// Their bytes. Twice what one review may fetch (security §2.D8), since two sources may hold the same.
+    pub evidence_bytes_max: usize,
+    /// Steps of a layout, and inspections of a layout (security §2.D9).
+    pub steps_max: usize,
+    /// Valid links of one step (security §2.D9).
+    pub links_per_step_max: usize,
+    /// Artifact rules of a layout (security §2.E5).
+    pub rules_max: usize,
+    /// Materials and products of one link (security §2.E5).
+    pub artifacts_max: usize,
+    /// Rules times the artifacts they are applied to, over the whole layout (security §2.E5).
+    pub rules_times_artifacts_max: usize,
+    /// Layouts of the owners that are tried for one image, newest first. Ours: owners publish few at a time.
+    pub layouts_max: usize,
+    /// Signatures of one envelope that are looked at (security §2.D9).
+    pub signatures_max: usize,
+    /// Verifications of one envelope's signatures under all keys. Ours: 128 cost at most some 10 ms, whoever made the envelope.
+    pub attempts_max: usize,
+}
+
+impl Limits {
+    pub const DEFAULT: Limits = Limits {
+        envelopes_max: 8_192,
+        evidence_bytes_max: 64 << 20,
+        steps_max: 128,
+        links_per_step_max: 64,
+        rules_max: 1_000,
+        artifacts_max: 100_000,
+        rules_times_artifacts_max: 10_000_000,
+        layouts_max: 16,
+        signatures_max: 64,
+        attempts_max: 128,
+    };
+}
+
+/// What there is too much of (→ `layout_too_complex`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found} {what}, more than {max}")]
+pub struct Excess {
+    /// Steps, inspections, rules, …, and of what.
+    pub what: String,
+    pub found: usize,
+    pub max: usize,
+}
+
+/// Checks the evidence before any of it is read.
+pub(super) fn evidence(envelopes: &[Vec<u8>], limits: &Limits) -> Result<(), Excess> {
+    at_most("envelopes", envelopes.len(), limits.envelopes_max)?;
+    at_most("bytes of evidence", envelopes.iter().map(Vec::len).sum(), limits.evidence_bytes_max)
+}
+
+/// Counts down rules times artifacts.
+pub(super) struct Budget {
+    limits: Limits,
+    spent: usize,
+}
+
+impl Budget {
+    /// Checks the layout itself.
+    pub(super) fn open(layout: &Layout, limits: Limits) -> Result<Budget, Excess> {
+        at_most("steps", layout.steps.len(), limits.steps_max)?;
+        at_most("inspections", layout.inspections.len(), limits.steps_max)?;
+        let of_steps = layout.steps.iter().map(|step| step.expected_materials.len() + step.expected_products.len());
+        let of_inspections =
+            layout.inspections.iter().map(|item| item.expected_materials.len() + item.expected_products.len());
+        at_most("artifact rules", of_steps.chain(of_inspections).sum(), limits.rules_max)?;
+        Ok(Budget { limits, spent: 0 })
+    }
+
+    pub(super) fn links(&self, step: &str, links: usize) -> Result<(), Excess> {
+        at_most(&format!("links of step {step:?}"), links, self.limits.links_per_step_max)
+    }
+
+    pub(super) fn artifacts(&self, link: &Link) -> Result<(), Excess> {
+        let found = link.materials.len() + link.products.len();
+        at_most(&format!("artifacts in a link of step {:?}", link.name), found, self.limits.artifacts_max)
+    }
+
+    /// Pays for applying a list of rules to a list of artifacts.
+    pub(super) fn rules(&mut self, rules: &[Rule], artifacts: &Artifacts) -> Result<(), Excess> {
+        self.spent = self.spent.saturating_add(rules.len().saturating_mul(artifacts.len()));
+        at_most("rules times artifacts", self.spent, self.limits.rules_times_artifacts_max)
+    }
+}
+
+fn at_most(what: &str, found: usize, max: usize) -> Result<(), Excess> {
+    if found <= max { Ok(()) } else { Err(Excess { what: what.to_owned(), found, max }) }
+}

@@ -1,12 +1,121 @@
 //! The one place that counts signatures: distinct public keys, never ids or signatures (R15, design §3.3).
+use super::budget::Limits;
 use crate::{
-    envelope::Envelope,
+    envelope::{Envelope, Signature},
     key::{KeyRing, NamedKey},
 };
+use std::collections::BTreeSet;
 
-/// The keys of the ring that signed the envelope: each distinct public key once. Tries every signature whose id is one of the key's ids,
-/// and those without an id (R5, R14). Bounded work.
+/// The keys of the ring that signed the envelope: each distinct public key once, in the order of the ring. Tries every signature whose
+/// id is the key's name or one of its ids, and those without an id (R5, R14). Looks at the first 64 signatures and verifies at most
+/// 128 times; what lies behind that does not count.
 pub fn signers<'k>(envelope: &Envelope, ring: &'k KeyRing) -> Vec<&'k NamedKey> {
-    let _ = (envelope, ring);
-    todo!()
+    let limits = Limits::DEFAULT;
+    let mut message = None;
+    let mut attempts = limits.attempts_max;
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for key in ring.iter() {
+        if seen.contains(key.key.spki()) {
+            continue;
+        }
+        let candidates =
+            envelope.signatures.iter().take(limits.signatures_max).filter(|signature| claims(signature, key));
+        for signature in candidates {
+            if attempts == 0 {
+                return found;
+            }
+            attempts -= 1;
+            if key.key.verify(message.get_or_insert_with(|| envelope.signed_bytes()), &signature.sig).is_ok() {
+                seen.insert(key.key.spki());
+                found.push(key);
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Whether the signature says, or leaves open, that it is by this key. A claim only: it saves work and decides nothing.
+pub(super) fn claims(signature: &Signature, key: &NamedKey) -> bool {
+    match &signature.keyid {
+        None => true,
+        Some(id) => *id == key.name || key.key.ids().contains(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        envelope::INTOTO_PAYLOAD_TYPE,
+        key::{Scheme, SecretKey},
+    };
+
+    fn key() -> SecretKey {
+        SecretKey::generate(Scheme::Ed25519).unwrap()
+    }
+
+    fn ring(keys: &[(&str, &SecretKey)]) -> KeyRing {
+        KeyRing::new(
+            keys.iter().map(|(name, key)| NamedKey { name: (*name).to_owned(), key: key.public().clone() }).collect(),
+        )
+    }
+
+    fn names(envelope: &Envelope, ring: &KeyRing) -> Vec<String> {
+        signers(envelope, ring).iter().map(|key| key.name.clone()).collect()
+    }
+
+    fn envelope(keys: &[&SecretKey]) -> Envelope {
+        Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, b"{}".to_vec(), keys).unwrap()
+    }
+
+    #[test]
+    fn one_key_under_two_names_is_one_signer() {
+        let (alice, bob) = (key(), key());
+        let ring = ring(&[("alice", &alice), ("also-alice", &alice), ("bob", &bob)]);
+        assert_eq!(names(&envelope(&[&alice]), &ring), ["alice"]);
+        assert_eq!(names(&envelope(&[&bob, &alice]), &ring), ["alice", "bob"]);
+    }
+
+    #[test]
+    fn strangers_and_broken_signatures_do_not_count() {
+        let (alice, mallory) = (key(), key());
+        let ring = ring(&[("alice", &alice)]);
+        assert!(names(&envelope(&[&mallory]), &ring).is_empty());
+        let mut broken = envelope(&[&alice]);
+        broken.signatures[0].sig[0] ^= 1;
+        assert!(names(&broken, &ring).is_empty());
+    }
+
+    #[test]
+    fn junk_in_front_and_missing_ids_do_not_hide_a_good_signature() {
+        let alice = key();
+        let ring = ring(&[("alice", &alice)]);
+        let mut signed = envelope(&[&alice]);
+        let mut junk = signed.signatures[0].clone();
+        junk.sig.clear();
+        signed.signatures.insert(0, junk);
+        assert_eq!(names(&signed, &ring), ["alice"]);
+        signed.signatures[1].keyid = None;
+        assert_eq!(names(&signed, &ring), ["alice"]);
+        signed.signatures[1].keyid = Some("alice".to_owned());
+        assert_eq!(names(&signed, &ring), ["alice"], "the name its ring gives a key is an id too");
+        signed.signatures[1].keyid = Some("bob".to_owned());
+        assert!(names(&signed, &ring).is_empty(), "an id that is another's is taken at its word");
+    }
+
+    #[test]
+    fn work_is_bounded() {
+        let alice = key();
+        let ring = ring(&[("alice", &alice)]);
+        let mut signed = envelope(&[&alice]);
+        let good = signed.signatures[0].clone();
+        let junk = Signature { keyid: None, sig: vec![0; 64] };
+        signed.signatures = vec![junk; Limits::DEFAULT.signatures_max];
+        signed.signatures[Limits::DEFAULT.signatures_max - 1] = good.clone();
+        assert_eq!(names(&signed, &ring), ["alice"]);
+        signed.signatures.insert(0, Signature { keyid: None, sig: Vec::new() });
+        assert!(names(&signed, &ring).is_empty());
+    }
 }

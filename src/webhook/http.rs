@@ -1,1 +1,370 @@
-//! TODO owner
+//! The webhook over HTTP: routes, the request's time, overload, panics, health (security §2.B13, §2.H, §3).
+//!
+//! A review is answered with 200 and a review, whatever happens; 400 is for what is no review at all, 405 for another
+//! method. There is no redirect.
+
+use super::{
+    admit::{self, Outcome},
+    config::{Policies, Snapshot},
+    metrics::{Endpoint, Labels, Metrics},
+    review::{self, Answer, Request, Unreadable, printable},
+};
+use crate::{
+    json::Limits,
+    policy::Decision,
+    reason::{Fault, Reason},
+    serve::tls::Certificates,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures::FutureExt;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// The running webhook.
+pub struct Webhook {
+    policies: Arc<Policies>,
+    metrics: Arc<Metrics>,
+    /// Cancelled: draining; readiness fails first.
+    stop: CancellationToken,
+    /// Reviews at once; beyond it the answer is `overloaded`, at once.
+    reviews: Semaphore,
+    /// KiB of bodies in memory, and KiB of text being parsed: a tree is many times its text (§2.E).
+    bodies: Semaphore,
+    parsing: Semaphore,
+}
+
+/// Some ten times what one replica decides in a second of cold registries.
+pub const REVIEWS_MAX: usize = 1024;
+const BODIES_KIB_MAX: usize = 64 << 10;
+const PARSING_KIB_MAX: usize = 12 << 10;
+/// Beyond this a body is not even read to its end.
+const DISCARDED_BYTES_MAX: usize = 64 << 20;
+/// The API server waits for `?timeout=`; without it, as long as its default.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// security §0.14: the answer is on its way this long before the API server gives up.
+const MARGIN: Duration = Duration::from_millis(1500);
+
+impl Webhook {
+    pub fn new(
+        policies: Arc<Policies>,
+        metrics: Arc<Metrics>,
+        reviews_max: usize,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Webhook {
+            policies,
+            metrics,
+            stop,
+            reviews: Semaphore::new(reviews_max.min(Semaphore::MAX_PERMITS)),
+            bodies: Semaphore::new(BODIES_KIB_MAX),
+            parsing: Semaphore::new(PARSING_KIB_MAX),
+        })
+    }
+
+    /// The routes of the admission port.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let routes = Router::new()
+            .route("/validate", post(validate))
+            .route("/mutate", post(mutate))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(Arc::clone(self));
+        guarded(routes)
+    }
+
+    /// The routes of the metrics port: it shows nothing of any review (H8).
+    pub fn metrics_router(self: &Arc<Self>, certificates: Option<Certificates>) -> Router {
+        let metrics = {
+            let this = Arc::clone(self);
+            move || async move {
+                let text = this.metrics.render(&this.policies, this.policies.cache(), certificates.as_ref());
+                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+            }
+        };
+        Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(Arc::clone(self))
+            .route("/metrics", get(metrics))
+    }
+}
+
+/// A panic that is not caught where the review's uid is known is caught here: the answer is still a denial.
+fn guarded(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(|_| {
+        let fault = Fault::new(Reason::InternalError, "a defect of tidewaiter; its log says where");
+        answered(&review::respond("", &Answer::refused(&fault)))
+    }))
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: a policy set is loaded, and we are not draining. The listener is up, or nobody could ask.
+async fn readyz(State(webhook): State<Arc<Webhook>>) -> (StatusCode, String) {
+    if webhook.stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
+    }
+    match webhook.policies.current() {
+        Ok(_) => (StatusCode::OK, "ok\n".into()),
+        Err(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&fault.to_string(), 1024))),
+    }
+}
+
+async fn validate(State(webhook): State<Arc<Webhook>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    webhook.serve(Endpoint::Validate, &uri, &headers, body).await
+}
+
+async fn mutate(State(webhook): State<Arc<Webhook>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    webhook.serve(Endpoint::Mutate, &uri, &headers, body).await
+}
+
+impl Webhook {
+    /// One review, from the head of the request to its answer.
+    async fn serve(&self, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap, body: Body) -> Response {
+        let (started, now) = (Instant::now(), Timestamp::now());
+        let deadline = started + time_to_answer(uri.query());
+        let _flying = InFlight::enter(&self.metrics);
+        let review = match self.review(headers, body, deadline).await {
+            Ok(request) => Review {
+                outcome: self.outcome(endpoint, &request, deadline, now).await,
+                uid: request.uid.clone(),
+                request: Some(request),
+            },
+            Err(Unreadable::NotAReview(why)) => {
+                tracing::warn!(endpoint = endpoint.as_str(), why = printable(&why, 256), "no review");
+                return (StatusCode::BAD_REQUEST, format!("{}\n", printable(&why, 256))).into_response();
+            }
+            Err(Unreadable::Denied { uid, fault }) => Review { outcome: Err(fault), uid, request: None },
+        };
+        let (answer, labels) = self.answer(endpoint, &review);
+        self.metrics.answered(endpoint, labels, started.elapsed());
+        log(endpoint, &review, &answer, labels, started.elapsed());
+        answered(&review::respond(&review.uid, &answer))
+    }
+
+    /// Reads and parses the body, in bounded memory and time.
+    async fn review(&self, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Request, Unreadable> {
+        let mut read = Read::default();
+        let denied = |read: &Read, reason, why: &str| {
+            let uid = review::peek_uid(&read.bytes).unwrap_or_default();
+            Unreadable::Denied { uid, fault: Fault::new(reason, why) }
+        };
+        let Ok(_seat) = self.reviews.try_acquire() else {
+            read.keep_max = review::HEAD_BYTES;
+            let _ = tokio::time::timeout_at(deadline.into(), read.all(body)).await;
+            return Err(denied(&read, Reason::Overloaded, "too many reviews at once; try again in some seconds"));
+        };
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
+        read.keep_max = match length {
+            Some(length) if length > Limits::REVIEW.bytes_max => review::HEAD_BYTES,
+            _ => Limits::REVIEW.bytes_max,
+        };
+        let kib = |bytes: usize| u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        let size = kib(length.unwrap_or(read.keep_max).min(read.keep_max));
+        let all = async {
+            let body_seat = self.bodies.acquire_many(size).await;
+            read.all(body).await.map(|()| body_seat)
+        };
+        let _body_seat = match tokio::time::timeout_at(deadline.into(), all).await {
+            Ok(Ok(seat)) => seat,
+            Ok(Err(_)) => return Err(denied(&read, Reason::ReviewMalformed, "the body broke off")),
+            Err(_) => return Err(denied(&read, Reason::DeadlineExceeded, "the body did not arrive in time")),
+        };
+        if read.cut {
+            return Err(review::too_large(&read.bytes));
+        }
+        let parsing = self.parsing.acquire_many(kib(read.bytes.len()));
+        let Ok(_parsing) = tokio::time::timeout_at(deadline.into(), parsing).await else {
+            return Err(denied(&read, Reason::Overloaded, "too much to parse at once; try again in some seconds"));
+        };
+        self.caught(async { review::parse(&read.bytes) })
+            .await
+            .unwrap_or_else(|fault| Err(denied(&read, fault.reason, &fault.message)))
+    }
+
+    /// Judges, with a panic as one more way to fail (T-62, F18).
+    async fn outcome(
+        &self,
+        endpoint: Endpoint,
+        request: &Request,
+        deadline: Instant,
+        now: Timestamp,
+    ) -> Result<Judged, Fault> {
+        let judged = self.caught(async {
+            let snapshot: Arc<Snapshot> = self.policies.current()?;
+            let Snapshot { judge, set, .. } = snapshot.as_ref();
+            match endpoint {
+                Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate(judge, set, request, deadline).await?)),
+                // The cluster's namespaces are not read yet: no exception counts here.
+                Endpoint::Validate => {
+                    Ok(Judged::Validated(admit::validate(judge, set, request, None, deadline, now).await?))
+                }
+            }
+        });
+        // Whatever is inside minds the deadline; this is for what does not.
+        match tokio::time::timeout_at(deadline.into(), judged).await {
+            Ok(judged) => judged?,
+            Err(_) => Err(Fault::new(Reason::DeadlineExceeded, "the review's time ran out")),
+        }
+    }
+
+    async fn caught<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
+            self.metrics.panicked();
+            Fault::new(Reason::InternalError, "a defect of tidewaiter; its log says where")
+        })
+    }
+
+    fn answer(&self, endpoint: Endpoint, review: &Review) -> (Answer, Labels) {
+        match &review.outcome {
+            Ok(Judged::Pinned(answer)) => (answer.clone(), Labels::ALLOWED),
+            Ok(Judged::Validated(outcome)) => {
+                let labels = match outcome {
+                    Outcome::Nothing => Labels::ALLOWED,
+                    Outcome::Decided(decision) => {
+                        self.metrics.images(decision.images.len());
+                        Labels::of(decision)
+                    }
+                };
+                (outcome.answer(), labels)
+            }
+            // The mutating half never denies what it can read: the validating one decides (security §3).
+            Err(fault) if endpoint == Endpoint::Mutate && !is_of_the_body(fault.reason) => {
+                (Answer::allowed(), Labels::refused(fault, true))
+            }
+            // `--audit-only` denies nothing.
+            Err(fault) if self.policies.audit_only() => (Answer::watched(fault), Labels::refused(fault, true)),
+            Err(fault) => (Answer::refused(fault), Labels::refused(fault, false)),
+        }
+    }
+}
+
+fn is_of_the_body(reason: Reason) -> bool {
+    matches!(reason, Reason::ReviewMalformed | Reason::ReviewTooLarge)
+}
+
+struct Review {
+    uid: String,
+    request: Option<Request>,
+    outcome: Result<Judged, Fault>,
+}
+enum Judged {
+    Validated(Outcome),
+    Pinned(Answer),
+}
+
+fn answered(body: &[u8]) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.to_vec()).into_response()
+}
+
+/// One line a decision (H6). Values are printable ASCII, the body is never among them.
+fn log(endpoint: Endpoint, review: &Review, answer: &Answer, labels: Labels, took: Duration) {
+    let request = review.request.as_ref();
+    let text = |value: Option<&str>| printable(value.unwrap_or_default(), 256);
+    let decision: Option<&Decision> = match &review.outcome {
+        Ok(Judged::Validated(Outcome::Decided(decision))) => Some(decision),
+        _ => None,
+    };
+    let message = match (&review.outcome, &answer.denial) {
+        (Err(fault), _) => fault.message.clone(),
+        (_, Some((_, message))) => message.clone(),
+        _ => String::new(),
+    };
+    tracing::info!(
+        target: "tidewaiter::decision",
+        endpoint = endpoint.as_str(),
+        uid = text(Some(&review.uid)),
+        operation = text(request.map(|it| it.operation.as_str())),
+        kind = text(request.map(|it| it.kind.kind.as_str())),
+        namespace = text(request.map(|it| it.namespace.as_str())),
+        name = text(request.map(|it| it.name.as_str())),
+        user = text(request.map(|it| it.user.as_str())),
+        dry_run = request.is_some_and(|it| it.dry_run),
+        allowed = answer.allowed,
+        reason = labels.reason.map(Reason::as_str),
+        message = printable(&message, 1024),
+        images = decision.map(|it| it.images.len()),
+        digests = answer.audit.get("digests").map(|it| printable(it, 1024)),
+        policies = answer.audit.get("policies").map(|it| printable(it, 1024)),
+        exceptions = answer.audit.get("exceptions").map(|it| printable(it, 1024)),
+        policy_hash = decision.map(|it| it.policy_hash.as_str()),
+        pinned = answer.patch.len(),
+        milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "decision"
+    );
+}
+
+/// How long we have: what the API server says it waits, less the margin (at least half of it).
+fn time_to_answer(query: Option<&str>) -> Duration {
+    let parameters = query.unwrap_or_default().split('&');
+    let named = parameters.filter_map(|pair| pair.strip_prefix("timeout=")).find_map(|text| {
+        let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    });
+    let timeout = named.filter(|it| !it.is_zero()).unwrap_or(TIMEOUT_DEFAULT).min(TIMEOUT_MAX);
+    timeout.saturating_sub(MARGIN).max(timeout / 2)
+}
+
+/// A body being read: kept up to `keep_max`; of a larger one only the head stays.
+#[derive(Default)]
+struct Read {
+    bytes: Vec<u8>,
+    keep_max: usize,
+    cut: bool,
+}
+impl Read {
+    /// Reads to the end, so that an HTTP/1.1 client gets to reading our answer, or to where it is pointless.
+    async fn all(&mut self, mut body: Body) -> Result<(), axum::Error> {
+        let mut seen = 0usize;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            seen += data.len();
+            if !self.cut {
+                self.bytes.extend_from_slice(data.get(..self.keep_max.saturating_add(1)).unwrap_or(&data));
+            }
+            if seen > self.keep_max {
+                self.cut = true;
+                self.bytes.truncate(review::HEAD_BYTES);
+                self.bytes.shrink_to_fit();
+            }
+            if seen > DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct InFlight<'m>(&'m Metrics);
+impl<'m> InFlight<'m> {
+    fn enter(metrics: &'m Metrics) -> Self {
+        metrics.in_flight.inc();
+        InFlight(metrics)
+    }
+}
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests;

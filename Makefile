@@ -1,0 +1,31 @@
+# The repository's own commands. Everything a target needs it installs or builds itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+TOOLS := tests/tools/install
+
+.PHONY: help demo test bench lint fuzz
+
+help: ## what there is
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: ## the main job on embedded parts: a table of images, allowed and denied
+	$(CARGO) run --quiet --locked -- demo
+
+test: ## everything but the cluster: unit, property, attack, registry, store and tool tests
+	$(CARGO) check --locked --lib --no-default-features
+	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) test --locked
+
+bench: ## ratios, measured side by side in one run (release build)
+	$(CARGO) bench --locked
+
+lint: ## format, clippy, the wall around the core, one crypto provider; cargo-deny where it is installed
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
+	@if $(CARGO) tree --locked -e normal -i ring >/dev/null 2>&1; then echo "ring is in the tree"; exit 1; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
+
+fuzz: ## each fuzz target for some seconds (FUZZ_SECONDS)
+	fuzz/run

@@ -1,0 +1,185 @@
+//! Images among the products: `oci:<registry>/<repository>` and the digest of the manifest or index (design §5).
+
+use crate::{
+    digest::Digest,
+    json::{self, Limits, Value},
+    oci::Document,
+    reference::Reference,
+};
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+
+/// In an OCI layout, the entry's tag or whole reference.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Buildkit and containerd write the whole reference here, and often a bare tag above.
+const IMAGE_NAME: &str = "io.containerd.image.name";
+/// Metadata and digest files are small; what is larger is something else.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What `--image` and `--image-from-file` said.
+#[derive(Clone, Debug, Default)]
+pub struct Images {
+    references: Vec<Reference>,
+    files: Vec<PathBuf>,
+}
+
+/// What a file says about an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    digest: Digest,
+    names: Vec<Reference>,
+}
+
+impl Images {
+    /// Checked before the command runs: a reference without a digest needs the one file that will hold it.
+    pub fn new(references: &[String], files: &[PathBuf]) -> anyhow::Result<Self> {
+        let references = references
+            .iter()
+            .map(|text| text.parse::<Reference>().map_err(anyhow::Error::new))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        if let Some(bare) = references.iter().find(|reference| reference.digest().is_none()) {
+            anyhow::ensure!(
+                files.len() == 1,
+                "\"{bare}\" has no digest; write {}@sha256:…, or give one --image-from-file that holds it",
+                bare.name()
+            );
+        }
+        Ok(Images { references, files: files.to_vec() })
+    }
+
+    /// The artifacts, read after the command ran; files that are relative are below `base`.
+    pub fn resolve(&self, base: &Path) -> anyhow::Result<Vec<(String, Digest)>> {
+        let mut artifacts: Vec<(String, Digest)> = Vec::new();
+        let bare: Vec<&Reference> = self.references.iter().filter(|reference| reference.digest().is_none()).collect();
+        for reference in &self.references {
+            if let Some(digest) = reference.digest() {
+                artifacts.push((artifact_name(reference), digest.clone()));
+            }
+        }
+        for file in &self.files {
+            let found = read(&base.join(file)).with_context(|| format!("\"{}\"", file.display()))?;
+            let names: Vec<&Reference> = if bare.is_empty() { found.names.iter().collect() } else { bare.clone() };
+            anyhow::ensure!(!names.is_empty(), "\"{}\" names no image; say which with --image", file.display());
+            artifacts.extend(names.into_iter().map(|name| (artifact_name(name), found.digest.clone())));
+        }
+        Ok(artifacts)
+    }
+}
+
+/// `oci:<registry>/<repository>`: no tag, no digest, no `//`.
+pub fn artifact_name(reference: &Reference) -> String {
+    format!("oci:{}", reference.name())
+}
+
+/// An OCI image layout, buildx's `--metadata-file`, or a digest alone (`--iidfile`, `--digestfile`).
+fn read(path: &Path) -> anyhow::Result<Found> {
+    if path.is_dir() {
+        return oci_layout(path);
+    }
+    let bytes = bounded(path)?;
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => build_metadata(&bytes),
+        _ => digest_file(&bytes),
+    }
+}
+
+/// The first entry of `index.json`, whose bytes must be there and hash to it.
+fn oci_layout(directory: &Path) -> anyhow::Result<Found> {
+    let bytes = bounded(&directory.join("index.json"))?;
+    let index = match Document::parse(&bytes, None)? {
+        Document::Index(index) => index,
+        Document::Manifest(_) => anyhow::bail!("index.json is no index"),
+    };
+    let entry = index.manifests.first().context("index.json has no entry")?;
+    let blob = directory.join("blobs").join("sha256").join(entry.digest.hex());
+    anyhow::ensure!(entry.digest.matches(&bounded(&blob)?), "the blob of {} has other content", entry.digest);
+    let name = [IMAGE_NAME, REF_NAME]
+        .into_iter()
+        .filter_map(|key| entry.annotations.get(key))
+        .find_map(|text| whole_reference(text));
+    Ok(Found { digest: entry.digest.clone(), names: name.into_iter().collect() })
+}
+
+/// A bare tag (`latest`) is a reference too, of a repository of Docker Hub that nobody meant.
+fn whole_reference(text: &str) -> Option<Reference> {
+    text.contains('/').then(|| text.parse().ok()).flatten()
+}
+
+/// `containerimage.digest`, and the comma-separated `image.name`.
+fn build_metadata(bytes: &[u8]) -> anyhow::Result<Found> {
+    let value = json::parse(bytes, &Limits::METADATA)?;
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let digest = text("containerimage.digest").context("it has no \"containerimage.digest\"")?.parse()?;
+    let names = text("image.name").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names =
+        names.map(|name| name.parse::<Reference>().map_err(anyhow::Error::new)).collect::<anyhow::Result<_>>()?;
+    Ok(Found { digest, names })
+}
+
+/// One line: a digest, or a reference with one.
+fn digest_file(bytes: &[u8]) -> anyhow::Result<Found> {
+    let text = std::str::from_utf8(bytes).context("it is not text")?.trim();
+    if let Ok(digest) = text.parse() {
+        return Ok(Found { digest, names: Vec::new() });
+    }
+    let reference: Reference = text.parse().ok().context("it holds neither a digest nor a reference with one")?;
+    let digest = reference.digest().cloned().context("its reference has no digest")?;
+    Ok(Found { digest, names: vec![reference] })
+}
+
+fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let file = std::fs::File::open(path).with_context(|| format!("open \"{}\"", path.display()))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read \"{}\"", path.display()))?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= FILE_BYTES_MAX,
+        "\"{}\" has more than {FILE_BYTES_MAX} bytes",
+        path.display()
+    );
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest() -> Digest {
+        Digest::sha256(b"manifest")
+    }
+    fn resolved(references: &[&str], file: Option<&str>) -> anyhow::Result<Vec<(String, Digest)>> {
+        let directory = tempfile::tempdir()?;
+        let files: Vec<PathBuf> = file.iter().map(|_| PathBuf::from("meta")).collect();
+        if let Some(text) = file {
+            std::fs::write(directory.path().join("meta"), text)?;
+        }
+        let references: Vec<String> = references.iter().map(|r| (*r).to_owned()).collect();
+        Images::new(&references, &files)?.resolve(directory.path())
+    }
+
+    #[test]
+    fn a_reference_carries_its_digest_or_a_file_does() {
+        let expected = vec![("oci:registry.example.com/shop/api".to_owned(), digest())];
+        let pinned = format!("registry.example.com/shop/api:1@{}", digest());
+        assert_eq!(resolved(&[&pinned], None).unwrap(), expected);
+        assert_eq!(resolved(&["registry.example.com/shop/api:1"], Some(&format!("{}\n", digest()))).unwrap(), expected);
+        assert_eq!(resolved(&[], Some(&pinned)).unwrap(), expected);
+        let metadata =
+            format!(r#"{{"containerimage.digest":"{}","image.name":"registry.example.com/shop/api:1"}}"#, digest());
+        assert_eq!(resolved(&[], Some(&metadata)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused() {
+        for (references, file, why) in [
+            (vec!["registry.example.com/shop/api:1"], None, "has no digest"),
+            (vec![], Some(digest().to_string()), "names no image"),
+            (vec![], Some("registry.example.com/shop/api:1".to_owned()), "no digest"),
+            (vec![], Some("{}".to_owned()), "containerimage.digest"),
+            (vec![], Some("nonsense here".to_owned()), "neither a digest"),
+        ] {
+            let error = format!("{:#}", resolved(&references, file.as_deref()).unwrap_err());
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

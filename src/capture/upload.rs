@@ -1,0 +1,83 @@
+//! A signed envelope to the metadata store: `PUT /v1/records/sha256:{hex}` (design §8).
+
+use crate::envelope::Envelope;
+use anyhow::Context as _;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub url: String,
+    /// The chain it belongs to, where the store could not tell.
+    pub chain: Option<String>,
+    pub token_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One record is small; a store that takes longer is down.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A problem document is a few lines; the rest of a longer answer is not read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Whether the store had the record already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    New,
+    Known,
+}
+
+/// Sends the envelope under its own name. Repeating it is harmless.
+pub async fn put(store: &Store, envelope: &Envelope) -> anyhow::Result<Stored> {
+    let url = format!("{}/v1/records/{}", store.url.trim_end_matches('/'), envelope.digest());
+    let mut request = client(store)?
+        .put(&url)
+        .query(&store.chain.iter().map(|chain| ("chain", chain)).collect::<Vec<_>>())
+        .header("content-type", "application/json")
+        .body(envelope.to_bytes());
+    if let Some(file) = &store.token_file {
+        request = request.bearer_auth(token(file)?);
+    }
+    let response = request.send().await.with_context(|| format!("send to {url}"))?;
+    match response.status().as_u16() {
+        201 => Ok(Stored::New),
+        200 => Ok(Stored::Known),
+        status => anyhow::bail!("the store answered {status}{}", problem(response).await),
+    }
+}
+
+fn client(store: &Store) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    if let Some(file) = &store.ca_file {
+        let pem = std::fs::read(file).with_context(|| format!("read \"{}\"", file.display()))?;
+        builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
+    }
+    Ok(builder.build()?)
+}
+
+fn token(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read \"{}\"", file.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// What the store says about it: `detail` and `reason` of a problem document.
+async fn problem(mut response: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > ANSWER_BYTES_MAX {
+            return String::new();
+        }
+    }
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let text =
+        |key: &str| value.get(key).and_then(serde_json::Value::as_str).map(|text| text.escape_debug().to_string());
+    match (text("detail").or_else(|| text("title")), text("reason")) {
+        (Some(detail), Some(reason)) => format!(": {detail} [{reason}]"),
+        (Some(detail), None) => format!(": {detail}"),
+        (None, Some(reason)) => format!(" [{reason}]"),
+        (None, None) => String::new(),
+    }
+}

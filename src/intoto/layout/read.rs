@@ -1,0 +1,279 @@
+//! Reading a layout from JSON: every field by name, none overlooked.
+use super::{Inspection, Layout, LayoutError, Place, Step};
+use crate::{
+    intoto::{Rule, link::strings},
+    json::Value,
+    key::{KeyError, PublicKey},
+};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn layout(value: &Value) -> Result<Layout, LayoutError> {
+    let fields =
+        Fields::open(value, Place::Layout, "layout", &["_type", "expires", "readme", "keys", "steps", "inspect"])?;
+    let keys = keys(&fields)?;
+    let steps = fields.list("steps")?.iter().map(|item| step(item, &keys)).collect::<Result<Vec<_>, _>>()?;
+    let inspections = fields.list("inspect")?.iter().map(inspection).collect::<Result<Vec<_>, _>>()?;
+    if steps.is_empty() {
+        return Err(LayoutError::NoSteps);
+    }
+    let layout = Layout {
+        expires: expires(fields.text("expires")?)?,
+        readme: fields.optional_text("readme")?.to_owned(),
+        keys,
+        steps,
+        inspections,
+    };
+    check_names(&layout)?;
+    check_references(&layout)?;
+    Ok(layout)
+}
+
+fn step(value: &Value, keys: &BTreeMap<String, Result<PublicKey, KeyError>>) -> Result<Step, LayoutError> {
+    let known =
+        ["_type", "name", "threshold", "pubkeys", "expected_command", "expected_materials", "expected_products"];
+    let fields = Fields::open(value, place(value, Place::Step), "step", &known)?;
+    let name = name(&fields)?;
+    let pubkeys = fields.texts("pubkeys")?;
+    let threshold = threshold(&name, fields.required("threshold")?, &pubkeys, keys)?;
+    Ok(Step {
+        threshold,
+        expected_command: fields.literal_texts("expected_command")?,
+        expected_materials: fields.rules("expected_materials")?,
+        expected_products: fields.rules("expected_products")?,
+        name,
+        pubkeys,
+    })
+}
+
+fn inspection(value: &Value) -> Result<Inspection, LayoutError> {
+    let known = ["_type", "name", "run", "expected_materials", "expected_products"];
+    let fields = Fields::open(value, place(value, Place::Inspection), "inspection", &known)?;
+    Ok(Inspection {
+        name: name(&fields)?,
+        run: fields.literal_texts("run")?,
+        expected_materials: fields.rules("expected_materials")?,
+        expected_products: fields.rules("expected_products")?,
+    })
+}
+
+/// How a message names the item, before its name was checked.
+fn place(value: &Value, kind: fn(String) -> Place) -> Place {
+    kind(value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+/// R20. What lies behind the last instant we can count to (end of 9999) means "never": it is that last instant.
+pub(super) fn expires(text: &str) -> Result<Timestamp, LayoutError> {
+    let error = || LayoutError::Expires(text.to_owned());
+    let local = text.strip_suffix('Z').filter(|_| text.len() == 20).ok_or_else(error)?;
+    let time: DateTime = local.parse().map_err(|_| error())?;
+    // The exact shape, and neither a leap second nor anything else the parser would smooth over.
+    if time.to_string() != local {
+        return Err(error());
+    }
+    match time.to_zoned(TimeZone::UTC) {
+        Ok(zoned) => Ok(zoned.timestamp()),
+        Err(_) if time.year() == 9999 => Ok(Timestamp::MAX),
+        Err(_) => Err(error()),
+    }
+}
+
+fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyError>>, LayoutError> {
+    let members = fields.required("keys")?.as_object().ok_or(LayoutError::Type {
+        at: Place::Layout,
+        field: "keys",
+        expected: "an object of keys",
+    })?;
+    members
+        .iter()
+        .map(|(id, value)| {
+            let at = || Place::Key(id.clone());
+            if value.as_object().is_none() {
+                return Err(LayoutError::Type { at: Place::Layout, field: "keys", expected: "an object of keys" });
+            }
+            match value.get("keyid") {
+                None => {}
+                Some(Value::String(inner)) if inner == id => {}
+                Some(Value::String(inner)) => {
+                    return Err(LayoutError::KeyId { key: id.clone(), inner: inner.clone() });
+                }
+                Some(_) => return Err(LayoutError::Type { at: at(), field: "keyid", expected: "a string" }),
+            }
+            match value.get("keyval").and_then(|keyval| keyval.get("private")) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(private)) if private.is_empty() => {}
+                Some(_) => return Err(LayoutError::PrivateKey(id.clone())),
+            }
+            Ok((id.clone(), PublicKey::from_layout(value)))
+        })
+        .collect()
+}
+
+/// R25: at least 1, and at most the distinct public keys of the step. Keys that cannot be used count as long as they are not needed.
+fn threshold(
+    step: &str,
+    value: &Value,
+    pubkeys: &[String],
+    keys: &BTreeMap<String, Result<PublicKey, KeyError>>,
+) -> Result<u32, LayoutError> {
+    let mut usable = BTreeSet::new();
+    let mut unusable = BTreeMap::new();
+    for id in pubkeys {
+        match keys.get(id) {
+            None => return Err(LayoutError::UnknownPubkey { step: step.to_owned(), key: id.clone() }),
+            Some(Ok(key)) => {
+                usable.insert(key.spki());
+            }
+            Some(Err(cause)) => {
+                unusable.insert(id, cause);
+            }
+        }
+    }
+    let Value::Number(found) = value else {
+        return Err(LayoutError::Type { at: Place::Step(step.to_owned()), field: "threshold", expected: "an integer" });
+    };
+    let distinct = usable.len() + unusable.len();
+    let threshold = value
+        .as_u64()
+        .and_then(|threshold| u32::try_from(threshold).ok())
+        .filter(|threshold| *threshold >= 1 && usize::try_from(*threshold).is_ok_and(|threshold| threshold <= distinct))
+        .ok_or_else(|| LayoutError::Threshold { step: step.to_owned(), found: found.clone(), keys: distinct })?;
+    match unusable.into_iter().next() {
+        Some((key, cause)) if usize::try_from(threshold).is_ok_and(|threshold| threshold > usable.len()) => {
+            Err(LayoutError::KeyNeeded { step: step.to_owned(), key: key.clone(), cause: cause.clone() })
+        }
+        _ => Ok(threshold),
+    }
+}
+
+/// R23: a name may become part of a file name elsewhere, and stands in messages.
+fn name(fields: &Fields<'_>) -> Result<String, LayoutError> {
+    let name = fields.text("name")?;
+    let why = if name.is_empty() {
+        "is empty"
+    } else if name.starts_with('.') {
+        "starts with a dot"
+    } else if name.contains(['/', '\\']) {
+        "contains a slash or backslash"
+    } else if name.chars().any(char::is_control) {
+        "contains a control character"
+    } else {
+        return Ok(name.to_owned());
+    };
+    Err(LayoutError::Name { name: name.to_owned(), why })
+}
+
+fn check_names(layout: &Layout) -> Result<(), LayoutError> {
+    let mut seen = BTreeSet::new();
+    let steps = layout.steps.iter().map(|step| &step.name);
+    for name in steps.chain(layout.inspections.iter().map(|inspection| &inspection.name)) {
+        if !seen.insert(name) {
+            return Err(LayoutError::DuplicateName(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// R31: MATCH names a step; an inspection's rules may name inspections too, which have been made by then.
+fn check_references(layout: &Layout) -> Result<(), LayoutError> {
+    let steps: BTreeSet<&str> = layout.steps.iter().map(|step| step.name.as_str()).collect();
+    let inspections: BTreeSet<&str> = layout.inspections.iter().map(|inspection| inspection.name.as_str()).collect();
+    for step in &layout.steps {
+        for rule in step.expected_materials.iter().chain(&step.expected_products) {
+            match rule {
+                Rule::Match { from, .. } if !steps.contains(from.as_str()) => {
+                    return Err(LayoutError::MatchFrom { at: Place::Step(step.name.clone()), from: from.clone() });
+                }
+                _ => {}
+            }
+        }
+    }
+    for inspection in &layout.inspections {
+        for rule in inspection.expected_materials.iter().chain(&inspection.expected_products) {
+            match rule {
+                Rule::Match { from, .. } if !steps.contains(from.as_str()) && !inspections.contains(from.as_str()) => {
+                    let at = Place::Inspection(inspection.name.clone());
+                    return Err(LayoutError::MatchFrom { at, from: from.clone() });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The members of one object of a layout, with the place for messages.
+struct Fields<'v> {
+    value: &'v Value,
+    at: Place,
+}
+
+impl<'v> Fields<'v> {
+    fn open(value: &'v Value, at: Place, kind: &'static str, known: &[&str]) -> Result<Self, LayoutError> {
+        if value.get("_type").and_then(Value::as_str) != Some(kind) {
+            return Err(LayoutError::WrongType { at, expected: kind });
+        }
+        let members = value.as_object().unwrap_or_default();
+        match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((field, _)) => Err(LayoutError::UnknownField { at, field: field.clone() }),
+            None => Ok(Fields { value, at }),
+        }
+    }
+
+    fn required(&self, field: &'static str) -> Result<&'v Value, LayoutError> {
+        self.value.get(field).ok_or_else(|| LayoutError::Missing { at: self.at.clone(), field })
+    }
+
+    fn wrong(&self, field: &'static str, expected: &'static str) -> LayoutError {
+        LayoutError::Type { at: self.at.clone(), field, expected }
+    }
+
+    fn text(&self, field: &'static str) -> Result<&'v str, LayoutError> {
+        self.required(field)?.as_str().ok_or_else(|| self.wrong(field, "a string"))
+    }
+
+    fn optional_text(&self, field: &'static str) -> Result<&'v str, LayoutError> {
+        match self.value.get(field) {
+            None => Ok(""),
+            Some(value) => value.as_str().ok_or_else(|| self.wrong(field, "a string")),
+        }
+    }
+
+    fn list(&self, field: &'static str) -> Result<&'v [Value], LayoutError> {
+        self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
+    }
+
+    fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
+        strings(self.required(field)?).ok_or_else(|| self.wrong(field, "a list of strings"))
+    }
+
+    /// Texts in which a parameter could stand.
+    fn literal_texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
+        let texts = self.texts(field)?;
+        texts.iter().try_for_each(|text| self.refuse_parameters(text))?;
+        Ok(texts)
+    }
+
+    fn rules(&self, field: &'static str) -> Result<Vec<Rule>, LayoutError> {
+        let rule = |value: &Value| {
+            let elements = value.as_array().ok_or_else(|| self.wrong(field, "a list of lists of strings"))?;
+            elements.iter().filter_map(Value::as_str).try_for_each(|text| self.refuse_parameters(text))?;
+            Rule::parse(elements).map_err(|cause| LayoutError::Rule { at: self.at.clone(), cause })
+        };
+        self.list(field)?.iter().map(rule).collect()
+    }
+
+    /// R21: `{name}` stands for a parameter, `{{` and `}}` for braces; other braces are themselves.
+    fn refuse_parameters(&self, text: &str) -> Result<(), LayoutError> {
+        if text.contains("{{") || text.contains("}}") {
+            return Err(LayoutError::EscapedBraces { at: self.at.clone(), text: text.to_owned() });
+        }
+        for (_, rest) in text.match_indices('{').filter_map(|(start, _)| text.split_at_checked(start + 1)) {
+            let Some((name, _)) = rest.split_once('}') else { continue };
+            if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
+                return Err(LayoutError::Parameter { at: self.at.clone(), name: name.to_owned() });
+            }
+        }
+        Ok(())
+    }
+}

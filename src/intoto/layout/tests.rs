@@ -1,0 +1,110 @@
+use super::*;
+use crate::{intoto::rule::RuleError, json};
+
+/// A layout of one step with an unusable key beside what the case says. What needs real keys is in `tests/vectors/`.
+fn layout(steps: &str, inspect: &str, more: &str) -> Result<Layout, LayoutError> {
+    let text = format!(
+        r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","readme":"","keys":{{"k":{{"keytype":"ml-dsa","scheme":"ml-dsa-44/1","keyval":{{"public":""}}}}}},"steps":[{steps}],"inspect":[{inspect}]{more}}}"#
+    );
+    Layout::from_value(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap())
+}
+
+fn inspection(name: &str, rule: &str) -> String {
+    format!(
+        r#"{{"_type":"inspection","name":"{name}","run":["x"],"expected_materials":[{rule}],"expected_products":[]}}"#
+    )
+}
+
+fn step(name: &str, threshold: &str, pubkeys: &str, rule: &str) -> String {
+    format!(
+        r#"{{"_type":"step","name":"{name}","threshold":{threshold},"pubkeys":[{pubkeys}],"expected_command":[],"expected_materials":[{rule}],"expected_products":[]}}"#
+    )
+}
+
+#[test]
+fn a_step_that_needs_a_key_we_cannot_use_is_unsupported() {
+    let error = layout(&step("build", "1", r#""k""#, ""), "", "").unwrap_err();
+    assert!(matches!(&error, LayoutError::KeyNeeded { step, key, .. } if step == "build" && key == "k"), "{error}");
+    assert_eq!(error.reason(), Reason::LayoutUnsupported);
+}
+
+#[test]
+fn thresholds_have_bounds() {
+    for found in ["0", "-1", "2", "1.0", "4294967297"] {
+        let error = layout(&step("build", found, r#""k""#, ""), "", "").unwrap_err();
+        assert_eq!(error, LayoutError::Threshold { step: "build".into(), found: found.into(), keys: 1 });
+    }
+    let error = layout(&step("build", "1", r#""j""#, ""), "", "").unwrap_err();
+    assert_eq!(error, LayoutError::UnknownPubkey { step: "build".into(), key: "j".into() });
+}
+
+#[test]
+fn a_layout_without_steps_asks_for_nothing() {
+    assert_eq!(layout("", "", ""), Err(LayoutError::NoSteps));
+}
+
+#[test]
+fn fields_we_do_not_know_are_not_overlooked() {
+    let error = layout("", "", r#","rootcas":{}"#).unwrap_err();
+    assert_eq!(error, LayoutError::UnknownField { at: Place::Layout, field: "rootcas".into() });
+    assert_eq!(error.reason(), Reason::LayoutUnsupported);
+}
+
+#[test]
+fn names_are_names() {
+    for name in ["", ".hidden", "a/b", r"a\\b", r"a\u0007"] {
+        let error = layout("", &inspection(name, ""), "").unwrap_err();
+        assert!(matches!(error, LayoutError::Name { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn parameters_have_no_value_yet() {
+    let at = || Place::Inspection("image".into());
+    let rule = |pattern: &str| inspection("image", &format!(r#"["ALLOW","{pattern}"]"#));
+    assert_eq!(
+        layout("", &rule("x/{SERVICE}/y"), ""),
+        Err(LayoutError::Parameter { at: at(), name: "SERVICE".into() })
+    );
+    assert_eq!(layout("", &rule("{a,{b}"), ""), Err(LayoutError::Parameter { at: at(), name: "b".into() }));
+    assert_eq!(layout("", &rule("{{b"), ""), Err(LayoutError::EscapedBraces { at: at(), text: "{{b".into() }));
+    // Braces that are no parameter pass this check: the next error is the missing step.
+    assert_eq!(layout("", &rule("{a,b}{}"), ""), Err(LayoutError::NoSteps));
+}
+
+#[test]
+fn rules_are_read_where_they_stand() {
+    assert_eq!(
+        layout("", &inspection("image", "[]"), ""),
+        Err(LayoutError::Rule { at: Place::Inspection("image".into()), cause: RuleError::Empty })
+    );
+}
+
+#[test]
+fn expiry_has_one_shape() {
+    let expires = |time: &str| {
+        let text = format!(r#"{{"_type":"layout","expires":"{time}","keys":{{}},"steps":[],"inspect":[]}}"#);
+        // Without steps every layout is refused; the time is read after that, so ask the reader itself.
+        assert_eq!(
+            Layout::from_value(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap()),
+            Err(LayoutError::NoSteps)
+        );
+        read::expires(time)
+    };
+    assert_eq!(expires("2030-01-31T12:00:00Z").unwrap(), "2030-01-31T12:00:00Z".parse().unwrap());
+    assert_eq!(expires("9999-12-31T23:59:59Z").unwrap(), jiff::Timestamp::MAX);
+    for time in [
+        "2030-01-31T12:00:00.5Z",
+        "2030-01-31T12:00:00+00:00",
+        "2030-01-31 12:00:00Z",
+        "2030-01-31t12:00:00Z",
+        "2030-02-30T12:00:00Z",
+        "2030-01-31T24:00:00Z",
+        "2016-12-31T23:59:60Z",
+        "2030-01-31T12:00Z",
+        "2030-01-31",
+        "",
+    ] {
+        assert_eq!(expires(time), Err(LayoutError::Expires(time.into())), "{time}");
+    }
+}

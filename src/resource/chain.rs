@@ -1,0 +1,144 @@
+//! `Chain`: what the metadata store keeps for one product line, and from whom (design §8).
+
+use super::{FieldError, Object, is_item_name, refuse_namespace};
+use crate::{digest::Digest, reference::ImagePattern};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A product line's supply chain.
+pub type Chain = Object<ChainSpec>;
+
+/// Owners, images, and who may write and read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ChainSpec {
+    pub owners: Owners,
+    /// Host/path patterns, at least one.
+    pub images: Vec<String>,
+    #[serde(default)]
+    pub writers: Vec<Writer>,
+    #[serde(default)]
+    pub readers: Vec<Reader>,
+    /// Not honoured yet: refused when true.
+    #[serde(default)]
+    pub quarantine: bool,
+}
+
+/// Whose layouts count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Owners {
+    /// A `TrustRoot` by name.
+    pub trust: String,
+    /// How many distinct owners must have signed; absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<u32>,
+}
+
+/// Who may write what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Writer {
+    pub name: String,
+    /// `sha256:<hex>` of the bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_hash: Option<String>,
+    /// Not honoured yet: refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<serde_json::Value>,
+    /// Steps by name, or `*`.
+    pub steps: Vec<String>,
+    pub kinds: Vec<RecordKind>,
+}
+
+/// Who may read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Reader {
+    pub name: String,
+    /// `sha256:<hex>` of the bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_hash: Option<String>,
+    /// Not honoured yet: refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<serde_json::Value>,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RecordKind {
+    Layout,
+    Link,
+    Fact,
+}
+
+pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
+    refuse_namespace(&object.metadata, errors);
+    let spec = &object.spec;
+    if spec.owners.trust.is_empty() {
+        errors.push(FieldError::new("spec.owners.trust", "is empty: name a TrustRoot"));
+    }
+    if spec.owners.threshold == Some(0) {
+        errors.push(FieldError::new("spec.owners.threshold", "is 0, expected at least 1"));
+    }
+    if spec.images.is_empty() {
+        errors.push(FieldError::new("spec.images", "is empty"));
+    }
+    for (index, text) in spec.images.iter().enumerate() {
+        if let Err(error) = text.parse::<ImagePattern>() {
+            errors.push(FieldError::new(format!("spec.images[{index}]"), error.to_string()));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for (index, writer) in spec.writers.iter().enumerate() {
+        let path = format!("spec.writers[{index}]");
+        identity(&path, &writer.name, writer.token_hash.as_deref(), writer.oidc.is_some(), &mut names, errors);
+        if writer.steps.is_empty() || writer.steps.iter().any(String::is_empty) {
+            errors.push(FieldError::new(format!("{path}.steps"), "expected names of steps, or \"*\""));
+        }
+        if writer.kinds.is_empty() {
+            errors.push(FieldError::new(format!("{path}.kinds"), "expected some of layout, link, fact"));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for (index, reader) in spec.readers.iter().enumerate() {
+        let path = format!("spec.readers[{index}]");
+        identity(&path, &reader.name, reader.token_hash.as_deref(), reader.oidc.is_some(), &mut names, errors);
+    }
+    if spec.quarantine {
+        errors.push(FieldError::new("spec.quarantine", "is not supported yet"));
+    }
+}
+
+/// A name of its own, and a token.
+fn identity<'a>(
+    path: &str,
+    name: &'a str,
+    token_hash: Option<&str>,
+    oidc: bool,
+    names: &mut BTreeSet<&'a str>,
+    errors: &mut Vec<FieldError>,
+) {
+    if !is_item_name(name) {
+        errors.push(FieldError::new(
+            format!("{path}.name"),
+            format!("\"{}\" is no name: 1 to 63 printable characters without blanks", name.escape_default()),
+        ));
+    } else if !names.insert(name) {
+        errors.push(FieldError::new(format!("{path}.name"), format!("duplicate name \"{name}\"")));
+    }
+    if oidc {
+        errors.push(FieldError::new(format!("{path}.oidc"), "is not supported yet: use tokenHash"));
+        return;
+    }
+    match token_hash {
+        None => errors.push(FieldError::new(format!("{path}.tokenHash"), "is missing")),
+        Some(text) => {
+            let sha256 = text.starts_with("sha256:") && text.parse::<Digest>().is_ok();
+            if !sha256 {
+                errors.push(FieldError::new(format!("{path}.tokenHash"), "is not sha256:<64 lower-case hex digits>"));
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The serving certificate: read, checked, and swapped when its files change (security §3 "Certificates", §4.3 F12).
+
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use notify::Watcher;
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The pair in use and the files it came from. Cheap to clone; all clones see a swap.
+#[derive(Clone, Debug)]
+pub struct Certificates(Arc<Files>);
+
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: ArcSwap<Pair>,
+}
+
+/// A certificate chain with its key, which match, and the bytes they were read from.
+#[derive(Debug)]
+struct Pair {
+    key: Arc<CertifiedKey>,
+    expires: jiff::Timestamp,
+    read: (Vec<u8>, Vec<u8>),
+}
+
+impl Certificates {
+    /// Reads the pair for the first time.
+    ///
+    /// # Errors
+    /// A file cannot be read or parsed, the key is not the certificate's, or the certificate has expired.
+    pub fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
+        let pair = Pair::new(read(certificate)?, read(key)?)
+            .with_context(|| format!("serving certificate {} with key {}", certificate.display(), key.display()))?;
+        let files = Files { certificate: certificate.into(), key: key.into(), current: ArcSwap::from_pointee(pair) };
+        Ok(Certificates(Arc::new(files)))
+    }
+
+    /// Until when the certificate in use is valid.
+    pub fn expires(&self) -> jiff::Timestamp {
+        self.0.current.load().expires
+    }
+
+    /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN (H2).
+    pub(super) fn server_config(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .context("choose TLS versions")?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(self.clone()));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// Reads the files again. The old pair stays where the new one is not whole: half written, not matching, expired.
+    ///
+    /// # Errors
+    /// As `load`; nothing has changed then.
+    pub fn reload(&self) -> anyhow::Result<bool> {
+        let read = (read(&self.0.certificate)?, read(&self.0.key)?);
+        if self.0.current.load().read == read {
+            return Ok(false);
+        }
+        self.0.current.store(Arc::new(Pair::new(read.0, read.1)?));
+        Ok(true)
+    }
+
+    /// Reloads when the directory changes (Kubernetes swaps its `..data` link, so the file itself is not what to watch),
+    /// and every `poll` whatever the file system says; until `stop`.
+    pub(super) async fn watch(self, poll: Duration, stop: CancellationToken) {
+        let (changed, mut changes) = mpsc::channel(1);
+        let _watcher = watcher(&[&self.0.certificate, &self.0.key], changed);
+        let mut complained = String::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(poll) => {}
+                Some(()) = changes.recv() => tokio::time::sleep(Duration::from_millis(100)).await, // both files of a pair
+            }
+            let this = self.clone();
+            match tokio::task::spawn_blocking(move || this.reload()).await {
+                Ok(Ok(true)) => {
+                    complained.clear();
+                    tracing::info!(expires = %self.expires(), "serving certificate reloaded");
+                }
+                Ok(Ok(false)) => complained.clear(),
+                Ok(Err(error)) => {
+                    let error = format!("{error:#}");
+                    if error != complained {
+                        tracing::error!(%error, expires = %self.expires(), "serving certificate not reloaded, the old one stays");
+                        complained = error;
+                    }
+                }
+                Err(error) => tracing::error!(%error, "reloading the serving certificate failed"),
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.current.load().key))
+    }
+}
+
+impl Pair {
+    fn new(certificate: Vec<u8>, key: Vec<u8>) -> anyhow::Result<Self> {
+        let chain = CertificateDer::pem_slice_iter(&certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| anyhow::anyhow!("the certificate is not PEM: {error}"))?;
+        let Some(leaf) = chain.first() else { bail!("the certificate file holds no certificate") };
+        let expires = not_after(leaf)?;
+        if expires <= jiff::Timestamp::now() {
+            bail!("the certificate expired at {expires}");
+        }
+        let private =
+            PrivateKeyDer::from_pem_slice(&key).map_err(|error| anyhow::anyhow!("the key is not PEM: {error}"))?;
+        let key_pair = CertifiedKey::from_der(chain, private, &provider()).context("certificate and key")?;
+        Ok(Pair { key: Arc::new(key_pair), expires, read: (certificate, key) })
+    }
+}
+
+fn not_after(leaf: &CertificateDer<'_>) -> anyhow::Result<jiff::Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(leaf)
+        .map_err(|error| anyhow::anyhow!("the certificate is not X.509: {error}"))?;
+    jiff::Timestamp::from_second(certificate.validity().not_after.timestamp()).context("the certificate's notAfter")
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// A chain of a few certificates has some kilobytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
+    Ok(bytes)
+}
+
+/// Watches the directories of the paths. Where the system gives no watch (inotify's limit), polling alone remains.
+pub(crate) fn watcher(paths: &[&Path], changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    // One message in the channel is enough: it says "look again".
+    let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ = changed.try_send(());
+        }
+    })
+    .and_then(|mut watcher| {
+        let mut folders: Vec<&Path> = paths.iter().map(|path| folder(path)).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in folders {
+            watcher.watch(folder, notify::RecursiveMode::NonRecursive)?;
+        }
+        Ok(watcher)
+    });
+    made.inspect_err(|error| tracing::warn!(%error, "no file system events, polling instead")).ok()
+}
+
+fn folder(path: &Path) -> &Path {
+    if path.is_dir() {
+        return path;
+    }
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}

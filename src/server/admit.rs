@@ -1,0 +1,314 @@
+//! What a store admits: an envelope that is a layout by enough of the chain's owners, or a link by a key that a layout
+//! of the chain authorises for its step. Nothing is written before this said yes.
+
+use super::{
+    chains::{ChainRules, Chains, Writer},
+    problem::Problem,
+};
+use crate::{
+    digest::Digest,
+    envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
+    intoto::{Artifacts, Layout, Link, Rule},
+    json::{self, Limits, Value},
+    key::{KeyRing, NamedKey, PublicKey},
+    reason::{Fault, Reason},
+    store::{Kind, LayoutFacts, Metadata, NewRecord, StepKey, VerifiedSignature, artifacts},
+    verify::quorum,
+};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// Images of one link that are found by their digest at once; any further one through `?subject=`.
+const SUBJECTS_MAX: usize = 1_024;
+
+/// A request to write.
+pub struct Request<'r> {
+    /// The record's name in the request.
+    pub name: Digest,
+    pub body: Vec<u8>,
+    /// Writers the token stands for: (chain's index, writer).
+    pub writers: Vec<(usize, &'r Writer)>,
+    pub run: Option<String>,
+    /// Images named beside the record.
+    pub declared: BTreeSet<Digest>,
+    pub now: Timestamp,
+}
+
+/// What the payload says.
+enum Document {
+    Layout(Layout),
+    Link(Link),
+}
+
+/// The record to keep, or why not. `ids`: the store's id of each chain, by index.
+pub async fn admit(
+    request: Request<'_>,
+    chains: &Chains,
+    ids: &[i64],
+    store: &dyn Metadata,
+) -> Result<NewRecord, Problem> {
+    let envelope = Envelope::parse(&request.body)
+        .map_err(|error| Problem::bad_request(format!("the body is no signed metadata: {error}")))?;
+    let digest = envelope.digest();
+    if digest != request.name {
+        let detail = format!("what is signed is {digest}, and the record is named {}", request.name);
+        return Err(Problem::new(http::StatusCode::BAD_REQUEST, Reason::DigestMismatch.as_str(), detail));
+    }
+    match document(&envelope)? {
+        Document::Layout(layout) => admit_layout(request, envelope, layout, chains, ids),
+        Document::Link(link) => admit_link(request, envelope, link, chains, ids, store).await,
+    }
+}
+
+fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
+    Problem::unprocessable(Fault::new(reason, message))
+}
+
+/// Layout or link, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
+fn document(envelope: &Envelope) -> Result<Document, Problem> {
+    if let Some(payload_type) = envelope.payload_type()
+        && payload_type != INTOTO_PAYLOAD_TYPE
+    {
+        let message = format!("the payload type is \"{payload_type}\", expected \"{INTOTO_PAYLOAD_TYPE}\"");
+        return Err(refuse(Reason::LinkMalformed, message));
+    }
+    let value = envelope.value().map_err(|error| refuse(Reason::LinkMalformed, error.to_string()))?;
+    match value.get("_type").and_then(Value::as_str) {
+        Some("layout") => {
+            Layout::from_value(&value).map(Document::Layout).map_err(|error| refuse(error.reason(), error.to_string()))
+        }
+        Some("link") => Link::from_value(&value)
+            .map(Document::Link)
+            .map_err(|error| refuse(Reason::LinkMalformed, error.to_string())),
+        Some(other) => Err(refuse(
+            Reason::LinkMalformed,
+            format!("_type is \"{}\", expected layout or link", other.escape_debug()),
+        )),
+        None => Err(refuse(Reason::LinkMalformed, "what is signed has no _type, expected layout or link")),
+    }
+}
+
+fn admit_layout(
+    request: Request<'_>,
+    envelope: Envelope,
+    layout: Layout,
+    chains: &Chains,
+    ids: &[i64],
+) -> Result<NewRecord, Problem> {
+    let mut may = request.writers.iter().filter(|(_, writer)| writer.may_write(Kind::Layout)).peekable();
+    if may.peek().is_none() {
+        return Err(Problem::forbidden("this token may not write layouts"));
+    }
+    let mut untrusted = None;
+    let mut fits = Vec::new();
+    for (index, writer) in may {
+        let Some(rules) = chains.get(*index) else { continue };
+        let signers = quorum::signers(&envelope, &rules.owners);
+        if signers.len() >= rules.threshold {
+            fits.push((*index, rules, *writer, signers));
+        } else {
+            untrusted = Some(refuse(
+                Reason::LayoutUntrusted,
+                format!(
+                    "the layout is signed by {} of the {} owners chain \"{}\" needs",
+                    signers.len(),
+                    rules.threshold,
+                    rules.name
+                ),
+            ));
+        }
+    }
+    let (index, _, writer, signers) = one_chain(fits, |rules| {
+        layout_images(&layout).any(|image| rules.has_image(image))
+    })?
+    .ok_or_else(|| untrusted.unwrap_or_else(|| refuse(Reason::LayoutUntrusted, "no owner signed the layout")))?;
+    if layout.expires <= request.now {
+        return Err(refuse(Reason::LayoutExpired, format!("the layout expired at {}", layout.expires)));
+    }
+    let signatures = locate(&envelope, &signers);
+    let facts = LayoutFacts { expires: layout.expires, keys: step_keys(&layout) };
+    let record = Record { kind: Kind::Layout, step: None, signatures, layout: Some(facts), link: None };
+    record.finish(request, &envelope, index, writer, ids)
+}
+
+/// The images a layout's rules name, `oci:<registry>/<repository>` without wildcards.
+fn layout_images(layout: &Layout) -> impl Iterator<Item = &str> {
+    let of_steps = layout.steps.iter().flat_map(|step| step.expected_materials.iter().chain(&step.expected_products));
+    let of_inspections = layout
+        .inspections
+        .iter()
+        .flat_map(|inspection| inspection.expected_materials.iter().chain(&inspection.expected_products));
+    let name = |rule| match rule {
+        &Rule::Create(ref pattern)
+        | &Rule::Delete(ref pattern)
+        | &Rule::Modify(ref pattern)
+        | &Rule::Allow(ref pattern)
+        | &Rule::Disallow(ref pattern)
+        | &Rule::Match { ref pattern, .. } => pattern.literal(),
+        &Rule::Require(ref name) => Some(name.as_str()),
+    };
+    of_steps.chain(of_inspections).filter_map(name).filter_map(|name| name.strip_prefix("oci:"))
+}
+
+/// The keys each step's functionaries have. A key that is unusable authorises nothing.
+fn step_keys(layout: &Layout) -> Vec<StepKey> {
+    let mut keys = BTreeSet::new();
+    for step in &layout.steps {
+        for key in step.pubkeys.iter().filter_map(|id| layout.keys.get(id)?.as_ref().ok()) {
+            keys.insert(StepKey {
+                step: step.name.clone(),
+                keyid: key.id().to_owned(),
+                alg: format!("{:?}", key.scheme()),
+                public: key.to_layout().to_string(),
+            });
+        }
+    }
+    keys.into_iter().collect()
+}
+
+async fn admit_link(
+    request: Request<'_>,
+    envelope: Envelope,
+    link: Link,
+    chains: &Chains,
+    ids: &[i64],
+    store: &dyn Metadata,
+) -> Result<NewRecord, Problem> {
+    let may: Vec<_> = request.writers.iter().filter(|(_, writer)| writer.may_write_step(&link.name)).collect();
+    if may.is_empty() {
+        return Err(Problem::forbidden(format!(
+            "this token may not write links of step \"{}\"",
+            link.name.escape_debug()
+        )));
+    }
+    let mut refused = None;
+    let mut rings = Vec::new();
+    for (index, writer) in may {
+        let (Some(rules), Some(id)) = (chains.get(*index), ids.get(*index)) else { continue };
+        rings.push((*index, rules, *writer, ring(&store.step_keys(*id, &link.name).await?)));
+    }
+    let mut fits = Vec::new();
+    for (index, rules, writer, ring) in &rings {
+        let signers = quorum::signers(&envelope, ring);
+        if signers.is_empty() {
+            refused = Some(link_refusal(&envelope, &link.name, rules, ring));
+        } else {
+            fits.push((*index, *rules, *writer, signers));
+        }
+    }
+    let images = link.products.keys().filter_map(|name| name.strip_prefix("oci:"));
+    let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
+    let (index, _, writer, signers) = chosen
+        .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;
+    let signatures = locate(&envelope, &signers);
+    let record = Record { kind: Kind::Link, step: Some(link.name.clone()), signatures, layout: None, link: Some(link) };
+    record.finish(request, &envelope, index, writer, ids)
+}
+
+/// The keys of a step as they were kept. One that no longer reads authorises nothing.
+fn ring(keys: &[String]) -> KeyRing {
+    let key = |text: &String| PublicKey::from_layout(&json::parse(text.as_bytes(), &Limits::METADATA).ok()?).ok();
+    KeyRing::new(keys.iter().filter_map(key).map(|key| NamedKey { name: key.id().to_owned(), key }).collect())
+}
+
+/// Signed by a stranger, or by nobody although a functionary's key is named.
+fn link_refusal(envelope: &Envelope, step: &str, rules: &ChainRules, ring: &KeyRing) -> Problem {
+    let step = step.escape_debug();
+    if ring.is_empty() {
+        let message = format!("no layout of chain \"{}\" authorises a key for step \"{step}\"", rules.name);
+        return refuse(Reason::SignatureUntrusted, message);
+    }
+    let named = |id: &String| ring.iter().any(|key| key.key.ids().contains(id));
+    if envelope.signatures.iter().filter_map(|signature| signature.keyid.as_ref()).any(named) {
+        let message = format!("the signature of a functionary of step \"{step}\" does not verify");
+        return refuse(Reason::SignatureInvalid, message);
+    }
+    let message = format!("no functionary of step \"{step}\" in chain \"{}\" signed the link", rules.name);
+    refuse(Reason::SignatureUntrusted, message)
+}
+
+/// A chain that fits, with whose token and signatures.
+type Fit<'f> = (usize, &'f ChainRules, &'f Writer, Vec<&'f NamedKey>);
+
+/// The one chain among those that fit; where several do, the one whose images are named.
+fn one_chain<'f>(mut fits: Vec<Fit<'f>>, names: impl Fn(&ChainRules) -> bool) -> Result<Option<Fit<'f>>, Problem> {
+    // Two writers of one chain may share a token.
+    fits.dedup_by_key(|fit| fit.0);
+    if fits.len() > 1 && fits.iter().any(|fit| names(fit.1)) {
+        fits.retain(|fit| names(fit.1));
+    }
+    if fits.len() > 1 {
+        let names: Vec<&str> = fits.iter().map(|fit| fit.1.name.as_str()).collect();
+        let detail = format!("the record fits the chains {}: name one with ?chain=", names.join(", "));
+        return Err(Problem::new(http::StatusCode::BAD_REQUEST, "chain_ambiguous", detail));
+    }
+    Ok(fits.pop())
+}
+
+/// Which signatures of the envelope are those of the keys that `quorum` counted.
+fn locate(envelope: &Envelope, signers: &[&NamedKey]) -> Vec<VerifiedSignature> {
+    let message = envelope.signed_bytes();
+    let mut found: Vec<VerifiedSignature> = Vec::new();
+    for signer in signers {
+        let key = &signer.key;
+        let fits = |keyid: &Option<String>| keyid.as_ref().is_none_or(|id| key.ids().contains(id));
+        let signature = envelope
+            .signatures
+            .iter()
+            .enumerate()
+            .find(|(_, signature)| fits(&signature.keyid) && key.verify(&message, &signature.sig).is_ok());
+        if let Some((index, signature)) = signature
+            && !found.iter().any(|known| known.keyid == key.id())
+        {
+            let (keyid, alg) = (key.id().to_owned(), format!("{:?}", key.scheme()));
+            found.push(VerifiedSignature { keyid, alg, index, sig: signature.sig.clone() });
+        }
+    }
+    found
+}
+
+/// What layout and link have in common.
+struct Record {
+    kind: Kind,
+    step: Option<String>,
+    signatures: Vec<VerifiedSignature>,
+    layout: Option<LayoutFacts>,
+    link: Option<Link>,
+}
+
+impl Record {
+    fn finish(
+        self,
+        request: Request<'_>,
+        envelope: &Envelope,
+        index: usize,
+        writer: &Writer,
+        ids: &[i64],
+    ) -> Result<NewRecord, Problem> {
+        let chain = *ids.get(index).ok_or_else(|| Problem::bad_request("the chain is not known"))?;
+        let return_code =
+            self.link.as_ref().and_then(|link| link.byproducts.get("return-value")?.as_u64()?.try_into().ok());
+        let (materials, products) = match self.link {
+            Some(link) => (link.materials, link.products),
+            None => (Artifacts::new(), Artifacts::new()),
+        };
+        Ok(NewRecord {
+            chain,
+            kind: self.kind,
+            step: self.step,
+            digest: request.name,
+            payload_type: envelope.payload_type().unwrap_or_default().to_owned(),
+            envelope: request.body,
+            signatures: self.signatures,
+            run: request.run,
+            submitter: writer.name.clone(),
+            produced: artifacts::images(&products, SUBJECTS_MAX),
+            declared: request.declared,
+            materials,
+            products,
+            return_code,
+            received_at: request.now,
+            layout: self.layout,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! An OCI image layout directory, read file by file (image-spec, "Image Layout"): its first image, and blobs by digest.
+//!
+//! The registry reader answers from such a directory too; this is for commands that are given one on the command line.
+
+use crate::{
+    digest::Digest,
+    oci::{self, Descriptor, Document},
+    reference::Reference,
+};
+use anyhow::{Context, bail, ensure};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// The annotation of an entry of index.json that names the image.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// An OCI layout directory.
+#[derive(Clone, Debug)]
+pub struct LayoutDir {
+    dir: PathBuf,
+    index: oci::Index,
+}
+
+impl LayoutDir {
+    /// Reads `oci-layout` and `index.json`.
+    pub fn open(dir: &Path) -> anyhow::Result<Self> {
+        let marker = read_at_most(&dir.join("oci-layout"), 64 << 10)?;
+        let marker: serde_json::Value =
+            serde_json::from_slice(&marker).with_context(|| format!("{}: oci-layout is no JSON", dir.display()))?;
+        let version = marker.get("imageLayoutVersion").and_then(|version| version.as_str());
+        ensure!(version == Some("1.0.0"), "{} is no OCI layout of version 1.0.0", dir.display());
+        let bytes = read_at_most(&dir.join("index.json"), oci::DOCUMENT_BYTES_MAX as u64)?;
+        match Document::parse(&bytes, None).with_context(|| format!("{}/index.json", dir.display()))? {
+            Document::Index(index) => Ok(LayoutDir { dir: dir.into(), index }),
+            Document::Manifest(_) => bail!("{}/index.json is a manifest, not an index", dir.display()),
+        }
+    }
+
+    /// The image: the first entry of index.json (design §11).
+    pub fn first(&self) -> anyhow::Result<&Descriptor> {
+        self.index.manifests.first().with_context(|| format!("{}/index.json has no entry", self.dir.display()))
+    }
+
+    /// `host[:port]/path` of the first entry: `image` where it is given, else the entry's name, which must be a whole reference
+    /// (many tools write a bare tag there, which names no repository).
+    pub fn repository(&self, image: Option<&Reference>) -> anyhow::Result<String> {
+        if let Some(image) = image {
+            return Ok(image.name());
+        }
+        let name = self.first()?.annotations.get(REF_NAME).map(String::as_str).unwrap_or_default();
+        let host = name.split_once('/').map(|(host, _)| host).unwrap_or_default();
+        ensure!(
+            host.contains(['.', ':']) || host == "localhost",
+            "the first entry of {}/index.json is named {name:?}, which names no repository; give --image REF",
+            self.dir.display()
+        );
+        Ok(name.parse::<Reference>()?.name())
+    }
+
+    /// The file of a blob, whether it is there or not.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.dir.join(artifact(digest))
+    }
+
+    /// A blob of at most `bytes_max`, its hash checked.
+    pub fn blob(&self, digest: &Digest, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+        let bytes = read_at_most(&self.path(digest), bytes_max)?;
+        ensure!(digest.matches(&bytes), "{} does not hash to its name", self.path(digest).display());
+        Ok(bytes)
+    }
+}
+
+/// `blobs/sha256/<hex>`: the file of a blob in a layout directory, and the artifact's name in a virtual inspection.
+pub fn artifact(digest: &Digest) -> String {
+    format!("blobs/{}", digest.to_string().replacen(':', "/", 1))
+}
+
+fn read_at_most(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+    ensure!(file.metadata()?.is_file(), "{} is no file", path.display());
+    let mut bytes = Vec::new();
+    let read = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
+    let read = read.with_context(|| format!("{} cannot be read", path.display()))?;
+    ensure!(u64::try_from(read)? <= bytes_max, "{} has more than {bytes_max} bytes", path.display());
+    Ok(bytes)
+}

@@ -1,0 +1,158 @@
+//! Artifact lists, content-addressed: one chunk a directory, so that the thousand files a build did not touch cost
+//! nothing when the next build lists them again. Never one row per artifact per record.
+
+use crate::{
+    digest::{Digest, DigestSet},
+    intoto::Artifacts,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One directory's sorted (name, digests).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// SHA-256 of `bytes`.
+    pub digest: Vec<u8>,
+    /// JSON: `[[name, {algorithm: hex}], …]`; the directory's own name is not in it.
+    pub bytes: Vec<u8>,
+    /// What it is found by: the first eight bytes of every digest.
+    pub postings: BTreeSet<i64>,
+    /// How many artifacts.
+    pub count: usize,
+}
+
+/// A whole list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// SHA-256 over (directory, chunk digest) of each chunk, in order.
+    pub root: Vec<u8>,
+    pub count: usize,
+    pub chunks: Vec<Chunk>,
+}
+
+/// The list as chunks; `None` when it is empty.
+pub fn set(artifacts: &Artifacts) -> Option<Set> {
+    let mut directories: BTreeMap<&str, Vec<(&str, &BTreeMap<String, String>)>> = BTreeMap::new();
+    for (path, digests) in artifacts {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        directories.entry(directory).or_default().push((name, &digests.0));
+    }
+    if directories.is_empty() {
+        return None;
+    }
+    let mut roots = String::new();
+    let mut chunks = Vec::with_capacity(directories.len());
+    for (directory, entries) in &directories {
+        let text = serde_json::json!(entries).to_string();
+        let digest = Digest::sha256(text.as_bytes());
+        // The name goes in as JSON text, so no directory name can look like two.
+        roots.push_str(&serde_json::json!([directory, digest.hex()]).to_string());
+        chunks.push(Chunk {
+            digest: raw(&digest),
+            bytes: text.into_bytes(),
+            postings: entries.iter().flat_map(|(_, digests)| prefixes(digests)).collect(),
+            count: entries.len(),
+        });
+    }
+    Some(Set { root: raw(&Digest::sha256(roots.as_bytes())), count: artifacts.len(), chunks })
+}
+
+/// The postings of a stored chunk; `None` when its bytes are none we wrote.
+pub fn postings(bytes: &[u8]) -> Option<BTreeSet<i64>> {
+    let entries: Vec<(String, BTreeMap<String, String>)> = serde_json::from_slice(bytes).ok()?;
+    Some(entries.iter().flat_map(|(_, digests)| prefixes(digests)).collect())
+}
+
+/// The images among a link's products: what `oci:…` names, and files of an OCI image layout, `…blobs/sha256/<hex>`, whose
+/// content is what their name says. At most `max` of them, `oci:` first.
+pub fn images(products: &Artifacts, max: usize) -> BTreeSet<Digest> {
+    let named = products.iter().filter(|(path, _)| path.starts_with("oci:"));
+    let blobs = products.iter().filter(|(path, digests)| {
+        let mut parts = path.rsplit('/');
+        let name = parts.next();
+        name.is_some()
+            && parts.next() == Some("sha256")
+            && parts.next() == Some("blobs")
+            && digests.0.get("sha256").map(String::as_str) == name
+    });
+    named.chain(blobs).filter_map(|(_, digests)| sha256(digests)).take(max).collect()
+}
+
+/// The bytes of a digest.
+pub fn raw(digest: &Digest) -> Vec<u8> {
+    hex::decode(digest.hex()).unwrap_or_default()
+}
+
+fn sha256(digests: &DigestSet) -> Option<Digest> {
+    format!("sha256:{}", digests.0.get("sha256")?).parse().ok()
+}
+
+fn prefixes(digests: &BTreeMap<String, String>) -> impl Iterator<Item = i64> {
+    let accepted = |algorithm: &str| matches!(algorithm, "sha256" | "sha384" | "sha512");
+    digests.iter().filter(move |(algorithm, _)| accepted(algorithm)).filter_map(|(_, hex)| prefix(hex))
+}
+
+fn prefix(hex: &str) -> Option<i64> {
+    let head = hex.get(..16)?;
+    u64::from_str_radix(head, 16).ok().map(|bits| i64::from_be_bytes(bits.to_be_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> DigestSet {
+        DigestSet::of(&Digest::sha256(content.as_bytes()))
+    }
+
+    fn tree(files: &[(&str, &str)]) -> Artifacts {
+        files.iter().map(|(path, content)| (path.to_string(), file(content))).collect()
+    }
+
+    #[test]
+    fn an_unchanged_directory_is_the_same_chunk() {
+        let one = set(&tree(&[("src/a", "1"), ("src/b", "2"), ("README", "3")])).unwrap();
+        let two = set(&tree(&[("src/a", "1"), ("src/b", "2"), ("README", "4")])).unwrap();
+        assert_ne!(one.root, two.root);
+        assert_eq!((one.chunks.len(), one.count), (2, 3));
+        assert_eq!(one.chunks[1], two.chunks[1]);
+        assert_ne!(one.chunks[0], two.chunks[0]);
+    }
+
+    #[test]
+    fn the_same_files_in_another_directory_are_another_set() {
+        let one = set(&tree(&[("a/x", "1")])).unwrap();
+        let two = set(&tree(&[("b/x", "1")])).unwrap();
+        assert_eq!(one.chunks, two.chunks);
+        assert_ne!(one.root, two.root);
+    }
+
+    #[test]
+    fn nothing_is_no_set() {
+        assert_eq!(set(&Artifacts::new()), None);
+    }
+
+    #[test]
+    fn a_chunk_reads_back_its_postings() {
+        let set = set(&tree(&[("a", "1"), ("b", "2"), ("c", "1")])).unwrap();
+        assert_eq!(postings(&set.chunks[0].bytes), Some(set.chunks[0].postings.clone()));
+        assert_eq!(set.chunks[0].postings.len(), 2);
+        assert_eq!(postings(b"[[1]]"), None);
+    }
+
+    #[test]
+    fn images_are_oci_names_and_blobs_that_are_what_they_say() {
+        let image = Digest::sha256(b"manifest");
+        let products: Artifacts = [
+            ("oci:registry.example.com/shop/api".to_string(), file("index")),
+            (format!("out/blobs/sha256/{}", image.hex()), file("manifest")),
+            // Says one thing, is another.
+            (format!("out/blobs/sha256/{}", Digest::sha256(b"other").hex()), file("evil")),
+            // Not in a blobs directory.
+            (format!("sha256/{}", Digest::sha256(b"bare").hex()), file("bare")),
+            ("bin/app".to_string(), file("app")),
+        ]
+        .into();
+        assert_eq!(images(&products, 10), [Digest::sha256(b"index"), image].into());
+        assert_eq!(images(&products, 1), [Digest::sha256(b"index")].into());
+    }
+}

@@ -1,0 +1,165 @@
+-- The metadata store's tables for SQLite (docs/store.md). Ids are made by the application and sort by time; times are
+-- microseconds since 1970; digests are their bytes. In SQLite only INTEGER PRIMARY KEY is the row id.
+
+CREATE TABLE tenant (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+INSERT INTO tenant (id, name) VALUES (1, 'default');
+
+CREATE TABLE chain (
+    id         INTEGER PRIMARY KEY,
+    tenant_id  BIGINT NOT NULL REFERENCES tenant (id),
+    name       TEXT NOT NULL,
+    source_uri TEXT,
+    state      SMALLINT NOT NULL DEFAULT 0,
+    UNIQUE (tenant_id, name)
+);
+
+CREATE TABLE run (
+    id          INTEGER PRIMARY KEY,
+    chain_id    BIGINT NOT NULL REFERENCES chain (id),
+    run_key     TEXT NOT NULL,
+    provider    TEXT,
+    url         TEXT,
+    commit_id   TEXT,
+    ref         TEXT,
+    trigger_    TEXT,
+    actor       TEXT,
+    started_at  BIGINT,
+    finished_at BIGINT,
+    outcome     SMALLINT,
+    UNIQUE (chain_id, run_key)
+);
+CREATE INDEX run_by_chain ON run (chain_id, id DESC);
+
+-- Bytes by their SHA-256. codec 0: as they are; base_id and location are for deltas and object storage.
+CREATE TABLE blob (
+    id       INTEGER PRIMARY KEY,
+    digest   BLOB NOT NULL UNIQUE,
+    size     BIGINT NOT NULL,
+    codec    SMALLINT NOT NULL DEFAULT 0,
+    base_id  BIGINT REFERENCES blob (id),
+    inline   BLOB,
+    location TEXT
+);
+
+-- Artifact lists: a set is some chunks, a chunk is one directory's sorted (name, digests), posted by the first eight
+-- bytes of each digest.
+CREATE TABLE art_set (
+    id   INTEGER PRIMARY KEY,
+    root BLOB NOT NULL UNIQUE,
+    n    BIGINT NOT NULL
+);
+CREATE TABLE chunk (
+    id      INTEGER PRIMARY KEY,
+    digest  BLOB NOT NULL UNIQUE,
+    n       BIGINT NOT NULL,
+    blob_id BIGINT NOT NULL REFERENCES blob (id)
+);
+CREATE TABLE set_chunk (
+    chunk_id BIGINT NOT NULL,
+    set_id   BIGINT NOT NULL,
+    PRIMARY KEY (chunk_id, set_id)
+) WITHOUT ROWID;
+CREATE INDEX set_chunk_by_set ON set_chunk (set_id);
+CREATE TABLE posting (
+    d64      BIGINT NOT NULL,
+    chunk_id BIGINT NOT NULL,
+    PRIMARY KEY (d64, chunk_id)
+) WITHOUT ROWID;
+
+-- kind 1: layout, 2: link.
+CREATE TABLE record (
+    id             INTEGER PRIMARY KEY,
+    tenant_id      BIGINT NOT NULL REFERENCES tenant (id),
+    chain_id       BIGINT NOT NULL REFERENCES chain (id),
+    run_id         BIGINT REFERENCES run (id),
+    kind           SMALLINT NOT NULL,
+    step           TEXT,
+    payload_digest BLOB NOT NULL,
+    payload_type   TEXT NOT NULL,
+    blob_id        BIGINT NOT NULL REFERENCES blob (id),
+    in_set         BIGINT REFERENCES art_set (id),
+    out_set        BIGINT REFERENCES art_set (id),
+    return_code    BIGINT,
+    received_at    BIGINT NOT NULL,
+    submitter      TEXT NOT NULL,
+    log_index      BIGINT,
+    state          SMALLINT NOT NULL DEFAULT 0
+);
+CREATE INDEX record_by_run ON record (run_id);
+CREATE INDEX record_by_chain ON record (chain_id, id DESC);
+CREATE INDEX record_by_log ON record (log_index);
+CREATE INDEX record_by_out ON record (out_set, chain_id);
+CREATE INDEX record_by_in ON record (in_set, chain_id);
+
+-- What makes a write idempotent. payload_type is empty for a Metablock: the same text signed as DSSE is another record.
+CREATE TABLE record_key (
+    payload_digest BLOB NOT NULL,
+    tenant_id      BIGINT NOT NULL,
+    chain_id       BIGINT NOT NULL,
+    payload_type   TEXT NOT NULL,
+    record_id      BIGINT NOT NULL,
+    PRIMARY KEY (payload_digest, tenant_id, chain_id, payload_type)
+) WITHOUT ROWID;
+
+-- Signatures that verified, by the id of the public key.
+CREATE TABLE signature (
+    record_id BIGINT NOT NULL REFERENCES record (id),
+    keyid     TEXT NOT NULL,
+    alg       TEXT NOT NULL,
+    sig       BLOB NOT NULL,
+    log_index BIGINT,
+    PRIMARY KEY (record_id, keyid)
+) WITHOUT ROWID;
+CREATE INDEX signature_by_key ON signature (keyid, record_id);
+
+-- HOT: what an admission can ask for. role 0: a product of the link, 1: named by the writer.
+CREATE TABLE subject (
+    digest    BLOB NOT NULL,
+    chain_id  BIGINT NOT NULL,
+    role      SMALLINT NOT NULL,
+    record_id BIGINT NOT NULL,
+    run_id    BIGINT,
+    PRIMARY KEY (digest, chain_id, role, record_id)
+) WITHOUT ROWID;
+
+-- A layout's id is that of its record.
+CREATE TABLE layout (
+    id         INTEGER PRIMARY KEY REFERENCES record (id),
+    chain_id   BIGINT NOT NULL REFERENCES chain (id),
+    version    BIGINT NOT NULL,
+    issued_at  BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    state      SMALLINT NOT NULL DEFAULT 0,
+    log_index  BIGINT,
+    UNIQUE (chain_id, version)
+);
+CREATE TABLE layout_key (
+    layout_id BIGINT NOT NULL REFERENCES layout (id),
+    step      TEXT NOT NULL,
+    keyid     TEXT NOT NULL,
+    PRIMARY KEY (layout_id, step, keyid)
+) WITHOUT ROWID;
+CREATE INDEX layout_key_by_key ON layout_key (keyid);
+CREATE TABLE layout_binding (
+    digest    BLOB NOT NULL,
+    layout_id BIGINT NOT NULL REFERENCES layout (id),
+    PRIMARY KEY (digest, layout_id)
+) WITHOUT ROWID;
+
+-- Keys the owner-signed layouts of a chain have ever authorised, and for which steps.
+CREATE TABLE key_ (
+    keyid  TEXT NOT NULL PRIMARY KEY,
+    alg    TEXT NOT NULL,
+    public TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE key_grant (
+    chain_id   BIGINT NOT NULL,
+    step       TEXT NOT NULL,
+    keyid      TEXT NOT NULL,
+    from_index BIGINT,
+    PRIMARY KEY (chain_id, step, keyid)
+) WITHOUT ROWID;
+CREATE INDEX key_grant_by_key ON key_grant (keyid);

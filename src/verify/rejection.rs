@@ -1,0 +1,181 @@
+//! Why a chain does not hold: a closed list of facts, and what a person reads about them (design §7).
+
+use super::{budget::Excess, rules::Violation};
+use crate::{
+    envelope::EnvelopeError,
+    intoto::{
+        layout::{LayoutError, Place},
+        link::LinkError,
+        rule::Side,
+    },
+    json::JsonError,
+    reason::{Fault, Reason},
+};
+use jiff::Timestamp;
+use std::fmt;
+
+/// Why a chain did not hold: facts, comparable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The demand names no owner's key: there is nothing to trust.
+    #[error("the demand names no key of an owner")]
+    NoOwners,
+    /// Among the envelopes is no layout, by whomever.
+    #[error("no layout among {envelopes} envelopes, {unreadable} of them unreadable")]
+    NoLayout { envelopes: usize, unreadable: usize },
+    /// in-toto 5.2.1: not signed by enough owners.
+    #[error("the layout is signed by {} of the {needed} owners it needs{}", .signed_by.len(), among(.signed_by))]
+    LayoutUntrusted { signed_by: Vec<String>, needed: usize },
+    /// What was given as the layout, or is signed by its owners, cannot be read.
+    #[error("the layout cannot be read: {cause}")]
+    LayoutUnreadable { cause: EnvelopeError },
+    /// What was given as the layout is something else.
+    #[error("what was given as the layout is not one ({})", .found.as_deref().unwrap_or("it has no _type"))]
+    NotALayout { found: Option<String> },
+    /// Malformed, or asking for what we do not implement.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// in-toto 5.2.2; R20.
+    #[error("the layout expired at {expires}, and it is {now}")]
+    LayoutExpired { expires: Timestamp, now: Timestamp },
+    /// More than one decision may cost (security §2.E5).
+    #[error("too complex: {0}")]
+    TooComplex(#[from] Excess),
+    /// Too few functionaries reported the step (in-toto 5.2.5).
+    #[error("step {step:?} has {} of the {threshold} functionaries it needs: nothing that counts by {}{}", .counted.len(), keys(.missing), ignored_list(.ignored))]
+    ThresholdNotMet {
+        step: String,
+        threshold: u32,
+        /// Key ids, as the layout writes them, of the functionaries whose links count.
+        counted: Vec<String>,
+        /// Those of the others.
+        missing: Vec<String>,
+        /// What is there and does not count: the first few.
+        ignored: Vec<Ignored>,
+    },
+    /// A functionary answered the step with a layout; such are not verified yet.
+    #[error("step {step:?} was answered with a sublayout by {}, which is not supported", short(.key))]
+    Sublayout { step: String, key: String },
+    /// R26.
+    #[error("step {step:?}: the links by {} and {} disagree on {}{} in the {}", shorts(.keys, 0), shorts(.keys, 1), .artifacts.join(", "), more(*.count, .artifacts.len()), .side.as_str())]
+    LinksDisagree { step: String, keys: [String; 2], side: Side, artifacts: Vec<String>, count: usize },
+    /// in-toto 5.2.7 and 5.2.9.
+    #[error("{at}: {violation}")]
+    Rule { at: Place, violation: Box<Violation> },
+    /// Nothing is executed (design §3.6): an inspection is a built-in.
+    #[error(
+        "inspection {inspection:?} asks to run {run:?}, which is no built-in (tidewaiter inspect image, tidewaiter inspect blobs)"
+    )]
+    InspectionNotSupported { inspection: String, run: Vec<String> },
+    /// A built-in, and no image was given to look at.
+    #[error("inspection {inspection:?} looks at an image, and none was given")]
+    InspectionWithoutImage { inspection: String },
+    /// `blobs`, while manifests of the image are not known.
+    #[error("inspection {inspection:?} needs {missing} manifests of the image that were not read")]
+    ManifestsMissing { inspection: String, missing: usize },
+    /// Design §5: everything passed, and nothing tied the admitted digest to a step.
+    #[error("no MATCH of an inspection consumed {} or {} from a step", .subjects[0], .subjects[1])]
+    SubjectNotBound { subjects: [String; 2] },
+}
+
+impl Rejection {
+    /// The stable word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Rejection::NoOwners => Reason::NoTrustRoot,
+            Rejection::NoLayout { .. } => Reason::NoLayout,
+            Rejection::LayoutUntrusted { .. } => Reason::LayoutUntrusted,
+            Rejection::LayoutUnreadable { .. } | Rejection::NotALayout { .. } => Reason::LayoutMalformed,
+            Rejection::Layout(error) => error.reason(),
+            Rejection::LayoutExpired { .. } => Reason::LayoutExpired,
+            Rejection::TooComplex(_) => Reason::LayoutTooComplex,
+            Rejection::ThresholdNotMet { .. } => Reason::ThresholdNotMet,
+            Rejection::Sublayout { .. } => Reason::LayoutUnsupported,
+            Rejection::LinksDisagree { .. } => Reason::LinksDisagree,
+            Rejection::Rule { .. } => Reason::RuleViolation,
+            Rejection::InspectionNotSupported { .. } | Rejection::InspectionWithoutImage { .. } => {
+                Reason::InspectionNotSupported
+            }
+            Rejection::ManifestsMissing { .. } => Reason::RegistryUnavailable,
+            Rejection::SubjectNotBound { .. } => Reason::SubjectNotBound,
+        }
+    }
+
+    pub fn fault(&self) -> Fault {
+        Fault::new(self.reason(), self.to_string())
+    }
+}
+
+/// An envelope that is there and does not count for a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Says it is by a functionary of the step, and its signature does not verify.
+    BadSignature { key: String },
+    /// By a key of the layout that this step does not trust.
+    Unauthorised { key: String },
+    /// By a key that no step trusts; the id it claims.
+    Stranger { claimed: Option<String> },
+    /// By a functionary of the step, and it breaks the grammar.
+    Malformed { key: String, cause: LinkError },
+    /// By a functionary of the step, and it is something else.
+    NotALink { key: String, kind: Option<String> },
+    /// By a functionary of the step, and its payload breaks the strict grammar of JSON.
+    Unparsable { key: String, cause: JsonError },
+    /// No envelope.
+    Unreadable { cause: EnvelopeError },
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ignored::BadSignature { key } => write!(f, "a link whose signature by {} does not verify", short(key)),
+            Ignored::Unauthorised { key } => write!(f, "a link by {}, which is not a key of this step", short(key)),
+            Ignored::Stranger { claimed: Some(id) } => write!(f, "a link by the stranger {}", short(id)),
+            Ignored::Stranger { claimed: None } => f.write_str("a link by a stranger"),
+            Ignored::Malformed { key, cause } => write!(f, "a malformed link by {}: {cause}", short(key)),
+            Ignored::NotALink { key, kind: Some(kind) } => {
+                write!(f, "an envelope by {} that holds {kind:?}", short(key))
+            }
+            Ignored::NotALink { key, kind: None } => write!(f, "an envelope by {} that holds no link", short(key)),
+            Ignored::Unparsable { key, cause } => {
+                write!(f, "an envelope by {} whose payload cannot be read: {cause}", short(key))
+            }
+            Ignored::Unreadable { cause } => write!(f, "an unreadable envelope: {cause}"),
+        }
+    }
+}
+
+/// A key id as a person reads it: hash-like ones by their beginning, as in file names of links.
+pub(super) fn short(id: &str) -> String {
+    match id.get(..8) {
+        Some(beginning) if id.len() >= 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => beginning.to_owned(),
+        _ => format!("{id:?}"),
+    }
+}
+
+fn shorts(keys: &[String; 2], at: usize) -> String {
+    keys.get(at).map(|keys| keys.split('+').map(short).collect::<Vec<_>>().join(" and ")).unwrap_or_default()
+}
+
+fn keys(ids: &[String]) -> String {
+    let named: Vec<String> = ids.iter().take(4).map(|id| short(id)).collect();
+    format!("{}{}", named.join(", "), more(ids.len(), named.len()))
+}
+
+fn among(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
+
+fn more(all: usize, named: usize) -> String {
+    match all.saturating_sub(named) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}
+
+fn ignored_list(ignored: &[Ignored]) -> String {
+    if ignored.is_empty() {
+        return String::new();
+    }
+    format!("; ignored: {}", ignored.iter().map(Ignored::to_string).collect::<Vec<_>>().join("; "))
+}

@@ -1,0 +1,166 @@
+//! What a decision costs the registry: requests and sequential round trips are figures of the product, so they are asserted.
+
+#[path = "support/counting.rs"]
+mod counting;
+#[path = "support/world.rs"]
+mod world;
+
+use counting::{Counting, Seen};
+use serde_json::{Value, json};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tidewaiter::{
+    policy::{Decision, PolicySet, Unmatched, Workload, WorkloadImage},
+    registry::{self, Registries},
+    resource,
+    source::Sources,
+    webhook::Judge,
+};
+use world::{Chain, World};
+
+struct Site {
+    world: World,
+    registry: Counting,
+    judge: Arc<Judge>,
+    set: Arc<PolicySet>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+const KEY_ALONE: &str = r#"{"digest": "Resolve", "require": {"all": [
+    {"name": "released", "signature": {"cosign": {"trust": "release-keys"}}}]}}"#;
+
+impl Site {
+    async fn new(spec: Value, prepare: impl FnOnce(&mut World)) -> Self {
+        let (listener, addr) = Counting::bind().await;
+        let mut world = World::at(&addr.to_string());
+        prepare(&mut world);
+        let (registry, server) = Counting::serve(listener, world.layout_dir(), Duration::ZERO);
+        let mut documents = world.documents(spec);
+        let config = documents.iter_mut().find(|d| d["kind"] == "RegistryConfig").expect("the registry's document");
+        config["spec"] = json!({"host": addr.to_string(), "allowPrivate": true, "insecure": true});
+        let text: Vec<String> = documents.iter().map(Value::to_string).collect();
+        let parsed = resource::parse("world.yaml", &text.join("\n---\n")).expect("documents");
+        let sources: Vec<_> = (1..).zip(&parsed).map(|(i, r)| ("world.yaml".to_owned(), i, r.clone())).collect();
+        let set = PolicySet::compile(&sources, Unmatched::Deny).expect("a policy set");
+        let options = registry::Options { docker_config: None, resources: parsed };
+        let registries = Arc::new(Registries::new(&options).expect("registries"));
+        let judge = Arc::new(Judge::new(Sources { registries, store: None }));
+        Site { world, registry, judge, set: Arc::new(set), server }
+    }
+
+    async fn judge(&self, images: &[String]) -> Decision {
+        let images = images.iter().enumerate();
+        let images = images.map(|(i, image)| WorkloadImage {
+            field: format!("spec.containers[{i}].image"),
+            name: format!("c{i}"),
+            image: image.clone(),
+            unchanged: false,
+        });
+        let workload = Workload {
+            namespace: "default".into(),
+            kind: "Pod".into(),
+            name: "pod".into(),
+            images: images.collect(),
+            is_pod: true,
+        };
+        let deadline = Instant::now() + Duration::from_secs(8);
+        self.judge.judge(&self.set, &workload, None, deadline, jiff::Timestamp::now()).await
+    }
+
+    /// What one allowed decision over these images asks.
+    async fn cost(&self, images: &[String]) -> Seen {
+        self.registry.reset();
+        let decision = self.judge(images).await;
+        assert!(decision.allowed, "{}", decision.message());
+        self.registry.seen()
+    }
+}
+
+fn once_each(seen: &Seen) {
+    let twice: Vec<_> = seen.requests.iter().filter(|(_, n)| **n > 1).collect();
+    assert!(twice.is_empty(), "asked more than once: {twice:?}");
+}
+
+fn signed(world: &mut World) {
+    world.image("app");
+    world.sign("app", "release");
+}
+
+fn chained(world: &mut World) {
+    signed(world);
+    world.chain("app", Chain::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_alone_takes_two_round_trips_by_digest_and_three_by_tag() {
+    let spec: Value = serde_json::from_str(KEY_ALONE).expect("JSON");
+    let site = Site::new(spec.clone(), signed).await;
+    let seen = site.cost(&[site.world.images["app"].pinned()]).await;
+    assert_eq!(seen.rounds, 2, "{:?}", seen.requests);
+    once_each(&seen);
+
+    let site = Site::new(spec, signed).await;
+    let seen = site.cost(&[site.world.images["app"].tagged()]).await;
+    assert_eq!(seen.rounds, 3, "{:?}", seen.requests);
+    once_each(&seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signature_and_chain_take_at_most_four_round_trips_and_eight_images_no_more() {
+    let site = Site::new(World::demands(), chained).await;
+    let one = site.cost(&[site.world.images["app"].pinned()]).await;
+    assert!(one.rounds <= 4, "{} rounds: {:?}", one.rounds, one.requests);
+    once_each(&one);
+
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let site = Site::new(World::demands(), |world| {
+        for name in names {
+            world.image(name);
+            world.sign(name, "release");
+            world.chain(name, Chain::default());
+        }
+    })
+    .await;
+    let eight = site.cost(&names.map(|name| site.world.images[name].pinned())).await;
+    assert!(eight.rounds <= one.rounds, "eight images take {} rounds, one takes {}", eight.rounds, one.rounds);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_image_in_eight_containers_is_fetched_once() {
+    let site = Site::new(World::demands(), chained).await;
+    let image = site.world.images["app"].pinned();
+    once_each(&site.cost(&vec![image; 8]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_reviews_of_one_new_image_fetch_each_object_once() {
+    let site = Arc::new(Site::new(World::demands(), chained).await);
+    let image = site.world.images["app"].pinned();
+    let mut reviews = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let (site, image) = (Arc::clone(&site), image.clone());
+        reviews.spawn(async move { site.judge(&[image]).await.allowed });
+    }
+    assert!(reviews.join_all().await.into_iter().all(|allowed| allowed));
+    once_each(&site.registry.seen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_decision_asks_nothing_and_outlives_the_registry() {
+    let site = Site::new(World::demands(), |world| {
+        chained(world);
+        world.image("new");
+    })
+    .await;
+    let image = site.world.images["app"].pinned();
+    site.cost(&[image.clone()]).await;
+    assert_eq!(site.cost(&[image.clone()]).await.total(), 0);
+
+    site.server.abort();
+    assert!(site.judge(&[image]).await.allowed, "verified a moment ago, and its verdict has not expired");
+    let unseen = site.judge(&[site.world.images["new"].pinned()]).await;
+    assert!(!unseen.allowed);
+    assert_eq!(unseen.reason().map(|r| r.as_str()), Some("registry_unreachable"), "{}", unseen.message());
+}
