@@ -349,4 +349,4 @@ pub fn write(exceptions: &[Exception]) -> Result<String, FieldError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::policy) mod tests;

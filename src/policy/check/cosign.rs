@@ -31,12 +31,9 @@ impl Cosign {
             None => return Err(not_fetched("signatures")),
         };
         let signed = signature::cosign(candidates, &image.digest, &self.ring).map_err(|fault| self.name(fault))?;
-        Ok(Met {
-            by: signed.names().to_vec(),
-            until: None,
-            warnings: signed.warnings().to_vec(),
-            details: vec![format!("candidates looked at: {}", candidates.len())],
-        })
+        let mut details = vec![format!("candidates looked at: {}", candidates.len())];
+        details.extend(signed.notes().iter().cloned());
+        Ok(Met { by: signed.names().to_vec(), until: None, warnings: signed.warnings().to_vec(), details })
     }
 
     /// Says whose signature is missed.
