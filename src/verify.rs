@@ -273,7 +273,8 @@ impl Evidence {
     fn open(envelopes: &[Vec<u8>]) -> Result<Evidence, Rejection> {
         budget::evidence(envelopes, &Limits::DEFAULT)?;
         let mut evidence = Evidence { envelopes: Vec::new(), unreadable: Vec::new() };
-        for bytes in envelopes {
+        // Sorted, so that the order of arrival plays no part; and once each, as two sources may hold the same.
+        for bytes in envelopes.iter().collect::<BTreeSet<_>>() {
             match Envelope::parse(bytes) {
                 Ok(envelope) => evidence.envelopes.push(envelope),
                 Err(cause) => evidence.unreadable.push(cause),
