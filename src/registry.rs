@@ -200,13 +200,13 @@ impl Registries {
             let (host, prefix) = config::mirror(mirror);
             let path =
                 if prefix.is_empty() { repository.path.clone() } else { format!("{prefix}/{}", repository.path) };
-            let there = Repository { registry: host.to_owned(), path };
+            let there = Repository { registry: host, path };
             // A mirror that hangs leaves time for the host itself.
             let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
             match self.at_host(&there, digest, kind, bytes_max, half).await {
                 Ok(Some(blob)) => return Ok(Some(blob)),
                 Ok(None) => {}
-                Err(fault) => tracing::debug!(mirror = host, %fault, "mirror passed over"),
+                Err(fault) => tracing::debug!(mirror = there.registry, %fault, "mirror passed over"),
             }
         }
         self.at_host(repository, digest, kind, bytes_max, deadline).await

@@ -5,7 +5,7 @@ use super::{
     address::{Guard, Lookup},
     limits::Limits,
 };
-use crate::resource::Resource;
+use crate::resource::{RegistryConfigSpec, Resource};
 use anyhow::Context;
 use std::{path::PathBuf, time::Duration};
 use url::Url;
@@ -36,7 +36,8 @@ impl HostConfig {
     pub fn of(resources: &[Resource]) -> anyhow::Result<Vec<HostConfig>> {
         let mut hosts: Vec<HostConfig> = Vec::new();
         for resource in resources {
-            let Some(host) = Self::from_resource(resource) else { continue };
+            let Resource::RegistryConfig(document) = resource else { continue };
+            let host = Self::from_spec(&document.spec)?;
             anyhow::ensure!(
                 hosts.iter().all(|other| other.host != host.host),
                 "two RegistryConfigs name the host {}",
@@ -47,8 +48,23 @@ impl HostConfig {
         Ok(hosts)
     }
 
-    fn from_resource(resource: &Resource) -> Option<HostConfig> {
-        match *resource {}
+    fn from_spec(spec: &RegistryConfigSpec) -> anyhow::Result<HostConfig> {
+        let credentials = spec.credentials.as_ref();
+        anyhow::ensure!(
+            credentials.is_none_or(|c| c.secret_ref.is_none()),
+            "credentials.secretRef of {} is not supported yet",
+            spec.host
+        );
+        Ok(HostConfig {
+            host: spec.canonical_host().with_context(|| format!("{:?} is no registry host", spec.host))?,
+            allow_private: spec.allow_private,
+            insecure: spec.insecure,
+            ca_bundle: spec.ca_bundle.clone(),
+            mirrors: spec.mirrors.clone(),
+            oci_layout: spec.oci_layout.as_ref().map(PathBuf::from),
+            docker_config: credentials.and_then(|c| c.docker_config.as_ref()).map(PathBuf::from),
+            auth_realms: Vec::new(),
+        })
     }
 }
 
@@ -64,9 +80,9 @@ pub fn base_url(host: &str, insecure: bool) -> Option<Url> {
 }
 
 /// `host[:port]/prefix` of a mirror: the host, and the path put before the repository (may be empty).
-pub fn mirror(text: &str) -> (&str, &str) {
+pub fn mirror(text: &str) -> (String, &str) {
     let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
-    (host, prefix.trim_matches('/'))
+    (host.strip_suffix(":443").unwrap_or(host).to_ascii_lowercase(), prefix.trim_matches('/'))
 }
 
 /// The HTTP client under one set of rules: no redirects, no proxy, no compression, and our own name lookup.
@@ -125,9 +141,9 @@ mod tests {
 
     #[test]
     fn a_mirror_is_a_host_and_a_prefix() {
-        assert_eq!(mirror("m.example/proxy/"), ("m.example", "proxy"));
-        assert_eq!(mirror("m.example:5000"), ("m.example:5000", ""));
-        assert_eq!(mirror("m.example/a/b"), ("m.example", "a/b"));
+        assert_eq!(mirror("m.example/proxy/"), ("m.example".into(), "proxy"));
+        assert_eq!(mirror("m.example:5000"), ("m.example:5000".into(), ""));
+        assert_eq!(mirror("M.example:443/a/b"), ("m.example".into(), "a/b"));
     }
 
     #[test]
