@@ -307,3 +307,21 @@ fn the_examples_are_what_they_show() {
         assert_eq!(found.join(" "), kinds);
     }
 }
+
+proptest::proptest! {
+    /// Whatever the text, there is an answer, and an error has a document and words.
+    #[test]
+    fn no_text_is_without_an_answer(
+        text in "[-:,\\[\\]{}&*!|>'\"%@`#?~ \n\ta-c01.\u{e9}\u{0}]{0,80}",
+        cut in 0usize..900,
+        insert in 0usize..900,
+    ) {
+        let splice = |at: usize| POLICY.char_indices().nth(at).map_or(POLICY.len(), |(index, _)| index);
+        let spliced = format!("{}{text}{}", &POLICY[..splice(insert)], &POLICY[splice(cut).min(POLICY.len())..]);
+        for text in [text, spliced] {
+            if let Err(errors) = parse("f", &text) {
+                proptest::prop_assert!(!errors.is_empty() && errors.iter().all(|error| !error.message.is_empty()));
+            }
+        }
+    }
+}
