@@ -42,8 +42,8 @@ const BYTES_MAX: u64 = 64 << 20;
 const KEPT_MAX: Duration = Duration::from_secs(300);
 /// G2: a denial for want of evidence goes stale when the evidence arrives.
 const DENIAL_KEPT_MAX: Duration = Duration::from_secs(10);
-/// What a flight keeps back of its leader's time, so that what it found is still told.
-const LANDING: Duration = Duration::from_millis(100);
+/// What a flight keeps back of its leader's time, so that what it found is still told: twice the grace of `source`.
+const LANDING: Duration = Duration::from_millis(200);
 
 /// The verdict cache. Cheap to share (`Arc`).
 pub struct Cache {

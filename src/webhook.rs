@@ -112,8 +112,10 @@ impl Judge {
             let known = known.as_ref().map(|blob| blob.bytes.clone());
             async move {
                 let mut assessment = Assessment::new(&set, &pinned, &namespace);
-                source::drive(&mut assessment, &repository, &digest, known, &sources, deadline).await;
-                assessment.finish(now)
+                let left_out = source::drive(&mut assessment, &repository, &digest, known, &sources, deadline).await;
+                let mut verdict = assessment.finish(now);
+                verdict.warnings.extend(left_out);
+                verdict
             }
         };
         let verdict = self.cache.verdict(key, deadline, now, drive).await?;

@@ -94,6 +94,7 @@ impl Server {
         let mut closing = false;
         loop {
             tokio::select! {
+                biased; // what has arrived is heard before a timer is
                 result = connection.as_mut() => {
                     if let Err(error) = result { tracing::debug!(%peer, %error, "connection failed"); }
                     return;

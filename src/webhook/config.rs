@@ -233,9 +233,8 @@ fn sources(settings: &Settings, resources: Vec<Resource>) -> anyhow::Result<Sour
 fn compile(files: &Files, unmatched: Unmatched, audit_only: bool) -> Result<(PolicySet, Vec<Resource>), LoadError> {
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in files {
-        match resource::parse(name, text) {
-            Ok(resources) => documents
-                .extend(resources.into_iter().enumerate().map(|(index, resource)| (name.clone(), index + 1, resource))),
+        match resource::parse_numbered(name, text) {
+            Ok(found) => documents.extend(found.into_iter().map(|(number, resource)| (name.clone(), number, resource))),
             Err(found) => errors.extend(found.iter().map(ToString::to_string)),
         }
     }

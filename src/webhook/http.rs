@@ -79,16 +79,13 @@ impl Webhook {
 
     /// The routes of the admission port.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new()
+        let routes = Router::new()
             .route("/validate", post(validate))
             .route("/mutate", post(mutate))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
-            .layer(CatchPanicLayer::custom(|_| {
-                let fault = Fault::new(Reason::InternalError, "a defect of tidewaiter; its log says where");
-                answered(&review::respond("", &Answer::refused(&fault)))
-            }))
-            .with_state(Arc::clone(self))
+            .with_state(Arc::clone(self));
+        guarded(routes)
     }
 
     /// The routes of the metrics port: it shows nothing of any review (H8).
@@ -106,6 +103,14 @@ impl Webhook {
             .with_state(Arc::clone(self))
             .route("/metrics", get(metrics))
     }
+}
+
+/// A panic that is not caught where the review's uid is known is caught here: the answer is still a denial.
+fn guarded(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(|_| {
+        let fault = Fault::new(Reason::InternalError, "a defect of tidewaiter; its log says where");
+        answered(&review::respond("", &Answer::refused(&fault)))
+    }))
 }
 
 async fn healthz() -> &'static str {

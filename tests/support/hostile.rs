@@ -226,7 +226,7 @@ async fn more<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, raw: &
     Some(())
 }
 
-/// A CA for one test, and a certificate for `localhost`, `*.test` and 127.0.0.1.
+/// A CA for one test, and a certificate for loopback and the names the tests use.
 pub struct Pki {
     /// The CA's certificate.
     pub ca: String,
@@ -242,7 +242,19 @@ impl Pki {
         let ca_certificate = ca.self_signed(&ca_key).expect("a CA");
         let issuer = rcgen::Issuer::new(ca, ca_key);
         let key = rcgen::KeyPair::generate().expect("a key");
-        let names = ["localhost", "*.test", "127.0.0.1"].map(str::to_owned).to_vec();
+        // Each by itself: `*.test` would be a wildcard right under a top-level domain, which TLS libraries refuse.
+        let names = [
+            "localhost",
+            "127.0.0.1",
+            "registry.test",
+            "cdn.test",
+            "mirror.test",
+            "login.test",
+            "evil.test",
+            "hidden.test",
+            "registry.test.evil.test",
+        ];
+        let names = names.map(str::to_owned).to_vec();
         let leaf =
             rcgen::CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
         Pki { ca: ca_certificate.pem(), chain: vec![leaf.der().clone()], key: key.serialize_der() }

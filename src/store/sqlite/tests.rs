@@ -1,1 +1,326 @@
+use super::*;
+use crate::{
+    digest::DigestSet,
+    intoto::Artifacts,
+    store::{Kind, LayoutFacts, StepKey, VerifiedSignature, artifacts},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+fn options(dir: &tempfile::TempDir) -> Options {
+    Options { path: dir.path().join("store.db"), pages_max: None }
+}
+
+fn now() -> Timestamp {
+    "2026-11-25T00:00:00Z".parse().unwrap()
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::sha256(text.as_bytes())
+}
+
+fn files(files: &[(&str, &str)]) -> Artifacts {
+    files.iter().map(|(path, content)| (path.to_string(), DigestSet::of(&digest(content)))).collect()
+}
+
+/// A record as `server` would hand it over; the database does not look into envelopes.
+fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
+    let signatures: Vec<String> =
+        signers.iter().map(|name| format!(r#"{{"sig":"{}"}}"#, STANDARD.encode(name))).collect();
+    let (payload, signatures_text) = (STANDARD.encode(text), signatures.join(","));
+    let envelope = format!(r#"{{"payload":"{payload}","payloadType":"t","signatures":[{signatures_text}]}}"#);
+    let signature = |(index, name): (usize, &&str)| VerifiedSignature {
+        keyid: name.to_string(),
+        alg: "Ed25519".into(),
+        index,
+        sig: name.as_bytes().to_vec(),
+    };
+    NewRecord {
+        chain,
+        kind: Kind::Link,
+        step: Some(step.into()),
+        digest: digest(text),
+        payload_type: "t".into(),
+        envelope: envelope.into_bytes(),
+        signatures: signers.iter().enumerate().map(signature).collect(),
+        run: None,
+        submitter: "ci".into(),
+        produced: BTreeSet::new(),
+        declared: BTreeSet::new(),
+        materials: Artifacts::new(),
+        products: Artifacts::new(),
+        return_code: Some(0),
+        received_at: now(),
+        layout: None,
+    }
+}
+
+fn layout(chain: i64, text: &str, steps: &[&str], expires: &str) -> NewRecord {
+    let key = |step: &&str| StepKey {
+        step: step.to_string(),
+        keyid: "k".into(),
+        alg: "Ed25519".into(),
+        public: format!("{{\"for\":\"{step}\"}}"),
+    };
+    let facts = LayoutFacts { expires: expires.parse().unwrap(), keys: steps.iter().map(key).collect() };
+    NewRecord { kind: Kind::Layout, step: None, layout: Some(facts), ..record(chain, "", text, &["alice"]) }
+}
+
+async fn names(store: &Sqlite, image: &str, chains: &[i64]) -> Vec<Digest> {
+    let evidence = store
+        .evidence(&digest(image), &chains.iter().copied().collect(), now(), EvidenceLimits::DEFAULT)
+        .await
+        .unwrap();
+    evidence.records.into_iter().map(|found| found.digest).collect()
+}
+
+fn set(texts: &[&str]) -> BTreeSet<Digest> {
+    texts.iter().map(|text| digest(text)).collect()
+}
+
+const FUTURE: &str = "2027-01-01T00:00:00Z";
+const PAST: &str = "2026-11-24T00:00:00Z";
+
+#[tokio::test]
+async fn no_statement_of_the_reading_path_scans_or_sorts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    for statement in sql::READING {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&store.readers).await.unwrap();
+        assert!(!plan.is_empty(), "{statement}");
+        for (_, _, _, line) in plan {
+            assert!(!line.contains("SCAN") && !line.contains("TEMP B-TREE"), "{statement}: {line}");
+        }
+    }
+    // The same check finds a scan where there is one.
+    let scan = "EXPLAIN QUERY PLAN SELECT id FROM record WHERE submitter = $1";
+    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(scan).fetch_all(&store.readers).await.unwrap();
+    assert!(plan.iter().any(|(_, _, _, line)| line.contains("SCAN")));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_opening_again_and_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (chain, link) = {
+        let store = Sqlite::open(options(&dir)).await.unwrap();
+        let chain = store.chain("shop").await.unwrap();
+        let link = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["ci"]) };
+        assert_eq!(store.put(link.clone()).await, Ok(Put::Created));
+        (chain, link)
+    };
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    assert_eq!(store.chain("shop").await, Ok(chain));
+    assert_eq!(store.put(link.clone()).await, Ok(Put::Known));
+    let evidence = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
+    assert_eq!(evidence.records.len(), 1);
+    assert_eq!((&evidence.records[0].envelope, evidence.truncated), (&link.envelope, false));
+    assert_eq!(names(&store, "another image", &[chain]).await, []);
+}
+
+#[tokio::test]
+async fn a_further_signature_joins_the_record_and_the_same_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    let first = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["one"]) };
+    store.put(first.clone()).await.unwrap();
+    let both = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["one", "two"]) };
+    assert_eq!(store.put(both.clone()).await, Ok(Put::Extended));
+    assert_eq!(store.put(first).await, Ok(Put::Known));
+    assert_eq!(store.put(both.clone()).await, Ok(Put::Known));
+    let evidence = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
+    assert_eq!(evidence.records.len(), 1);
+    assert_eq!(evidence.records[0].envelope, both.envelope);
+}
+
+#[tokio::test]
+async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let (shop, other) = (store.chain("shop").await.unwrap(), store.chain("other").await.unwrap());
+    let link = |chain| NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["ci"]) };
+    assert_eq!(store.put(link(shop)).await, Ok(Put::Created));
+    assert_eq!(store.put(link(other)).await, Ok(Put::Created));
+    let metablock = NewRecord { payload_type: String::new(), ..link(shop) };
+    assert_eq!(store.put(metablock).await, Ok(Put::Created));
+    assert_eq!(names(&store, "image", &[shop, other]).await.len(), 3);
+    assert_eq!(names(&store, "image", &[other]).await.len(), 1);
+    assert_eq!(names(&store, "image", &[]).await, []);
+}
+
+#[tokio::test]
+async fn a_run_brings_its_links_whatever_they_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    let run = |key: &str, step: &str, text: &str, produced: &[&str]| NewRecord {
+        run: Some(key.into()),
+        produced: set(produced),
+        ..record(chain, step, text, &["ci"])
+    };
+    store.put(run("1", "test", "test of 1", &[])).await.unwrap();
+    store.put(run("2", "test", "test of 2", &[])).await.unwrap();
+    store.put(run("1", "build", "build of 1", &["image 1"])).await.unwrap();
+    store.put(run("2", "build", "build of 2", &["image 2"])).await.unwrap();
+    let found: BTreeSet<Digest> = names(&store, "image 1", &[chain]).await.into_iter().collect();
+    assert_eq!(found, set(&["test of 1", "build of 1"]));
+
+    // A record that named no run joins one when it is sent again with it.
+    let late = NewRecord { run: None, ..run("", "scan", "scan", &[]) };
+    store.put(late.clone()).await.unwrap();
+    assert_eq!(store.put(NewRecord { run: Some("1".into()), ..late.clone() }).await, Ok(Put::Extended));
+    assert_eq!(store.put(NewRecord { run: Some("2".into()), ..late }).await, Ok(Put::Known));
+    let found: BTreeSet<Digest> = names(&store, "image 1", &[chain]).await.into_iter().collect();
+    assert_eq!(found, set(&["test of 1", "build of 1", "scan"]));
+    assert_eq!(names(&store, "image 2", &[chain]).await.len(), 2);
+}
+
+#[tokio::test]
+async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    store.put(layout(chain, "layout", &["checkout", "review", "build", "package", "scan"], FUTURE)).await.unwrap();
+    for build in 0..12 {
+        let text = |step: &str| format!("{step} {build}");
+        let sources = [("LICENSE", "licence"), ("src/lib.rs", "lib"), ("src/main.rs", &text("main"))];
+        let (binary, image, report) = (text("binary"), text("image"), text("report"));
+        let checkout = record(chain, "checkout", &text("checkout"), &["ci"]);
+        store.put(NewRecord { products: files(&sources), ..checkout }).await.unwrap();
+        // Reviews what was checked out and makes nothing.
+        let review = record(chain, "review", &text("review"), &["reviewer"]);
+        store.put(NewRecord { materials: files(&sources), ..review }).await.unwrap();
+        let build = record(chain, "build", &text("build"), &["ci"]);
+        let products = files(&[("LICENSE", "licence"), ("app", &binary)]);
+        store.put(NewRecord { materials: files(&sources), products, ..build }).await.unwrap();
+        let package = record(chain, "package", &text("package"), &["ci"]);
+        let materials = files(&[("LICENSE", "licence"), ("app", &binary)]);
+        let products = files(&[("oci:registry.example.com/shop", &image)]);
+        let produced = artifacts::images(&products, 8);
+        store.put(NewRecord { materials, products, produced, ..package }).await.unwrap();
+        // Looks at the image and makes a report.
+        let scan = record(chain, "scan", &text("scan"), &["ci"]);
+        let materials = files(&[("oci:registry.example.com/shop", &image)]);
+        store.put(NewRecord { materials, products: files(&[("r", &report)]), ..scan }).await.unwrap();
+    }
+    for build in [0, 5, 11] {
+        let found: BTreeSet<Digest> = names(&store, &format!("image {build}"), &[chain]).await.into_iter().collect();
+        let steps = ["checkout", "review", "build", "package", "scan"].map(|step| format!("{step} {build}"));
+        let mut expected: BTreeSet<Digest> = steps.iter().map(|text| digest(text)).collect();
+        expected.insert(digest("layout"));
+        assert_eq!(found, expected, "build {build}");
+    }
+}
+
+#[tokio::test]
+async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    store.put(layout(chain, "old", &["build"], PAST)).await.unwrap();
+    store.put(layout(chain, "bound", &["build"], PAST)).await.unwrap();
+    store.put(layout(chain, "earlier", &["build"], FUTURE)).await.unwrap();
+    store.put(layout(chain, "latest", &["test"], FUTURE)).await.unwrap();
+    let bound = NewRecord { declared: set(&["image"]), ..layout(chain, "bound", &["build"], PAST) };
+    assert_eq!(store.put(bound).await, Ok(Put::Extended));
+    assert_eq!(names(&store, "image", &[chain]).await, ["bound", "latest", "earlier"].map(digest));
+    // Keys of earlier layouts stay authorised for their steps, and for no other.
+    assert_eq!(store.step_keys(chain, "build").await.unwrap().len(), 1);
+    assert_eq!(store.step_keys(chain, "test").await.unwrap().len(), 1);
+    assert_eq!(store.step_keys(chain, "deploy").await.unwrap().len(), 0);
+    assert_eq!(store.step_keys(chain + 1, "build").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_stays_within_its_limits_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    for step in 0..10 {
+        let text = format!("link {step}");
+        let link = record(chain, &format!("step {step}"), &text, &["ci"]);
+        store.put(NewRecord { run: Some("1".into()), produced: set(&["image"]), ..link }).await.unwrap();
+    }
+    let ask = |limits| async move {
+        let store = Sqlite::open(options(&dir)).await.unwrap();
+        let all = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
+        let some = store.evidence(&digest("image"), &[chain].into(), now(), limits).await.unwrap();
+        assert_eq!((all.records.len(), all.truncated), (10, false));
+        (some.records.len(), some.truncated)
+    };
+    let two = record(chain, "step 0", "link 0", &["ci"]).envelope.len() * 2;
+    let limits = EvidenceLimits { bytes_max: two, ..EvidenceLimits::DEFAULT };
+    assert_eq!(ask(limits).await, (2, true));
+}
+
+#[tokio::test]
+async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = Options { pages_max: Some(120), ..options(&dir) };
+    let store = Sqlite::open(small).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    let link = |number: usize| NewRecord {
+        envelope: vec![b' '; 32 << 10],
+        produced: set(&["image"]),
+        ..record(chain, &format!("step {number}"), &format!("link {number}"), &["ci"])
+    };
+    let mut kept = 0;
+    let refused = loop {
+        // Bodies differ, or they would be one blob.
+        let mut link = link(kept);
+        link.envelope[0] = u8::try_from(kept).unwrap();
+        match store.put(link).await {
+            Ok(put) => {
+                assert_eq!(put, Put::Created);
+                kept += 1;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, StoreError::Full);
+    assert!(kept > 0);
+    assert_eq!(names(&store, "image", &[chain]).await.len(), kept);
+    assert_eq!(store.put(link(0)).await, Ok(Put::Known));
+    assert_eq!(store.ready().await, Ok(()));
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_said_to_be_and_leave_others_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    for (text, image) in [("link", "image"), ("other", "other image")] {
+        store.put(NewRecord { produced: set(&[image]), ..record(chain, "build", text, &["ci"]) }).await.unwrap();
+    }
+    let mut hand = SqliteConnection::connect_with(&connect_options(&options(&dir))).await.unwrap();
+    let digest_of = artifacts::raw(&Digest::sha256(&record(chain, "build", "link", &["ci"]).envelope));
+    let damage = sqlx::query("UPDATE blob SET inline = zeroblob(size) WHERE digest = $1").bind(digest_of);
+    assert_eq!(damage.execute(&mut hand).await.unwrap().rows_affected(), 1);
+    let damaged = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
+    assert_eq!(names(&store, "other image", &[chain]).await, [digest("other")]);
+}
+
+#[tokio::test]
+async fn writers_at_once_are_all_answered_and_all_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let chain = store.chain("shop").await.unwrap();
+    let links = (0..100).map(|number| {
+        // Every second one is the same record.
+        let text = format!("link {}", number / 2);
+        NewRecord { run: Some("1".into()), produced: set(&["image"]), ..record(chain, "build", &text, &["ci"]) }
+    });
+    let answers = futures::future::join_all(links.map(|link| store.put(link))).await;
+    assert_eq!(answers.iter().filter(|answer| **answer == Ok(Put::Created)).count(), 50);
+    assert_eq!(answers.iter().filter(|answer| **answer == Ok(Put::Known)).count(), 50);
+    assert_eq!(names(&store, "image", &[chain]).await.len(), 50);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(options(&dir).path, "not a database, and longer than one hundred bytes: ".repeat(9)).unwrap();
+    assert!(Sqlite::open(options(&dir)).await.is_err());
+    assert!(migrate(&dir.path().join("new.db")).await.is_ok());
+}
