@@ -779,3 +779,19 @@ fn a_policy_that_demands_the_same_as_another_is_judged_alike() {
         decision.message().starts_with("denied by ClusterImagePolicy \"shop\" and ClusterImagePolicy \"shop-too\"\n")
     );
 }
+
+#[test]
+fn the_examples_compile() {
+    for text in [include_str!("../../examples/policy.yaml"), include_str!("../../examples/namespaced-policy.yaml")] {
+        assert_eq!(set(text).policy_names().count(), 1);
+    }
+}
+
+#[test]
+fn the_reference_lists_every_reason() {
+    let text = include_str!("../../docs/policy.md");
+    for reason in Reason::ALL {
+        let line = format!("| `{}` | {} |", reason.as_str(), message::class_word(reason.class()));
+        assert!(text.contains(&line), "{line}");
+    }
+}

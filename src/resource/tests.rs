@@ -287,3 +287,21 @@ fn a_chain_names_owners_images_and_tokens() {
         assert!(errors.iter().any(|e| e.message.starts_with(expected)), "{spec}: {errors:?}");
     }
 }
+
+#[test]
+fn the_examples_are_what_they_show() {
+    for (name, text, kinds) in [
+        ("policy", include_str!("../../examples/policy.yaml"), "ClusterImagePolicy TrustRoot TrustRoot TrustRoot"),
+        (
+            "namespaced",
+            include_str!("../../examples/namespaced-policy.yaml"),
+            "ImagePolicy TrustRoot TrustRoot TrustRoot",
+        ),
+        ("registries", include_str!("../../examples/registries.yaml"), "RegistryConfig RegistryConfig RegistryConfig"),
+        ("chain", include_str!("../../examples/chain.yaml"), "Chain TrustRoot"),
+    ] {
+        let resources = parse(name, text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let found: Vec<&str> = resources.iter().map(Resource::kind).collect();
+        assert_eq!(found.join(" "), kinds);
+    }
+}

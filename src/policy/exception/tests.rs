@@ -181,3 +181,9 @@ fn no_seal_is_made_for_what_would_be_ignored() {
     assert!(matches!(seal(NAMESPACE, "", &text(), noon(), &key), Err(SealError::Namespace)));
     assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[]), Err(SealError::NoKey)));
 }
+
+#[test]
+fn the_example_can_be_sealed() {
+    let exceptions = read(include_str!("../../../examples/exception.yaml")).unwrap();
+    assert_eq!(exceptions[0].requirements, ["built-by-us"]);
+}
