@@ -344,6 +344,29 @@ fn a_source_that_failed_denies_only_where_the_rest_does_not_suffice() {
 }
 
 #[test]
+fn what_was_found_in_part_counts_where_it_suffices_and_is_unavailable_where_not() {
+    let judge = |world: &World, signatures: Vec<Candidate>, envelopes: Vec<Vec<u8>>| {
+        let set = set(&world.policy());
+        let mut assessment = Assessment::new(&set, &world.pinned().parse().unwrap(), NAMESPACE);
+        let slow = || Err(Fault::new(Reason::RegistryTimeout, "the registry is slow"));
+        assessment.give(&Want::Manifest(world.digest()), Ok(Given::Manifest(world.manifest.clone())));
+        assessment.give(&Want::Signatures, Ok(Given::Signatures(signatures)));
+        assessment.give(&Want::Signatures, slow());
+        let oci = Want::Envelopes(EvidenceSource::Oci);
+        assessment.give(&oci, Ok(Given::Envelopes(envelopes)));
+        assessment.give(&oci, slow());
+        let verdict = assessment.finish(noon());
+        verdict.policies[0].requirements.iter().map(|item| item.reason).collect::<Vec<_>>()
+    };
+    let world = World::new();
+    let (signatures, chain) = (world.signatures.clone().unwrap(), world.oci.clone().unwrap());
+    assert_eq!(judge(&world, signatures, chain.clone()), [None, None]);
+    let strangers = vec![world.signature("stranger", &world.digest())];
+    let blind = Some(Reason::RegistryTimeout);
+    assert_eq!(judge(&world, strangers, chain[..1].to_vec()), [blind, blind]);
+}
+
+#[test]
 fn a_manifest_that_lies_denies() {
     let mut world = World::new();
     let (set, image) = (set(&world.policy()), world.pinned());
