@@ -85,7 +85,9 @@ fn fill_text(text: &str) -> String {
         return key(name).public().id().to_owned();
     }
     let (manifest, config, layer) = image_blobs();
-    text.replace("$image", Digest::sha256(&manifest).hex()).replace("$config", config.hex()).replace("$layer", layer.hex())
+    text.replace("$image", Digest::sha256(&manifest).hex())
+        .replace("$config", config.hex())
+        .replace("$layer", layer.hex())
 }
 
 fn merge(into: &mut Value, more: &Value) {
@@ -133,7 +135,8 @@ fn envelope(description: &Value) -> Vec<u8> {
     if let Some(bytes) = description["bytes"].as_str() {
         return bytes.as_bytes().to_vec();
     }
-    let keys: Vec<SecretKey> = description["by"].as_array().unwrap().iter().map(|name| key(name.as_str().unwrap())).collect();
+    let keys: Vec<SecretKey> =
+        description["by"].as_array().unwrap().iter().map(|name| key(name.as_str().unwrap())).collect();
     let keys: Vec<&SecretKey> = keys.iter().collect();
     let text = rewrite(description["signed"].to_string(), &description["rewrite"]);
     let mut bytes = if description["container"] == "metablock" {
