@@ -28,7 +28,7 @@ use tidewaiter::{
 };
 
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 60;
+const FLAWS_MIN: usize = 113;
 
 static KEYS: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
 
@@ -68,7 +68,7 @@ fn fill(value: &Value) -> Value {
         Value::Object(members) => match members.get("$key") {
             Some(name) => {
                 let mut object = key(name.as_str().unwrap()).public().to_layout();
-                merge(&mut object, &fill(&members["with"]));
+                merge(&mut object, &fill(members.get("with").unwrap_or(&json!({}))));
                 object
             }
             None => members.iter().map(|(name, value)| (fill_text(name), fill(value))).collect::<Map<_, _>>().into(),
@@ -195,7 +195,7 @@ fn run(chains: &Value, base: &str, case: &Value) -> Result<VerifiedChain, Reject
     };
     let image = chain["image"].as_object().map(|image| {
         let (manifest, ..) = image_blobs();
-        let digest = match image["digest"].as_str() {
+        let digest = match image.get("digest").and_then(Value::as_str) {
             Some(digest) => digest.parse().unwrap(),
             None => Digest::sha256(&manifest),
         };
@@ -339,7 +339,8 @@ mod random {
         ) {
             let chain = chain(&steps);
             let chains = json!({"random": chain});
-            prop_assert!(run(&chains, "random", &json!({})).is_ok());
+            let honest = run(&chains, "random", &json!({}));
+            prop_assert!(honest.is_ok(), "{honest:?}");
 
             // Any material: it no longer is what the step before made. (A product of the last step is bound by inspections alone.)
             let mut places = Vec::new();

@@ -11,6 +11,8 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Store {
     pub url: String,
+    /// The chain it belongs to, where the store could not tell.
+    pub chain: Option<String>,
     pub token_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
 }
@@ -30,7 +32,11 @@ pub enum Stored {
 /// Sends the envelope under its own name. Repeating it is harmless.
 pub async fn put(store: &Store, envelope: &Envelope) -> anyhow::Result<Stored> {
     let url = format!("{}/v1/records/{}", store.url.trim_end_matches('/'), envelope.digest());
-    let mut request = client(store)?.put(&url).header("content-type", "application/json").body(envelope.to_bytes());
+    let mut request = client(store)?
+        .put(&url)
+        .query(&store.chain.iter().map(|chain| ("chain", chain)).collect::<Vec<_>>())
+        .header("content-type", "application/json")
+        .body(envelope.to_bytes());
     if let Some(file) = &store.token_file {
         request = request.bearer_auth(token(file)?);
     }

@@ -67,6 +67,9 @@ pub struct Args {
     /// Metadata store to send the link to
     #[arg(long, env = "TIDEWAITER_STORE", value_name = "URL")]
     store: Option<String>,
+    /// The store's chain the link belongs to, where its signer works for several
+    #[arg(long, env = "TIDEWAITER_CHAIN", value_name = "NAME")]
+    chain: Option<String>,
     /// File that holds the store's writer token
     #[arg(long, env = "TIDEWAITER_STORE_TOKEN_FILE", value_name = "FILE")]
     store_token_file: Option<PathBuf>,
@@ -150,6 +153,7 @@ async fn send(args: &Args, envelope: &crate::envelope::Envelope) -> Vec<anyhow::
     if let Some(url) = &args.store {
         let store = upload::Store {
             url: url.clone(),
+            chain: args.chain.clone(),
             token_file: args.store_token_file.clone(),
             ca_file: args.store_ca.clone(),
         };

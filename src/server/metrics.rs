@@ -25,11 +25,11 @@ impl Metrics {
         let metrics = Metrics {
             registry: Registry::new(),
             requests: IntCounterVec::new(
-                Opts::new("tidewaiter_store_requests_total", "Requests by route and status"),
+                Opts::new("tidewaiter_store_http_requests_total", "Requests by route and status"),
                 &["route", "status"],
             )?,
             seconds: Histogram::with_opts(HistogramOpts::new(
-                "tidewaiter_store_request_duration_seconds",
+                "tidewaiter_store_http_request_duration_seconds",
                 "Time from a request's head to its answer's",
             ))?,
             records: IntCounterVec::new(
@@ -44,7 +44,7 @@ impl Metrics {
                 HistogramOpts::new("tidewaiter_store_evidence_records", "Records of one evidence answer")
                     .buckets(vec![0.0, 1.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
             )?,
-            in_flight: IntGauge::new("tidewaiter_store_requests_in_flight", "Requests in hand")?,
+            in_flight: IntGauge::new("tidewaiter_store_http_requests_in_flight", "Requests in hand")?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;

@@ -226,7 +226,7 @@ async fn more<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, raw: &
     Some(())
 }
 
-/// A CA for one test, and a certificate for `localhost`, `*.test` and 127.0.0.1.
+/// A CA for one test, and a certificate for loopback and the names the tests use.
 pub struct Pki {
     /// The CA's certificate.
     pub ca: String,
@@ -242,21 +242,39 @@ impl Pki {
         let ca_certificate = ca.self_signed(&ca_key).expect("a CA");
         let issuer = rcgen::Issuer::new(ca, ca_key);
         let key = rcgen::KeyPair::generate().expect("a key");
-        let names = ["localhost", "*.test", "127.0.0.1"].map(str::to_owned).to_vec();
+        // Each by itself: `*.test` would be a wildcard right under a top-level domain, which TLS libraries refuse.
+        let names = [
+            "localhost",
+            "127.0.0.1",
+            "registry.test",
+            "cdn.test",
+            "mirror.test",
+            "login.test",
+            "evil.test",
+            "hidden.test",
+            "registry.test.evil.test",
+        ];
+        let names = names.map(str::to_owned).to_vec();
         let leaf =
             rcgen::CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
         Pki { ca: ca_certificate.pem(), chain: vec![leaf.der().clone()], key: key.serialize_der() }
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor_of(&[])
+    }
+
+    /// Offering these protocols by ALPN.
+    pub fn acceptor_of(&self, protocols: &[&str]) -> TlsAcceptor {
         let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), key)
             .expect("a certificate and its key");
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }

@@ -179,5 +179,12 @@ fn no_seal_is_made_for_what_would_be_ignored() {
     let key = [world.key("security")];
     assert!(matches!(seal(NAMESPACE, UID, "nonsense", noon(), &key), Err(SealError::Text(_))));
     assert!(matches!(seal(NAMESPACE, "", &text(), noon(), &key), Err(SealError::Namespace)));
-    assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[]), Err(SealError::NoKey)));
+    assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[]), Err(SealError::Keys { found: 0 })));
+    assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[key[0]; 9]), Err(SealError::Keys { found: 9 })));
+}
+
+#[test]
+fn the_example_can_be_sealed() {
+    let exceptions = read(include_str!("../../../examples/exception.yaml")).unwrap();
+    assert_eq!(exceptions[0].requirements, ["built-by-us"]);
 }

@@ -1,0 +1,218 @@
+//! The demonstration's servers, all on loopback: the metadata store, and the webhook over TLS under an authority of its own.
+
+use super::{keys::Keys, pipeline::REPOSITORY};
+use crate::{
+    capture::output,
+    digest::Digest,
+    policy::Unmatched,
+    serve,
+    server::{Bounds, Chains, Options, Server},
+    source::store::{self, StoreClient},
+    store::sqlite,
+    webhook::{
+        config::{Policies, Settings},
+        http::{self, Webhook},
+        metrics::Metrics,
+    },
+};
+use anyhow::Context as _;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A port the kernel chooses.
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// The documents of policies and store, and the tokens of those who write and read.
+pub fn write_documents(directory: &Path, keys: &Keys) -> anyhow::Result<()> {
+    let pem = |key: &crate::key::SecretKey| serde_json::Value::from(key.public().to_pem()).to_string();
+    let token = |name: &str| -> anyhow::Result<String> {
+        let mut random = [0u8; 32];
+        aws_lc_rs::rand::fill(&mut random)?;
+        let token = hex::encode(random);
+        std::fs::create_dir_all(directory.join("tokens"))?;
+        output::write_new(&directory.join("tokens").join(name), token.as_bytes(), 0o600)?;
+        Ok(Digest::sha256(token.as_bytes()).to_string())
+    };
+    let registry = directory.join("registry");
+    super::image::create(&registry)?;
+    let text = format!(
+        r#"apiVersion: tidewaiter.dev/v1alpha1
+kind: ClusterImagePolicy
+metadata: {{ name: shop }}
+spec:
+  images: ["registry.example.com/shop/**"]
+  mode: Enforce
+  digest: Pin
+  require:
+    all:
+      - name: released
+        signature: {{ cosign: {{ trust: release-keys }} }}
+      - name: built-by-us
+        supplyChain:
+          layout: {{ owners: shop-owners, threshold: 2 }}
+          evidence: [oci, store]
+---
+apiVersion: tidewaiter.dev/v1alpha1
+kind: TrustRoot
+metadata: {{ name: shop-owners }}
+spec:
+  keys:
+    - {{ name: alice, pem: {alice} }}
+    - {{ name: bob, pem: {bob} }}
+---
+apiVersion: tidewaiter.dev/v1alpha1
+kind: TrustRoot
+metadata: {{ name: release-keys }}
+spec:
+  keys:
+    - {{ name: release, pem: {release} }}
+---
+apiVersion: tidewaiter.dev/v1alpha1
+kind: RegistryConfig
+metadata: {{ name: demo }}
+spec:
+  host: registry.example.com
+  ociLayout: {registry}
+---
+apiVersion: tidewaiter.dev/v1alpha1
+kind: Chain
+metadata: {{ name: shop-api }}
+spec:
+  owners: {{ trust: shop-owners, threshold: 2 }}
+  images: ["{REPOSITORY}"]
+  writers:
+    - {{ name: ci, tokenHash: "{writer}", steps: ["*"], kinds: [layout, link] }}
+  readers:
+    - {{ name: webhook, tokenHash: "{reader}" }}
+"#,
+        alice = pem(&keys.alice),
+        bob = pem(&keys.bob),
+        release = pem(&keys.release),
+        registry = serde_json::Value::from(registry.to_str().context("the temporary directory is not UTF-8")?),
+        writer = token("writer")?,
+        reader = token("reader")?,
+    );
+    std::fs::create_dir_all(directory.join("policy"))?;
+    output::write(&directory.join("policy/shop.yaml"), text.as_bytes())
+}
+
+/// Both servers, running.
+pub struct Servers {
+    store: (SocketAddr, JoinHandle<anyhow::Result<()>>),
+    webhook: (SocketAddr, JoinHandle<anyhow::Result<()>>),
+    client: reqwest::Client,
+    token_file: PathBuf,
+}
+
+impl Servers {
+    /// Starts the store on the documents, and the webhook that reads from it.
+    pub async fn start(directory: &Path) -> anyhow::Result<Self> {
+        let server = Server::open(Options {
+            listen: LOOPBACK,
+            tls: None,
+            metrics_listen: None,
+            database: sqlite::Options { path: directory.join("store.db"), pages_max: None },
+            chains: Chains::read(&directory.join("policy"))?,
+            bounds: Bounds::default(),
+        })
+        .await?;
+        let store = (server.local_addr(), tokio::spawn(server.run(CancellationToken::new())));
+        let webhook = webhook(directory, store.0).await?;
+        let ca = std::fs::read(directory.join("tls/ca.crt"))?;
+        let client = reqwest::Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca)?)
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()?;
+        Ok(Servers { store, webhook, client, token_file: directory.join("tokens/writer") })
+    }
+
+    /// The store as a recorder sends to it.
+    pub fn store(&self) -> crate::capture::upload::Store {
+        crate::capture::upload::Store {
+            url: self.store_url(),
+            chain: None,
+            token_file: Some(self.token_file.clone()),
+            ca_file: None,
+        }
+    }
+    pub fn store_url(&self) -> String {
+        format!("http://{}", self.store.0)
+    }
+    pub fn webhook_url(&self) -> String {
+        format!("https://localhost:{}", self.webhook.0.port())
+    }
+
+    /// Posts a review, as the API server would; the answer.
+    pub async fn review(&self, review: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
+        let url = format!("{}/validate?timeout=10s", self.webhook_url());
+        let response = self.client.post(&url).json(review).send().await.context("post the review")?;
+        anyhow::ensure!(response.status().is_success(), "the webhook answered {}", response.status());
+        Ok(response.json().await?)
+    }
+
+    /// The store is gone from one moment to the next: no drain.
+    pub fn kill_store(&self) {
+        self.store.1.abort();
+    }
+}
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.store.1.abort();
+        self.webhook.1.abort();
+    }
+}
+
+async fn webhook(directory: &Path, store: SocketAddr) -> anyhow::Result<(SocketAddr, JoinHandle<anyhow::Result<()>>)> {
+    let tls = directory.join("tls");
+    write_certificates(&tls)?;
+    let token = std::fs::read_to_string(directory.join("tokens/reader"))?;
+    let store = StoreClient::new(&store::Options {
+        url: format!("http://{store}"),
+        token: Some(token),
+        ca_file: None,
+        timeout: Duration::from_secs(5),
+    })?;
+    let settings = Settings {
+        path: directory.join("policy"),
+        unmatched: Unmatched::Deny,
+        audit_only: false,
+        store: Some(Arc::new(store)),
+        docker_config: None,
+    };
+    let policies = Arc::new(tokio::task::spawn_blocking(move || Policies::open(settings)).await?);
+    policies.current().map_err(|fault| anyhow::anyhow!("the policies are not loaded: {fault}"))?;
+    let bound = serve::bind(serve::Options {
+        listen: LOOPBACK,
+        tls: Some((tls.join("tls.crt"), tls.join("tls.key"))),
+        connections_max: 64,
+        drain: Duration::ZERO,
+    })
+    .await?;
+    let address = bound.local_addr();
+    let stop = CancellationToken::new();
+    let webhook = Webhook::new(policies, Arc::new(Metrics::new()?), http::REVIEWS_MAX, stop.clone());
+    let router = webhook.router();
+    Ok((address, tokio::spawn(bound.run(router, stop))))
+}
+
+/// An authority, and a certificate of `localhost` by it.
+fn write_certificates(directory: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+    output::write(&directory.join("ca.crt"), authority.pem().as_bytes())?;
+    output::write(&directory.join("tls.crt"), certificate.pem().as_bytes())?;
+    output::write_new(&directory.join("tls.key"), key.serialize_pem().as_bytes(), 0o600)
+}
