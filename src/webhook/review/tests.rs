@@ -147,7 +147,7 @@ fn a_denial_without_a_reason_is_a_defect_and_stays_a_denial() {
 fn watched_admits_and_says_why_it_would_not() {
     let json = answer(&Answer::watched(&Fault::new(Reason::UnsupportedField, "spec.bootImage")));
     assert_eq!(json["response"]["allowed"], true);
-    assert_eq!(json["response"]["warnings"][0], "audit only: spec.bootImage [unsupported_field]");
+    assert_eq!(json["response"]["warnings"][0], "not enforced: spec.bootImage [unsupported_field]");
 }
 
 #[test]
