@@ -176,6 +176,16 @@ impl Registries {
         }
     }
 
+    /// What everyone who reads a verdict about this registry has to be told (security §2.D11).
+    pub fn warning(&self, registry: &str) -> Option<String> {
+        match &self.configured.get(registry)?.host {
+            Host::Remote(remote) if remote.way.insecure => {
+                Some(format!("registry {registry} is read over plain http (RegistryConfig insecure)"))
+            }
+            Host::Remote(_) | Host::Layout(_) => None,
+        }
+    }
+
     /// Requests sent since start, for metrics and tests.
     pub fn requests(&self) -> u64 {
         self.fetcher.wire.requests()

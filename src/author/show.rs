@@ -126,8 +126,12 @@ impl View {
                 let _ = writeln!(text, "signatures, not checked (give --key): {}", abbreviated(&self.signatures));
             }
             (false, false) => {
-                self.signed_by.iter().for_each(|name| drop(writeln!(text, "signed by      {name}")));
-                self.not_signed_by.iter().for_each(|name| drop(writeln!(text, "not signed by  {name}")));
+                for name in &self.signed_by {
+                    let _ = writeln!(text, "signed by      {name}");
+                }
+                for name in &self.not_signed_by {
+                    let _ = writeln!(text, "not signed by  {name}");
+                }
                 let others = self.signatures.len().saturating_sub(self.signed_by.len());
                 if others > 0 {
                     let _ = writeln!(text, "signatures by other keys: {others}");

@@ -157,7 +157,9 @@ impl RequirementDecision {
         match found {
             Ok(met) => {
                 decision.met = true;
+                // Signers come in the order of their keys; people read names.
                 decision.by = met.by;
+                decision.by.sort();
                 decision.details.extend(met.details);
             }
             Err(fault) => {

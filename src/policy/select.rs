@@ -83,14 +83,15 @@ impl Policy {
             && self.images.iter().any(|pattern| pattern.matches(image))
             && !self.exclude.iter().any(|pattern| pattern.matches(image))
     }
-    /// Why a reference without a digest breaks the policy's digest rule, if it does.
+    /// Why a reference without a digest breaks the policy's digest rule, if it does. `Pin` is broken only where it is enforced: what only
+    /// warns or records asks what enforcing would do, and that would have pinned the Pod first.
     pub fn unpinned(&self, image: &Reference, is_pod: bool) -> Option<Fault> {
         if image.digest().is_some() {
             return None;
         }
         let rule = match self.digest {
             DigestRule::Require => "Require",
-            DigestRule::Pin if is_pod => "Pin",
+            DigestRule::Pin if is_pod && self.mode == Mode::Enforce => "Pin",
             DigestRule::Pin | DigestRule::Resolve => return None,
         };
         Some(Fault::new(

@@ -503,9 +503,10 @@ fn the_digest_rule_is_the_strictest_of_those_that_enforce() {
         ("Pin", "Enforce", false, true, ""),
         ("Resolve", "Enforce", true, true, "judged as sha256:"),
         ("Require", "Warn", false, true, "[image_not_pinned]"),
-        ("Pin", "Warn", true, true, "[image_not_pinned]"),
+        ("Pin", "Warn", true, true, "has no digest; ClusterImagePolicy \"shop\" enforced would pin it"),
         ("Pin", "Warn", false, true, ""),
         ("Require", "Audit", true, true, ""),
+        ("Pin", "Audit", true, true, ""),
     ] {
         let mut world = World::new();
         let policy = with(
@@ -520,6 +521,8 @@ fn the_digest_rule_is_the_strictest_of_those_that_enforce() {
         if allowed {
             assert!(decision.warnings.iter().all(|w| w.contains(warned)), "{case}");
             assert_eq!(decision.warnings.is_empty(), warned.is_empty(), "{case}");
+            let recorded = decision.images[0].policies[0].requirements.iter().any(|item| item.name == "digest");
+            assert_eq!(recorded, rule == "Require", "{case}");
         } else {
             assert_eq!((decision.reason(), decision.exit_code()), (Some(Reason::ImageNotPinned), 1), "{case}");
             assert_eq!(world.asked, [], "no packet leaves");

@@ -91,7 +91,6 @@ pub fn client(rules: &HostConfig, limits: &Limits, lookup: &Lookup) -> anyhow::R
         reqwest::Client::builder()
             .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
             .no_gzip()
