@@ -117,7 +117,7 @@ fn what_can_not_be_started_leaves_no_link() {
     code(&bench.step(&["--", "/nonexistent/program"]), 127);
     fs::write(bench.path("text"), "no program").unwrap();
     code(&bench.step(&["--", "./text"]), 126);
-    assert_eq!(bench.links(), [PathBuf::new(); 0]);
+    assert_eq!(bench.links(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn what_can_not_be_recorded_is_125_and_runs_nothing() {
         assert!(!bench.path("ran").exists(), "{args:?}");
     }
     code(&bench.run(&[&["run", "--step", "../build", "--key", "key.pem"][..], &touch].concat()), 125);
-    assert_eq!(bench.links(), [PathBuf::new(); 0]);
+    assert_eq!(bench.links(), Vec::<PathBuf>::new());
     // Usage errors are clap's.
     code(&bench.run(&["run", "--step", "build", "--key", "key.pem"]), 2);
 }
@@ -158,7 +158,7 @@ fn products_that_can_not_be_recorded_are_125_after_the_command() {
     let output = bench.step(&["-p", "out", "--", "sh", "-c", "mkdir out && ln -s .. out/up"]);
     code(&output, 125);
     assert!(said(&output).contains("out/up"), "{}", said(&output));
-    assert_eq!(bench.links(), [PathBuf::new(); 0]);
+    assert_eq!(bench.links(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_killed_run_leaves_no_half_of_a_link() {
     wait_for_line(&mut child);
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9));
-    assert_eq!(bench.links(), [PathBuf::new(); 0]);
+    assert_eq!(bench.links(), Vec::<PathBuf>::new());
 }
 
 #[test]
