@@ -134,7 +134,7 @@ impl PolicySet {
 
     /// Whether some image could be denied in the namespace at all: what decides about a reference that cannot be read, and so cannot be
     /// matched. The stricter reading: it counts as selected by every enforced policy of the namespace.
-    pub(super) fn may_deny_in(&self, namespace: &str) -> bool {
+    pub(crate) fn may_deny_in(&self, namespace: &str) -> bool {
         self.unmatched == Unmatched::Deny
             || self.policies.iter().any(|policy| policy.mode == Mode::Enforce && policy.applies_in(namespace))
     }
