@@ -181,7 +181,9 @@ fn a_link_is_replaced_whole_and_nothing_is_left_beside_it() {
 fn a_killed_run_leaves_no_half_of_a_link() {
     let bench = Bench::new();
     let mut child = bench
-        .command(&["run", "--step", "build", "--key", "key.pem", "--", "sh", "-c", "echo started; exec sleep 60"])
+        .command(&["run", "--step", "build", "--key", "key.pem", "--", "sh", "-c", "echo started; exec cat"])
+        // It reads until we end.
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
