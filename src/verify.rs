@@ -225,7 +225,7 @@ fn hold<'a>(
 ) -> Result<BTreeSet<(&'a str, &'a str)>, Rejection> {
     budget.rules(rules, item.of(side))?;
     let outcome = rules::apply(rules, side, item, destination)
-        .map_err(|violation| Rejection::Rule { at: at.clone(), violation: Box::new(violation) })?;
+        .map_err(|violation| Rejection::Rule { at: at.clone(), violation })?;
     warnings.extend(outcome.idle.iter().map(|rule| format!("{at}: {rule} matched nothing in the {}", side.as_str())));
     Ok(outcome.matched)
 }

@@ -30,6 +30,8 @@ pub(crate) struct Gathered {
     pub envelopes: BTreeMap<EvidenceSource, Result<Vec<Vec<u8>>, Fault>>,
     /// Manifests that could not be had or are not what their digest says.
     pub manifest_faults: BTreeMap<Digest, Fault>,
+    /// What kept a want from being found whole, beside what was found of it.
+    pub partial: BTreeMap<Want, Fault>,
 }
 
 /// A check that held.

@@ -4,6 +4,7 @@ use super::{Gathered, Met, no_trust_root, not_fetched};
 use crate::{
     image::ImageFacts,
     key::KeyRing,
+    policy::Want,
     reason::{Fault, Reason},
     signature,
 };
@@ -30,7 +31,13 @@ impl Cosign {
             Some(Err(fault)) => return Err(fault.clone()),
             None => return Err(not_fetched("signatures")),
         };
-        let signed = signature::cosign(candidates, &image.digest, &self.ring).map_err(|fault| self.name(fault))?;
+        let signed = signature::cosign(candidates, &image.digest, &self.ring).map_err(|fault| {
+            let rejected = self.name(fault);
+            match gathered.partial.get(&Want::Signatures) {
+                Some(fault) => Fault::new(fault.reason, format!("{}; without it: {}", fault.message, rejected.message)),
+                None => rejected,
+            }
+        })?;
         let mut details = vec![format!("candidates looked at: {}", candidates.len())];
         details.extend(signed.notes().iter().cloned());
         Ok(Met { by: signed.names().to_vec(), until: None, warnings: signed.warnings().to_vec(), details })

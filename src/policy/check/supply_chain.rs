@@ -3,7 +3,7 @@
 use super::{Gathered, Met, no_trust_root, not_fetched};
 use crate::{
     image::ImageFacts,
-    policy::EvidenceSource,
+    policy::{EvidenceSource, Want},
     reason::{Fault, Reason},
     verify::{self, ChainDemand, VerifiedChain},
 };
@@ -56,6 +56,7 @@ impl SupplyChain {
                 Some(Err(fault)) => faults.push(fault.clone()),
                 None => faults.push(not_fetched("envelopes")),
             }
+            faults.extend(gathered.partial.get(&Want::Envelopes(*source)).cloned());
         }
         faults.extend(gathered.manifest_faults.values().cloned());
         match verify::verify(&self.demand, Some(image), &envelopes, now) {
