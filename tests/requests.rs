@@ -166,5 +166,7 @@ async fn a_warm_decision_asks_nothing_and_outlives_the_registry() {
     assert!(site.judge(&[image]).await.allowed, "verified a moment ago, and its verdict has not expired");
     let unseen = site.judge(&[site.world.images["new"].pinned()]).await;
     assert!(!unseen.allowed);
-    assert_eq!(unseen.reason().map(|r| r.as_str()), Some("registry_unreachable"), "{}", unseen.message());
+    // A kept connection is closed on us, a new one is refused.
+    let reason = unseen.reason().map(|r| r.as_str()).unwrap_or_default();
+    assert!(["registry_unavailable", "registry_unreachable"].contains(&reason), "{}", unseen.message());
 }

@@ -79,15 +79,15 @@ fn no_trust_root(name: &str) -> Fault {
     Fault::new(Reason::NoTrustRoot, format!("TrustRoot \"{name}\" holds no key"))
 }
 
-/// What is told where the evidence in hand does not suffice and a place it may have come from failed. Evidence that says no says no
-/// (design §11: 1 before 4); that there is none, nobody can say who could not look.
+/// What is told where the evidence in hand does not suffice and a place it may have come from failed. Evidence of ours that says no says
+/// no (design §11: 1 before 4); that there is none of ours, nobody can say who could not look.
 fn cut_short(rejected: Fault, failed: Option<&Fault>) -> Fault {
-    match failed {
-        None => rejected,
-        Some(failed) if rejected.reason.class() == Class::Invalid => {
-            Fault::new(rejected.reason, format!("{}; besides, {}", rejected.message, failed.message))
-        }
-        Some(failed) => Fault::new(failed.reason, format!("{}; without it: {}", failed.message, rejected.message)),
+    let Some(failed) = failed else { return rejected };
+    let strangers = matches!(rejected.reason, Reason::SignatureUntrusted | Reason::LayoutUntrusted);
+    if rejected.reason.class() == Class::Invalid && !strangers {
+        Fault::new(rejected.reason, format!("{}; besides, {}", rejected.message, failed.message))
+    } else {
+        Fault::new(failed.reason, format!("{}; without it: {}", failed.message, rejected.message))
     }
 }
 

@@ -364,6 +364,9 @@ fn what_was_found_in_part_counts_where_it_suffices_and_is_unavailable_where_not(
     let strangers = vec![world.signature("stranger", &world.digest())];
     let blind = Some(Reason::RegistryTimeout);
     assert_eq!(judge(&world, strangers, chain[..1].to_vec()), [blind, blind]);
+    // Evidence of the owners that says no says no.
+    let expired = world.chain("2020-01-01T00:00:00Z", &["alice", "bob"], &world.digest());
+    assert_eq!(judge(&world, vec![], expired), [blind, Some(Reason::LayoutExpired)]);
 }
 
 #[test]

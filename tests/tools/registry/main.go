@@ -1,6 +1,6 @@
 // Registry for the tests: go-containerregistry's, behind a handler that makes it follow the distribution
-// specification where the library does not: artifactType of referrers, filters, paging, OCI-Subject, digests of
-// manifests that are pushed by digest. With -referrers=none there is no referrers API. Basic and bearer
+// specification where the library does not: artifactType of referrers, filters, paging, OCI-Subject, the digests of
+// manifests, and Location of what was pushed. With -referrers=none there is no referrers API. Basic and bearer
 // authentication by flag. Every request is one line on the log: METHOD PATH STATUS.
 package main
 
@@ -114,6 +114,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		s.listReferrers(w, r, repository, name)
 	case kind == "manifests" && r.Method == http.MethodPut:
 		s.putManifest(w, r, repository, name)
+	case kind == "blobs" && r.Method == http.MethodPut:
+		w.Header().Set("Location", "/v2/"+repository+"/blobs/"+r.URL.Query().Get("digest"))
+		s.inner.ServeHTTP(w, r)
 	default:
 		s.inner.ServeHTTP(w, r)
 	}
@@ -241,6 +244,9 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, repository,
 		if s.opts.referrers == "api" && json.Unmarshal(body, &m) == nil && m.Subject != nil {
 			w.Header().Set("OCI-Subject", m.Subject.Digest)
 		}
+	}
+	if answer.Code < 300 {
+		w.Header().Set("Location", "/v2/"+repository+"/manifests/"+digest)
 	}
 	for k, v := range answer.Header() {
 		w.Header()[k] = v
