@@ -9,6 +9,7 @@ mod counting;
 mod load;
 #[path = "support/process.rs"]
 mod process;
+#[allow(dead_code)] // the benchmark uses its part of the world
 #[path = "../tests/support/world.rs"]
 mod world;
 

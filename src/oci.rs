@@ -92,6 +92,7 @@ pub struct Index {
 
 /// What stands behind a digest of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are manifests, and there are few of either")]
 pub enum Document {
     /// One image, or an artifact.
     Manifest(Manifest),

@@ -21,6 +21,7 @@ mod fetch;
 mod http;
 mod layout;
 pub mod limits;
+mod object;
 mod referrers;
 
 pub use address::Lookup;
@@ -31,6 +32,7 @@ pub use limits::Limits;
 use credentials::Keychain;
 use fetch::{Ask, Fetcher, Found, Kind, Remote, Reply};
 use layout::Layout;
+use object::{check, check_told, is_manifest_type, is_tag, object_url};
 
 /// Everything of one installation's registries: per-host configuration, connections, tokens, bulkheads, breakers. Cheap to share (Arc).
 pub struct Registries {
@@ -173,6 +175,16 @@ impl Registries {
                 on_disk(deadline, move || layout.referrers(&digest)).await.map(Some)
             }
             Host::Remote(remote) => self.remote_referrers(&remote, repository, digest, deadline).await,
+        }
+    }
+
+    /// What everyone who reads a verdict about this registry has to be told (security §2.D11).
+    pub fn warning(&self, registry: &str) -> Option<String> {
+        match &self.configured.get(registry)?.host {
+            Host::Remote(remote) if remote.way.insecure => {
+                Some(format!("registry {registry} is read over plain http (RegistryConfig insecure)"))
+            }
+            Host::Remote(_) | Host::Layout(_) => None,
         }
     }
 
@@ -342,49 +354,6 @@ async fn on_disk<T: Send + 'static>(
         Ok(Err(_)) => Err(Fault::new(Reason::InternalError, "reading an OCI layout failed")),
         Err(_) => Err(Fault::new(Reason::RegistryTimeout, "an OCI layout was not read in time")),
     }
-}
-
-/// The bytes are those of the digest.
-fn check(digest: &Digest, bytes: &[u8], from: &str) -> Result<(), Fault> {
-    if digest.matches(bytes) {
-        return Ok(());
-    }
-    Err(Fault::new(Reason::DigestMismatch, format!("{from} sent other bytes than those of {digest}")))
-}
-
-/// `Docker-Content-Digest` is about the bytes that came, and about what was asked for.
-fn check_told(told: &str, asked: Option<&Digest>, bytes: &[u8], from: &str) -> Result<(), Fault> {
-    let same_algorithm =
-        |told: &Digest| asked.is_some_and(|asked| asked.algorithm() == told.algorithm() && asked != told);
-    match told.trim().parse::<Digest>() {
-        Ok(told) if told.matches(bytes) && !same_algorithm(&told) => Ok(()),
-        _ => Err(Fault::new(Reason::DigestMismatch, format!("{from} names another digest than that of what it sent"))),
-    }
-}
-
-fn is_manifest_type(media_type: &str) -> bool {
-    use oci::media::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-    [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST].contains(&media_type)
-}
-
-/// `/v2/<repository>/<place>/<name>`. The path is checked once more: whatever made it, it stays one.
-fn object_url(base: &Url, repository: &str, place: &str, name: &str) -> Result<Url, Fault> {
-    let component = |part: &str| {
-        let plain = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
-        !part.is_empty() && part != "." && part != ".." && plain
-    };
-    if repository.len() > 255 || !repository.split('/').all(component) {
-        return Err(Fault::new(Reason::ImageRefInvalid, format!("{repository:?} is no repository")));
-    }
-    base.join(&format!("v2/{repository}/{place}/{name}"))
-        .map_err(|_| Fault::new(Reason::ImageRefInvalid, format!("{repository:?} makes no URL")))
-}
-
-/// distribution-spec: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
-fn is_tag(tag: &str) -> bool {
-    (1..=128).contains(&tag.len())
-        && !tag.starts_with(['.', '-'])
-        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 /// `host[:port]` and path.

@@ -97,11 +97,11 @@ impl<R: Remote> Edge<'_, R> {
             },
             Want::Signatures => given(self.evidence.signatures().await, Given::Signatures),
             Want::Envelopes(EvidenceSource::Oci) => given(self.evidence.envelopes().await, Given::Envelopes),
-            Want::Envelopes(EvidenceSource::Store) => vec![self.from_store().await.map(Given::Envelopes)],
+            Want::Envelopes(EvidenceSource::Store) => vec![self.stored().await.map(Given::Envelopes)],
         }
     }
 
-    async fn from_store(&self) -> Result<Vec<Vec<u8>>, Fault> {
+    async fn stored(&self) -> Result<Vec<Vec<u8>>, Fault> {
         match self.store {
             Some(store) => store.envelopes(self.image, self.deadline).await,
             None => Err(Fault::new(Reason::StoreUnavailable, "the policy names the store, and none is configured")),

@@ -225,7 +225,7 @@ fn hold<'a>(
 ) -> Result<BTreeSet<(&'a str, &'a str)>, Rejection> {
     budget.rules(rules, item.of(side))?;
     let outcome = rules::apply(rules, side, item, destination)
-        .map_err(|violation| Rejection::Rule { at: at.clone(), violation: Box::new(violation) })?;
+        .map_err(|violation| Rejection::Rule { at: at.clone(), violation })?;
     warnings.extend(outcome.idle.iter().map(|rule| format!("{at}: {rule} matched nothing in the {}", side.as_str())));
     Ok(outcome.matched)
 }
@@ -273,7 +273,8 @@ impl Evidence {
     fn open(envelopes: &[Vec<u8>]) -> Result<Evidence, Rejection> {
         budget::evidence(envelopes, &Limits::DEFAULT)?;
         let mut evidence = Evidence { envelopes: Vec::new(), unreadable: Vec::new() };
-        for bytes in envelopes {
+        // Sorted, so that the order of arrival plays no part; and once each, as two sources may hold the same.
+        for bytes in envelopes.iter().collect::<BTreeSet<_>>() {
             match Envelope::parse(bytes) {
                 Ok(envelope) => evidence.envelopes.push(envelope),
                 Err(cause) => evidence.unreadable.push(cause),

@@ -2,6 +2,7 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[allow(dead_code)] // each test uses its part of the world
 #[path = "support/world.rs"]
 mod world;
 
@@ -28,6 +29,9 @@ struct Site {
     server: tokio::task::JoinHandle<()>,
 }
 
+/// Long enough for all requests of a round to have begun before the first of them is answered.
+const DELAY: Duration = Duration::from_millis(100);
+
 const KEY_ALONE: &str = r#"{"digest": "Resolve", "require": {"all": [
     {"name": "released", "signature": {"cosign": {"trust": "release-keys"}}}]}}"#;
 
@@ -36,7 +40,7 @@ impl Site {
         let (listener, addr) = Counting::bind().await;
         let mut world = World::at(&addr.to_string());
         prepare(&mut world);
-        let (registry, server) = Counting::serve(listener, world.layout_dir(), Duration::ZERO);
+        let (registry, server) = Counting::serve(listener, world.layout_dir(), DELAY);
         let mut documents = world.documents(spec);
         let config = documents.iter_mut().find(|d| d["kind"] == "RegistryConfig").expect("the registry's document");
         config["spec"] = json!({"host": addr.to_string(), "allowPrivate": true, "insecure": true});

@@ -225,8 +225,8 @@ async fn at_the_cap_the_next_connection_waits() {
 /// Handshakes until the server shows the certificate of `pair`.
 async fn until_shown(site: &Site, pair: &Pair) {
     let until = Instant::now() + Duration::from_secs(20);
-    while site.connect("h2", pair).await.is_err() {
-        assert!(Instant::now() < until, "the new certificate is not in use after 20 s");
+    while let Err(error) = site.connect("h2", pair).await {
+        assert!(Instant::now() < until, "the new certificate is not in use after 20 s: {error}");
     }
 }
 

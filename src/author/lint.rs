@@ -95,7 +95,7 @@ fn rule_list(place: &str, rules: &[Rule], findings: &mut Findings) {
     if !matches!(rules.last(), Some(Rule::Disallow(pattern)) if pattern.as_str() == "*") {
         findings.warning(place, "does not end in DISALLOW *: whatever is left over is let in".to_owned());
     }
-    let all = rules.iter().position(|rule| takes_all(rule));
+    let all = rules.iter().position(takes_all);
     // `ALLOW *` before the closing `DISALLOW *` is a way to say "anything", and said so above all others.
     if let Some((taker, rest)) = all.and_then(|at| Some((rules.get(at)?, rules.get(at + 1..)?)))
         && rest.iter().any(|rule| !matches!(rule, Rule::Disallow(pattern) if pattern.as_str() == "*"))

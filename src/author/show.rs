@@ -103,7 +103,7 @@ impl View {
         }
         let _ = writeln!(text, "expires  {}  ({})", self.expires, self.expires_in);
         for line in self.readme.lines() {
-            let _ = writeln!(text, "         {}", line.escape_debug());
+            let _ = writeln!(text, "         {}", plain(line));
         }
         for step in &self.steps {
             let _ = writeln!(text, "\nstep {:?}", step.name);
@@ -126,8 +126,12 @@ impl View {
                 let _ = writeln!(text, "signatures, not checked (give --key): {}", abbreviated(&self.signatures));
             }
             (false, false) => {
-                self.signed_by.iter().for_each(|name| drop(writeln!(text, "signed by      {name}")));
-                self.not_signed_by.iter().for_each(|name| drop(writeln!(text, "not signed by  {name}")));
+                for name in &self.signed_by {
+                    let _ = writeln!(text, "signed by      {name}");
+                }
+                for name in &self.not_signed_by {
+                    let _ = writeln!(text, "not signed by  {name}");
+                }
                 let others = self.signatures.len().saturating_sub(self.signed_by.len());
                 if others > 0 {
                     let _ = writeln!(text, "signatures by other keys: {others}");
@@ -141,14 +145,23 @@ impl View {
 fn list(text: &mut String, name: &str, lines: &[String]) {
     for (at, line) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
         let name = if at == 0 { name } else { "" };
-        let _ = writeln!(text, "  {name:<13}  {}", line.escape_debug());
+        let _ = writeln!(text, "  {name:<13}  {}", plain(line));
     }
 }
 
 /// Twelve characters of an id tell keys apart for a person.
 fn abbreviated(ids: &[String]) -> String {
-    ids.iter()
-        .map(|id| id.chars().take(12).collect::<String>().escape_debug().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    ids.iter().map(|id| plain(&id.chars().take(12).collect::<String>())).collect::<Vec<_>>().join(", ")
+}
+
+/// Quotes as they are; what could move a terminal's cursor, or hide, as an escape.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    for char in text.chars() {
+        match char {
+            '\'' | '"' | '\\' => out.push(char),
+            other => out.extend(other.escape_debug()),
+        }
+    }
+    out
 }

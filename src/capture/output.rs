@@ -97,6 +97,6 @@ mod tests {
         assert!(check_writable(&directory.path().join("a")).is_ok());
         assert!(check_writable(directory.path()).is_err());
         assert!(check_writable(&directory.path().join("missing/a")).is_err());
-        assert_eq!(names(directory.path()), [""; 0]);
+        assert_eq!(names(directory.path()), Vec::<String>::new());
     }
 }

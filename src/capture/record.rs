@@ -146,9 +146,10 @@ impl Recorder {
         for entry in walk {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) => match self.walk_error(error, root, path)? {
-                    () => continue,
-                },
+                Err(error) => {
+                    self.walk_error(error, root, path)?;
+                    continue;
+                }
             };
             if !entry.file_type().is_some_and(|kind| kind.is_file()) {
                 continue;

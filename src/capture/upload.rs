@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use url::{Host, Url};
 
 /// Where records go.
 #[derive(Clone, Debug)]
@@ -50,11 +51,24 @@ pub async fn put(store: &Store, envelope: &Envelope) -> anyhow::Result<Stored> {
 
 fn client(store: &Store) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    // What is on this machine is not behind a proxy, whatever the environment says of the rest.
+    let host = Url::parse(&store.url).with_context(|| format!("the store's URL \"{}\"", store.url))?;
+    if host.host().is_some_and(|host| is_loopback(&host)) {
+        builder = builder.no_proxy();
+    }
     if let Some(file) = &store.ca_file {
         let pem = std::fs::read(file).with_context(|| format!("read \"{}\"", file.display()))?;
         builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
     }
     Ok(builder.build()?)
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
 }
 
 fn token(file: &Path) -> anyhow::Result<String> {

@@ -71,8 +71,8 @@ async fn play(directory: &Path, output: Output) -> anyhow::Result<Vec<cases::Ans
     tell(&format!("store     {}, SQLite", servers.store_url()));
     tell(&format!("webhook   {}/validate", servers.webhook_url()));
     tell("pipelines each case's three steps run and are recorded");
-    let world = cases::World { directory, keys: &keys, layouts: &layouts, servers: &servers };
-    cases::play(&world, &tell).await
+    let world = cases::World { directory, keys: &keys, layouts: &layouts, servers };
+    cases::play(world, &tell).await
 }
 
 /// Commands that work on what was left behind.

@@ -209,7 +209,9 @@ fn registries(image: &Reference, args: &Args) -> anyhow::Result<Registries> {
         Ok(resources) => resources,
         Err(errors) => bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     };
-    Registries::new(&registry::Options { docker_config: args.docker_config.clone(), resources })
+    // Over plain http nothing of the person's own goes along unasked.
+    let default = || if args.plain_http { None } else { registry::default_docker_config() };
+    Registries::new(&registry::Options { docker_config: args.docker_config.clone().or_else(default), resources })
 }
 
 /// The files of one inspection.

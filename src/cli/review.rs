@@ -7,8 +7,7 @@ use super::{
 use crate::{
     json::Limits,
     webhook::{
-        admit::{self, Outcome},
-        config,
+        admit, config,
         review::{self, Answer, Unreadable},
     },
 };
@@ -79,13 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         }
     } else {
         match admit::validate(judge, &snapshot.set, &request, namespace.as_ref(), deadline, now).await {
-            Ok(outcome) => {
-                let code = match &outcome {
-                    Outcome::Nothing => 0,
-                    Outcome::Decided(decision) => decision.exit_code(),
-                };
-                (outcome.answer(), code)
-            }
+            Ok(outcome) => (outcome.answer(), outcome.exit_code()),
             Err(fault) if settings.audit_only => (Answer::watched(&fault), 0),
             Err(fault) => (Answer::refused(&fault), fault.reason.class().exit_code()),
         }

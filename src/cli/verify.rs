@@ -107,42 +107,6 @@ fn print(decision: &Decision, explain: bool) {
         anstream::println!("warning: {warning}");
     }
     if explain {
-        anstream::print!("{}", explained(decision));
+        anstream::print!("{}", decision.explain());
     }
-}
-
-/// Every policy and requirement, met or not.
-fn explained(decision: &Decision) -> String {
-    use std::fmt::Write;
-    let mut text = String::new();
-    for image in &decision.images {
-        let _ = writeln!(text, "{} {}", image.field, image.reference);
-        if let Some(fault) = &image.fault {
-            let _ = writeln!(text, "  {} [{}]", fault.message, fault.reason.as_str());
-        }
-        if image.policies.is_empty() && image.fault.is_none() {
-            let _ = writeln!(text, "  no policy selects it");
-        }
-        for policy in &image.policies {
-            let met = if policy.met { "met" } else { "not met" };
-            let _ = writeln!(text, "  {} ({:?}): {met}", policy.policy, policy.mode);
-            for requirement in &policy.requirements {
-                let _ = match (&requirement.message, requirement.reason) {
-                    (Some(message), Some(reason)) => {
-                        writeln!(text, "    {}: {message} [{}]", requirement.name, reason.as_str())
-                    }
-                    _ if requirement.met => {
-                        writeln!(text, "    {}: met by {}", requirement.name, requirement.by.join(", "))
-                    }
-                    _ => writeln!(text, "    {}: not met", requirement.name),
-                };
-            }
-        }
-    }
-    for exception in &decision.exceptions {
-        let word = if exception.honoured { "honoured" } else { "ignored" };
-        let _ = writeln!(text, "exception for {} {word}: {}", exception.policy, exception.message);
-    }
-    let _ = writeln!(text, "policy hash {}, decided as of {}", decision.policy_hash, decision.decided_at);
-    text
 }

@@ -56,10 +56,17 @@ impl<'p> Assessment<'p> {
         }
     }
 
-    /// A fault is kept: it denies whatever depends on it, under its own reason, unless what is in hand suffices.
+    /// A fault is kept: it denies whatever depends on it, under its own reason, unless what is in hand suffices. Given after something
+    /// was found for the same want, it says that this is not all there is.
     pub fn give(&mut self, want: &Want, found: Result<Given, Fault>) {
         let mismatch = || Fault::new(Reason::InternalError, "something else was fetched than was wanted");
+        let in_hand = match want {
+            Want::Signatures => matches!(self.gathered.signatures, Some(Ok(_))),
+            Want::Envelopes(source) => matches!(self.gathered.envelopes.get(source), Some(Ok(_))),
+            Want::Manifest(_) => false,
+        };
         match (want, found) {
+            (_, Err(fault)) if in_hand => drop(self.gathered.partial.insert(want.clone(), fault)),
             (Want::Signatures, Ok(Given::Signatures(candidates))) => self.gathered.signatures = Some(Ok(candidates)),
             (Want::Signatures, Err(fault)) => self.gathered.signatures = Some(Err(fault)),
             (Want::Signatures, Ok(_)) => self.gathered.signatures = Some(Err(mismatch())),
@@ -150,7 +157,9 @@ impl RequirementDecision {
         match found {
             Ok(met) => {
                 decision.met = true;
+                // Signers come in the order of their keys; people read names.
                 decision.by = met.by;
+                decision.by.sort();
                 decision.details.extend(met.details);
             }
             Err(fault) => {

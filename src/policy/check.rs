@@ -5,7 +5,7 @@ use crate::{
     cosign::Candidate,
     digest::Digest,
     image::ImageFacts,
-    reason::{Fault, Reason},
+    reason::{Class, Fault, Reason},
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub(crate) struct Gathered {
     pub envelopes: BTreeMap<EvidenceSource, Result<Vec<Vec<u8>>, Fault>>,
     /// Manifests that could not be had or are not what their digest says.
     pub manifest_faults: BTreeMap<Digest, Fault>,
+    /// What kept a want from being found whole, beside what was found of it.
+    pub partial: BTreeMap<Want, Fault>,
 }
 
 /// A check that held.
@@ -75,6 +77,18 @@ impl Check {
 /// A trust root without a key trusts nobody.
 fn no_trust_root(name: &str) -> Fault {
     Fault::new(Reason::NoTrustRoot, format!("TrustRoot \"{name}\" holds no key"))
+}
+
+/// What is told where the evidence in hand does not suffice and a place it may have come from failed. Evidence that says no says no
+/// (design §11: 1 before 4); that there is none, nobody can say who could not look.
+fn cut_short(rejected: Fault, failed: Option<&Fault>) -> Fault {
+    match failed {
+        None => rejected,
+        Some(failed) if rejected.reason.class() == Class::Invalid => {
+            Fault::new(rejected.reason, format!("{}; besides, {}", rejected.message, failed.message))
+        }
+        Some(failed) => Fault::new(failed.reason, format!("{}; without it: {}", failed.message, rejected.message)),
+    }
 }
 
 /// A want that nobody answered before the judgement.

@@ -228,11 +228,8 @@ impl<'d> Deciding<'d> {
                 judged.met = false;
                 judged.requirements.push(digest_unmet(fault));
             }
-            if policy.digest == DigestRule::Resolve && reference.digest().is_none() {
-                self.warn(format!(
-                    "{}: judged as {digest}, what the tag names now; what runs may be another",
-                    message::place(decision)
-                ));
+            if reference.digest().is_none() {
+                self.warn_of_tag(policy, digest, decision);
             }
             decision.denied |= !judged.met && judged.mode == Mode::Enforce;
             decision.policies.push(judged);
@@ -241,6 +238,20 @@ impl<'d> Deciding<'d> {
             self.warn(format!("{}: {warning}", message::place(decision)));
         }
         self.warn_unmet(decision);
+    }
+
+    /// Judged by a tag, which may name something else by the time a node pulls it.
+    fn warn_of_tag(&mut self, policy: &Policy, digest: &Digest, decision: &ImageDecision) {
+        let place = message::place(decision);
+        match (policy.digest, policy.mode) {
+            (DigestRule::Resolve, _) => {
+                self.warn(format!("{place}: judged as {digest}, what the tag names now; what runs may be another"));
+            }
+            (DigestRule::Pin, Mode::Warn) if self.workload.is_pod => {
+                self.warn(format!("{place}: has no digest; {} enforced would pin it", message::policy(&policy.label)));
+            }
+            _ => {}
+        }
     }
 
     /// Each exception alone (security §2.C9): the first that would do for this image under this policy is used.

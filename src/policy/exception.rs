@@ -4,7 +4,7 @@
 //! exactly that text, the namespace's name and UID, and the time of sealing, signed by a key of the TrustRoot that the policy's
 //! `exceptions.signers` names. One seal covers the whole text; each exception is judged, and used, alone.
 
-use super::{Namespace, PolicySet, select::Policy};
+use super::{Namespace, PolicySet, select::ExceptionRule};
 use crate::{
     digest::Digest,
     envelope::Envelope,
@@ -16,7 +16,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Holds what is asked for.
 pub const ANNOTATION: &str = "tidewaiter.dev/exception";
@@ -29,6 +29,8 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.tidewaiter.exception+json";
 pub const ITEMS_MAX: usize = 64;
 /// Most bytes of the seal: Kubernetes allows 256 KiB for all annotations of an object.
 pub const SEAL_BYTES_MAX: usize = 256 << 10;
+/// Most signatures of the seal: each may cost a verification by each key of the root, at every review in the namespace.
+pub const SIGNATURES_MAX: usize = 8;
 /// Most bytes of a reason.
 const REASON_MAX: usize = 512;
 /// A clock of ours may be behind the signer's by so much (security §2.F5); none is granted at the end.
@@ -214,11 +216,24 @@ pub fn judge(set: &PolicySet, namespace: &Namespace, now: Timestamp) -> Vec<Judg
         Err(error) => return vec![Judged { exception: None, outcome: Err(Ignored::Malformed(error)) }],
     };
     let seal = envelope(namespace);
-    let outcome = |exception: &Exception| {
+    // By the root's name: a root's keys are tried once, however many exceptions lean on it.
+    let mut trusted: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut outcome = |exception: &Exception| {
         let policy = set.policies.iter().find(|policy| policy.namespace.is_none() && policy.name == exception.policy);
         let policy = policy.ok_or_else(|| Ignored::UnknownPolicy { policy: exception.policy.clone() })?;
+        let rule = policy.exceptions.as_ref().ok_or(Ignored::NotAllowed)?;
+        for name in &exception.requirements {
+            if !policy.requirements.iter().any(|requirement| requirement.name == *name) {
+                return Err(Ignored::UnknownRequirement { requirement: name.clone() });
+            }
+        }
         let seal = seal.as_ref().map_err(Ignored::clone)?;
-        one(policy, exception, text, namespace, seal, now)
+        // First the signature, then the parser (design §3.4).
+        let signed = || !quorum::signers(seal, &rule.ring).is_empty();
+        if !*trusted.entry(&rule.signers).or_insert_with(signed) {
+            return Err(Ignored::Untrusted { signers: rule.signers.clone() });
+        }
+        payload(seal)?.counts(rule, exception, text, namespace, now)
     };
     exceptions
         .into_iter()
@@ -233,6 +248,10 @@ fn envelope(namespace: &Namespace) -> Result<Envelope, Ignored> {
         return Err(Ignored::SealMalformed(format!("it has {} bytes, more than {SEAL_BYTES_MAX}", seal.len())));
     }
     let envelope = Envelope::parse(seal.as_bytes()).map_err(|error| Ignored::SealMalformed(error.to_string()))?;
+    if envelope.signatures.len() > SIGNATURES_MAX {
+        let found = envelope.signatures.len();
+        return Err(Ignored::SealMalformed(format!("it has {found} signatures, more than {SIGNATURES_MAX}")));
+    }
     match envelope.payload_type() {
         Some(PAYLOAD_TYPE) => Ok(envelope),
         Some(found) => Err(Ignored::PayloadType { found: found.to_owned() }),
@@ -240,42 +259,35 @@ fn envelope(namespace: &Namespace) -> Result<Envelope, Ignored> {
     }
 }
 
-fn one(
-    policy: &Policy,
-    exception: &Exception,
-    text: &str,
-    namespace: &Namespace,
-    envelope: &Envelope,
-    now: Timestamp,
-) -> Result<(), Ignored> {
-    let rule = policy.exceptions.as_ref().ok_or(Ignored::NotAllowed)?;
-    for name in &exception.requirements {
-        if !policy.requirements.iter().any(|requirement| requirement.name == *name) {
-            return Err(Ignored::UnknownRequirement { requirement: name.clone() });
+impl Seal {
+    /// Whether the seal, rightly signed, is for this text in this namespace, now, and for no longer than granted.
+    fn counts(
+        &self,
+        rule: &ExceptionRule,
+        exception: &Exception,
+        text: &str,
+        namespace: &Namespace,
+        now: Timestamp,
+    ) -> Result<(), Ignored> {
+        if self.exception != text {
+            return Err(Ignored::OtherText);
         }
+        let SealedNamespace { name, uid } = &self.namespace;
+        // A namespace without a UID is one that we know nothing of.
+        if *name != namespace.name || *uid != namespace.uid || namespace.uid.is_empty() {
+            return Err(Ignored::OtherNamespace { name: name.clone(), uid: uid.clone() });
+        }
+        if self.sealed_at.duration_since(now) > SKEW {
+            return Err(Ignored::NotYet { sealed_at: self.sealed_at });
+        }
+        if exception.until <= now {
+            return Err(Ignored::Expired { until: exception.until });
+        }
+        if exception.until.duration_since(self.sealed_at) > rule.max {
+            return Err(Ignored::TooLong { max: rule.max_text.clone() });
+        }
+        Ok(())
     }
-    // First the signature, then the parser (design §3.4).
-    if quorum::signers(envelope, &rule.ring).is_empty() {
-        return Err(Ignored::Untrusted { signers: rule.signers.clone() });
-    }
-    let seal = payload(envelope)?;
-    if seal.exception != text {
-        return Err(Ignored::OtherText);
-    }
-    // A namespace without a UID is one that we know nothing of.
-    if seal.namespace.name != namespace.name || seal.namespace.uid != namespace.uid || namespace.uid.is_empty() {
-        return Err(Ignored::OtherNamespace { name: seal.namespace.name, uid: seal.namespace.uid });
-    }
-    if seal.sealed_at.duration_since(now) > SKEW {
-        return Err(Ignored::NotYet { sealed_at: seal.sealed_at });
-    }
-    if exception.until <= now {
-        return Err(Ignored::Expired { until: exception.until });
-    }
-    if exception.until.duration_since(seal.sealed_at) > rule.max {
-        return Err(Ignored::TooLong { max: rule.max_text.clone() });
-    }
-    Ok(())
 }
 
 /// The payload of an envelope whose signature held.
@@ -298,9 +310,9 @@ pub enum SealError {
     /// The name or UID of the namespace is missing.
     #[error("the namespace's name and uid are needed")]
     Namespace,
-    /// Nobody signs.
-    #[error("at least one key is needed")]
-    NoKey,
+    /// Nobody signs, or too many do.
+    #[error("1 to {SIGNATURES_MAX} keys are needed, {found} are given")]
+    Keys { found: usize },
     /// A key cannot sign.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -322,8 +334,8 @@ pub fn seal(
     if namespace.is_empty() || uid.is_empty() {
         return Err(SealError::Namespace);
     }
-    if keys.is_empty() {
-        return Err(SealError::NoKey);
+    if keys.is_empty() || keys.len() > SIGNATURES_MAX {
+        return Err(SealError::Keys { found: keys.len() });
     }
     let seal = Seal {
         api_version: API_VERSION.into(),

@@ -83,14 +83,15 @@ impl Policy {
             && self.images.iter().any(|pattern| pattern.matches(image))
             && !self.exclude.iter().any(|pattern| pattern.matches(image))
     }
-    /// Why a reference without a digest breaks the policy's digest rule, if it does.
+    /// Why a reference without a digest breaks the policy's digest rule, if it does. `Pin` is broken only where it is enforced: what only
+    /// warns or records asks what enforcing would do, and that would have pinned the Pod first.
     pub fn unpinned(&self, image: &Reference, is_pod: bool) -> Option<Fault> {
         if image.digest().is_some() {
             return None;
         }
         let rule = match self.digest {
             DigestRule::Require => "Require",
-            DigestRule::Pin if is_pod => "Pin",
+            DigestRule::Pin if is_pod && self.mode == Mode::Enforce => "Pin",
             DigestRule::Pin | DigestRule::Resolve => return None,
         };
         Some(Fault::new(
@@ -133,7 +134,7 @@ impl PolicySet {
 
     /// Whether some image could be denied in the namespace at all: what decides about a reference that cannot be read, and so cannot be
     /// matched. The stricter reading: it counts as selected by every enforced policy of the namespace.
-    pub(super) fn may_deny_in(&self, namespace: &str) -> bool {
+    pub(crate) fn may_deny_in(&self, namespace: &str) -> bool {
         self.unmatched == Unmatched::Deny
             || self.policies.iter().any(|policy| policy.mode == Mode::Enforce && policy.applies_in(namespace))
     }

@@ -344,6 +344,29 @@ fn a_source_that_failed_denies_only_where_the_rest_does_not_suffice() {
 }
 
 #[test]
+fn what_was_found_in_part_counts_where_it_suffices_and_is_unavailable_where_not() {
+    let judge = |world: &World, signatures: Vec<Candidate>, envelopes: Vec<Vec<u8>>| {
+        let set = set(&world.policy());
+        let mut assessment = Assessment::new(&set, &world.pinned().parse().unwrap(), NAMESPACE);
+        let slow = || Err(Fault::new(Reason::RegistryTimeout, "the registry is slow"));
+        assessment.give(&Want::Manifest(world.digest()), Ok(Given::Manifest(world.manifest.clone())));
+        assessment.give(&Want::Signatures, Ok(Given::Signatures(signatures)));
+        assessment.give(&Want::Signatures, slow());
+        let oci = Want::Envelopes(EvidenceSource::Oci);
+        assessment.give(&oci, Ok(Given::Envelopes(envelopes)));
+        assessment.give(&oci, slow());
+        let verdict = assessment.finish(noon());
+        verdict.policies[0].requirements.iter().map(|item| item.reason).collect::<Vec<_>>()
+    };
+    let world = World::new();
+    let (signatures, chain) = (world.signatures.clone().unwrap(), world.oci.clone().unwrap());
+    assert_eq!(judge(&world, signatures, chain.clone()), [None, None]);
+    let strangers = vec![world.signature("stranger", &world.digest())];
+    let blind = Some(Reason::RegistryTimeout);
+    assert_eq!(judge(&world, strangers, chain[..1].to_vec()), [blind, blind]);
+}
+
+#[test]
 fn a_manifest_that_lies_denies() {
     let mut world = World::new();
     let (set, image) = (set(&world.policy()), world.pinned());
@@ -480,9 +503,10 @@ fn the_digest_rule_is_the_strictest_of_those_that_enforce() {
         ("Pin", "Enforce", false, true, ""),
         ("Resolve", "Enforce", true, true, "judged as sha256:"),
         ("Require", "Warn", false, true, "[image_not_pinned]"),
-        ("Pin", "Warn", true, true, "[image_not_pinned]"),
+        ("Pin", "Warn", true, true, "has no digest; ClusterImagePolicy \"shop\" enforced would pin it"),
         ("Pin", "Warn", false, true, ""),
         ("Require", "Audit", true, true, ""),
+        ("Pin", "Audit", true, true, ""),
     ] {
         let mut world = World::new();
         let policy = with(
@@ -497,6 +521,8 @@ fn the_digest_rule_is_the_strictest_of_those_that_enforce() {
         if allowed {
             assert!(decision.warnings.iter().all(|w| w.contains(warned)), "{case}");
             assert_eq!(decision.warnings.is_empty(), warned.is_empty(), "{case}");
+            let recorded = decision.images[0].policies[0].requirements.iter().any(|item| item.name == "digest");
+            assert_eq!(recorded, rule == "Require", "{case}");
         } else {
             assert_eq!((decision.reason(), decision.exit_code()), (Some(Reason::ImageNotPinned), 1), "{case}");
             assert_eq!(world.asked, [], "no packet leaves");

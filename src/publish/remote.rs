@@ -187,21 +187,18 @@ fn library(roots: &[Vec<u8>], plain_http: bool) -> anyhow::Result<Client> {
 fn credentials(host: &str, options: &Options) -> anyhow::Result<RegistryAuth> {
     // What docker itself writes down for Docker Hub.
     let server = if host == "index.docker.io" { "https://index.docker.io/v1/" } else { host };
-    let found = match &options.docker_config {
-        Some(file) => {
-            let file = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
-            docker_credential::get_credential_from_reader(file, server)
-        }
-        None => docker_credential::get_credential(server),
+    let Some(file) = options.docker_config.clone().or_else(crate::registry::default_docker_config) else {
+        return Ok(RegistryAuth::Anonymous);
     };
+    let reader = File::open(&file).with_context(|| format!("{} cannot be opened", file.display()))?;
+    let found = docker_credential::get_credential_from_reader(reader, server);
     match found {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(_)) => {
             bail!("the credentials of {host} are an identity token; log in with a password")
         }
         Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(RegistryAuth::Anonymous),
-        Err(CredentialRetrievalError::ConfigNotFound) if options.docker_config.is_none() => Ok(RegistryAuth::Anonymous),
-        Err(error) => Err(anyhow!("the credentials of {host} cannot be read: {error}")),
+        Err(error) => Err(anyhow!("the credentials of {host} cannot be read from {}: {error}", file.display())),
     }
 }
 

@@ -216,7 +216,9 @@ mod tests {
 
     fn of(lines: &[&str]) -> Option<Challenge> {
         let mut headers = HeaderMap::new();
-        lines.iter().for_each(|line| drop(headers.append("www-authenticate", line.parse().unwrap())));
+        for line in lines {
+            headers.append("www-authenticate", line.parse().unwrap());
+        }
         challenge(&headers)
     }
     fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {

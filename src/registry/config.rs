@@ -91,7 +91,6 @@ pub fn client(rules: &HostConfig, limits: &Limits, lookup: &Lookup) -> anyhow::R
         reqwest::Client::builder()
             .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
             .no_gzip()
@@ -126,6 +125,29 @@ pub fn client(rules: &HostConfig, limits: &Limits, lookup: &Lookup) -> anyhow::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_become_rules() {
+        let text = |host: &str| {
+            format!(
+                "apiVersion: tidewaiter.dev/v1alpha1\nkind: RegistryConfig\nmetadata: {{ name: a }}\nspec:\n  host: {host}\n  \
+                 allowPrivate: true\n  mirrors: [mirror.example.com/proxy]\n  credentials: {{ dockerConfig: /etc/docker.json }}\n"
+            )
+        };
+        let of = |text: &str| HostConfig::of(&crate::resource::parse("f", text).unwrap());
+        let expected = HostConfig {
+            host: "registry.example.com:5000".into(),
+            allow_private: true,
+            mirrors: vec!["mirror.example.com/proxy".into()],
+            docker_config: Some("/etc/docker.json".into()),
+            ..HostConfig::default()
+        };
+        assert_eq!(of(&text("registry.example.com:5000")).unwrap(), [expected]);
+        let twice =
+            format!("{}---\n{}", text("r.example.com").replace("name: a", "name: b"), text("r.example.com:443"));
+        let error = of(&twice).unwrap_err().to_string();
+        assert!(error.contains("two RegistryConfigs name the host r.example.com"), "{error}");
+    }
 
     #[test]
     fn a_host_is_a_host_and_perhaps_a_port() {

@@ -112,8 +112,10 @@ impl Fetcher {
                 // Another host's 401 is not answered: what we have is for the registry alone.
                 401 if may_authenticate && same_origin(&url, &remote.base) && hops == 0 => {
                     may_authenticate = false;
+                    let challenge = auth::challenge(&answer.headers);
+                    self.wire.drain(answer, deadline).await;
                     authorization =
-                        Some(self.authenticate(remote, ask, &answer, authorization.as_ref(), deadline).await?);
+                        Some(self.authenticate(remote, ask, challenge, authorization.as_ref(), deadline).await?);
                 }
                 301 | 302 | 303 | 307 | 308 => match ask.kind {
                     Kind::Referrers => return Ok(Reply::NoApi),
@@ -124,14 +126,21 @@ impl Fetcher {
                             return Err(refused(remote, "redirects a blob too often"));
                         }
                         let next = self.redirected(remote, &url, &answer)?;
+                        self.wire.drain(answer, deadline).await;
                         if !same_origin(&next, &url) {
                             authorization = None;
                         }
                         url = next;
                     }
                 },
-                404 => return Ok(Reply::Missing),
-                400 | 405 | 406 if ask.kind == Kind::Referrers => return Ok(Reply::NoApi),
+                404 => {
+                    self.wire.drain(answer, deadline).await;
+                    return Ok(Reply::Missing);
+                }
+                400 | 405 | 406 if ask.kind == Kind::Referrers => {
+                    self.wire.drain(answer, deadline).await;
+                    return Ok(Reply::NoApi);
+                }
                 status => return Err(denied(remote, ask, status)),
             }
         }
@@ -196,12 +205,12 @@ impl Fetcher {
         &self,
         remote: &Remote,
         ask: &Ask<'_>,
-        answer: &Answer,
+        challenge: Option<Challenge>,
         stale: Option<&Secret>,
         deadline: Instant,
     ) -> Result<Secret, Failure> {
-        let challenge = auth::challenge(&answer.headers)
-            .ok_or_else(|| not_let_in(remote, "asks for an authentication that we do not know"))?;
+        let challenge =
+            challenge.ok_or_else(|| not_let_in(remote, "asks for an authentication that we do not know"))?;
         let header = match &challenge {
             Challenge::Basic => {
                 let basic = remote.credential.as_ref().and_then(|credential| credential.basic());

@@ -150,11 +150,23 @@ impl Wire {
         }
     }
 
+    /// Reads what is left of an answer that said enough with its head, so that the connection can be used again: a short body, for a
+    /// short time, and without regard to how it ends.
+    pub async fn drain(&self, answer: Answer, deadline: Instant) {
+        let until = deadline.min(Instant::now() + self.limits.first_byte / 10);
+        if answer.response.content_length().is_some_and(|length| length <= DRAINED_BYTES_MAX) {
+            let _ = self.body(answer, DRAINED_BYTES_MAX, until).await;
+        }
+    }
+
     /// How long so many bytes may take.
     fn time_for(&self, bytes: u64) -> Duration {
         Duration::from_millis(bytes.saturating_mul(1000) / self.limits.bytes_per_second_min.max(1))
     }
 }
+
+/// A longer body is not read for the sake of its connection.
+const DRAINED_BYTES_MAX: u64 = 16 << 10;
 
 fn build(client: &reqwest::Client, question: &Question) -> Result<reqwest::Request, Fault> {
     let mut request = match &question.form {

@@ -50,7 +50,7 @@ impl Layout {
         };
         let path = self.directory.join("blobs").join(algorithm).join(digest.hex());
         let Some(bytes) = self.read(&path, bytes_max)? else { return Ok(None) };
-        super::check(digest, &bytes, &self.name())?;
+        super::object::check(digest, &bytes, &self.name())?;
         Ok(Some(Blob { digest: digest.clone(), bytes, media_type: None }))
     }
 

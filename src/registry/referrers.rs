@@ -21,7 +21,7 @@ impl Registries {
         digest: &Digest,
         deadline: Instant,
     ) -> Result<Option<Vec<Descriptor>>, Fault> {
-        let mut url = super::object_url(&remote.base, &repository.path, "referrers", &digest.to_string())?;
+        let mut url = super::object::object_url(&remote.base, &repository.path, "referrers", &digest.to_string())?;
         let (mut found, mut seen) = (Vec::new(), Vec::new());
         loop {
             let ask = Ask {

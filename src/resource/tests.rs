@@ -130,10 +130,12 @@ fn yaml_that_two_readers_may_read_differently_is_refused() {
 
 #[test]
 fn a_scalar_that_only_resembles_a_number_is_no_text() {
-    for text in ["0x1f", "1e3", "1.5", ".5", "007", "+1", "0o17"] {
-        let found = refused("threshold: 2", &format!("threshold: {text}"));
-        assert!(found.iter().any(|m| m.contains("invalid type: floating point")), "{text}: {found:?}");
-        assert!(!refused("name: released", &format!("name: {text}")).is_empty(), "{text}");
+    for text in ["0x1f", "1e3", "1.5", ".5", "007", "+1", "0o17", ".inf", "123456789012345678901234567890"] {
+        for field in ["threshold: 2", "name: released"] {
+            let (key, _) = field.split_once(' ').unwrap();
+            let found = refused(field, &format!("{key} {text}"));
+            assert!(found.iter().any(|m| m.contains("is no plain integer")), "{field} {text}: {found:?}");
+        }
     }
     // A date or a version with two points is a text in YAML 1.2, and quoted numbers are what they say.
     for text in ["1.2.3", "\"007\"", "'1e3'", "1h"] {
@@ -303,5 +305,23 @@ fn the_examples_are_what_they_show() {
         let resources = parse(name, text).unwrap_or_else(|errors| panic!("{errors:#?}"));
         let found: Vec<&str> = resources.iter().map(Resource::kind).collect();
         assert_eq!(found.join(" "), kinds);
+    }
+}
+
+proptest::proptest! {
+    /// Whatever the text, there is an answer, and an error has a document and words.
+    #[test]
+    fn no_text_is_without_an_answer(
+        text in "[-:,\\[\\]{}&*!|>'\"%@`#?~ \n\ta-c01.\u{e9}\u{0}]{0,80}",
+        cut in 0usize..900,
+        insert in 0usize..900,
+    ) {
+        let splice = |at: usize| POLICY.char_indices().nth(at).map_or(POLICY.len(), |(index, _)| index);
+        let spliced = format!("{}{text}{}", &POLICY[..splice(insert)], &POLICY[splice(cut).min(POLICY.len())..]);
+        for text in [text, spliced] {
+            if let Err(errors) = parse("f", &text) {
+                proptest::prop_assert!(!errors.is_empty() && errors.iter().all(|error| !error.message.is_empty()));
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! it stands, and nothing reads the text a second time in another way.
 
 use super::FieldError;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle};
 
 /// Most bytes of one file (security §2.E).
@@ -114,7 +114,7 @@ impl Reading {
             return Err("a text contains NUL".into());
         }
         if let Some(Open::Mapping { done, key: key @ None }) = self.open.last_mut() {
-            if plain && !matches!(resolve(text), Value::String(_)) {
+            if plain && !matches!(resolve(text)?, Value::String(_)) {
                 return Err(format!("the key {text} must be a text: quote it"));
             }
             if done.contains_key(text) {
@@ -123,7 +123,7 @@ impl Reading {
             *key = Some(text.to_owned());
             return Ok(());
         }
-        let value = if plain { resolve(text) } else { Value::String(text.to_owned()) };
+        let value = if plain { resolve(text)? } else { Value::String(text.to_owned()) };
         self.value(value)
     }
 
@@ -172,40 +172,37 @@ fn refuse_properties(anchor: usize, tagged: bool) -> Result<(), String> {
     }
 }
 
-/// YAML 1.2's core schema for a plain scalar (10.3.2), as far as our documents need it. What looks like a number but is no plain
-/// decimal integer becomes a float, which no field of ours takes: so `0x1f`, `1e3` and `.5` are errors, never texts by accident.
-fn resolve(text: &str) -> Value {
+/// YAML 1.2's core schema for a plain scalar (10.3.2), as far as our documents need it: nothing, yes or no, a plain decimal integer, a text.
+/// What other readers take for another number (`0x1f`, `1e3`, `007`, `.5`, `.inf`) is refused, lest it become a text by accident.
+fn resolve(text: &str) -> Result<Value, String> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
+        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
+        "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
+        "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
         _ => {}
     }
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let numeric = digits.starts_with(|c: char| c.is_ascii_digit())
-        || digits.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    if !numeric {
-        return Value::String(text.to_owned());
-    }
     let canonical = digits == "0" || !digits.starts_with('0');
-    if canonical && !text.starts_with('+') {
+    if canonical && digits.starts_with(|c: char| c.is_ascii_digit()) && !text.starts_with('+') {
         if let Ok(number) = text.parse::<u64>() {
-            return Value::Number(number.into());
+            return Ok(Value::Number(number.into()));
         }
         if let Ok(number) = text.parse::<i64>() {
-            return Value::Number(number.into());
+            return Ok(Value::Number(number.into()));
         }
     }
-    if looks_like_float(digits) {
-        return text.parse::<f64>().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number);
+    if is_other_number(digits) {
+        return Err(format!("{text} is no plain integer: quote it if it is a text"));
     }
-    Value::String(text.to_owned())
+    Ok(Value::String(text.to_owned()))
 }
 
-/// Decimal with an exponent or fraction, an integer with leading zeros or a sign, hexadecimal or octal.
-fn looks_like_float(digits: &str) -> bool {
+/// A fraction, an exponent, leading zeros, a plus sign, hexadecimal, octal, infinity, or more digits than fit.
+fn is_other_number(digits: &str) -> bool {
     let prefixed = |prefix: &str| {
         digits.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_hexdigit()))
     };
-    prefixed("0x") || prefixed("0o") || digits.parse::<f64>().is_ok()
+    let begins = digits.strip_prefix('.').unwrap_or(digits).starts_with(|c: char| c.is_ascii_digit());
+    let word = matches!(digits, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN");
+    word || prefixed("0x") || prefixed("0o") || (begins && digits.parse::<f64>().is_ok())
 }

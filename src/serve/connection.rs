@@ -109,6 +109,9 @@ impl Server {
                 () = end.as_mut() => if closing { return } else { closing = true },
             }
             if closing {
+                if !activity.spoke.load(Ordering::Acquire) {
+                    return; // hyper would wait for a peer that never spoke
+                }
                 connection.as_mut().graceful_shutdown();
                 // Reached once: every arm that could come here again is closed by `closing`.
                 end.as_mut().reset(Instant::now() + self.times.linger);

@@ -154,8 +154,10 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Watches the directories of the paths. Where the system gives no watch (inotify's limit), polling alone remains.
+/// Watches the directories of the paths; says so once at the start, and at each change. Where the system gives no watch (inotify's limit), polling alone remains.
 pub(crate) fn watcher(paths: &[&Path], changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    // What changed between the first look and the watch is seen by a look at once.
+    let _ = changed.try_send(());
     // One message in the channel is enough: it says "look again".
     let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {

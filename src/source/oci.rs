@@ -86,14 +86,15 @@ impl<T> Found<T> {
     }
 }
 
-type Once<T> = Arc<OnceCell<T>>;
+/// A blob that is fetched, or was.
+type Once = Arc<OnceCell<Result<Option<Vec<u8>>, Fault>>>;
 
 /// One image's evidence in its registry, for one decision: each object is asked for once.
 pub(crate) struct ImageEvidence<'a, R> {
     remote: &'a R,
     image: &'a Digest,
     referrers: OnceCell<Found<Manifest>>,
-    blobs: Mutex<BTreeMap<Digest, Once<Result<Option<Vec<u8>>, Fault>>>>,
+    blobs: Mutex<BTreeMap<Digest, Once>>,
     blob_slots: Semaphore,
     manifest_slots: Semaphore,
     bytes_left: Mutex<u64>,

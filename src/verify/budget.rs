@@ -95,3 +95,90 @@ impl Budget {
 fn at_most(what: &str, found: usize, max: usize) -> Result<(), Excess> {
     if found <= max { Ok(()) } else { Err(Excess { what: what.to_owned(), found, max }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        intoto::{Inspection, Step},
+        json::Value,
+    };
+
+    fn layout(steps: usize, rules: usize) -> Layout {
+        let rule = Rule::parse(&["ALLOW", "*"].map(|word| Value::String(word.to_owned()))).unwrap();
+        let step = |at: usize| Step {
+            name: format!("s{at}"),
+            threshold: 1,
+            pubkeys: Vec::new(),
+            expected_command: Vec::new(),
+            expected_materials: if at == 0 { vec![rule.clone(); rules / 2] } else { Vec::new() },
+            expected_products: Vec::new(),
+        };
+        let inspection = Inspection {
+            name: "image".to_owned(),
+            run: Vec::new(),
+            expected_materials: Vec::new(),
+            expected_products: vec![rule.clone(); rules - rules / 2],
+        };
+        Layout {
+            expires: jiff::Timestamp::UNIX_EPOCH,
+            readme: String::new(),
+            keys: Default::default(),
+            steps: (0..steps).map(step).collect(),
+            inspections: vec![inspection],
+        }
+    }
+
+    fn artifacts(count: usize) -> Artifacts {
+        (0..count).map(|at| (format!("a{at}"), Default::default())).collect()
+    }
+
+    fn link(materials: usize, products: usize) -> Link {
+        Link {
+            name: "s0".to_owned(),
+            command: Vec::new(),
+            materials: artifacts(materials),
+            products: artifacts(products),
+            byproducts: Value::Null,
+            environment: Value::Null,
+        }
+    }
+
+    #[test]
+    fn steps_and_rules_of_a_layout_are_counted() {
+        assert!(Budget::open(&layout(128, 1_000), Limits::DEFAULT).is_ok());
+        let excess = Budget::open(&layout(129, 0), Limits::DEFAULT).err().unwrap();
+        assert_eq!((excess.what.as_str(), excess.found, excess.max), ("steps", 129, 128));
+        let excess = Budget::open(&layout(1, 1_001), Limits::DEFAULT).err().unwrap();
+        assert_eq!((excess.what.as_str(), excess.found, excess.max), ("artifact rules", 1_001, 1_000));
+    }
+
+    #[test]
+    fn links_and_their_artifacts_are_counted() {
+        let budget = Budget::open(&layout(1, 0), Limits::DEFAULT).unwrap();
+        assert!(budget.links("s0", 64).is_ok());
+        assert_eq!(budget.links("s0", 65).err().unwrap().to_string(), "65 links of step \"s0\", more than 64");
+        assert!(budget.artifacts(&link(50_000, 50_000)).is_ok());
+        assert_eq!(budget.artifacts(&link(50_000, 50_001)).err().unwrap().found, 100_001);
+    }
+
+    #[test]
+    fn rules_times_artifacts_add_up() {
+        let layout = layout(1, 2_000 / 2);
+        let rules = &layout.steps[0].expected_materials;
+        let mut budget = Budget::open(&layout, Limits::DEFAULT).unwrap();
+        let artifacts = artifacts(10_000);
+        assert_eq!(rules.len() * artifacts.len(), 5_000_000);
+        assert!(budget.rules(rules, &artifacts).is_ok());
+        assert!(budget.rules(rules, &artifacts).is_ok());
+        assert_eq!(budget.rules(&rules[..1], &artifacts).err().unwrap().found, 10_010_000);
+    }
+
+    #[test]
+    fn evidence_is_counted_before_it_is_read() {
+        let limits = Limits { envelopes_max: 2, evidence_bytes_max: 5, ..Limits::DEFAULT };
+        assert!(evidence(&[vec![0; 2], vec![0; 3]], &limits).is_ok());
+        assert!(evidence(&[vec![0; 3], vec![0; 3]], &limits).is_err());
+        assert!(evidence(&[vec![], vec![], vec![]], &limits).is_err());
+    }
+}

@@ -78,7 +78,7 @@ pub fn apply<'a>(
     side: Side,
     item: Sides<'a>,
     destination: impl Fn(&str) -> Option<Sides<'a>>,
-) -> Result<Outcome<'a>, Violation> {
+) -> Result<Outcome<'a>, Box<Violation>> {
     let mut queue = Queue::new(item.of(side));
     let mut outcome = Outcome::default();
     for rule in rules {
@@ -131,14 +131,14 @@ pub fn apply<'a>(
     Ok(outcome)
 }
 
-fn violation(rule: &Rule, side: Side, artifacts: &[&str], differs_from: Option<String>) -> Violation {
-    Violation {
+fn violation(rule: &Rule, side: Side, artifacts: &[&str], differs_from: Option<String>) -> Box<Violation> {
+    Box::new(Violation {
         rule: rule.clone(),
         side,
         artifacts: artifacts.iter().take(NAMED_MAX).map(|name| (*name).to_owned()).collect(),
         count: artifacts.len(),
         differs_from,
-    }
+    })
 }
 
 /// For the message alone: the step in which an earlier MATCH found the same name with other hashes.

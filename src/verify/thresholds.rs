@@ -13,7 +13,7 @@ use crate::{
     json::{JsonError, Value},
     key::{KeyRing, NamedKey, PublicKey},
 };
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// How many ignored envelopes a message tells of.
 const IGNORED_MAX: usize = 5;
@@ -279,17 +279,17 @@ fn unverified(layout: &Layout, step: &Step, envelope: &Envelope) -> Ignored {
 }
 
 /// What an envelope carries, by its payload type and the `_type` in it.
-pub(super) enum Content {
-    Link(Value),
-    Layout(Value),
+pub(super) enum Content<'e> {
+    Link(Cow<'e, Value>),
+    Layout(Cow<'e, Value>),
     /// The payload type or `_type`, where there is one.
     Other(Option<String>),
     /// A payload that breaks the strict grammar of JSON.
     Unparsable(JsonError),
 }
 
-impl Content {
-    pub(super) fn of(envelope: &Envelope) -> Content {
+impl<'e> Content<'e> {
+    pub(super) fn of(envelope: &'e Envelope) -> Self {
         // security §2.E1: the payload type is part of what was signed, and compared exactly.
         if envelope.payload_type().is_some_and(|kind| kind != INTOTO_PAYLOAD_TYPE) {
             return Content::Other(envelope.payload_type().map(str::to_owned));
@@ -299,8 +299,8 @@ impl Content {
             Err(cause) => return Content::Unparsable(cause),
         };
         match value.get("_type").and_then(Value::as_str) {
-            Some("link") => Content::Link(value.into_owned()),
-            Some("layout") => Content::Layout(value.into_owned()),
+            Some("link") => Content::Link(value),
+            Some("layout") => Content::Layout(value),
             other => Content::Other(other.map(str::to_owned)),
         }
     }

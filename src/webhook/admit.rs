@@ -20,6 +20,8 @@ pub enum Outcome {
     /// Nothing to judge.
     Nothing,
     Decided(Decision),
+    /// Would be refused; but where nothing is enforced, nothing is denied (B1).
+    Watched(Fault),
 }
 impl Outcome {
     /// The answer that follows.
@@ -27,6 +29,15 @@ impl Outcome {
         match self {
             Outcome::Nothing => Answer::allowed(),
             Outcome::Decided(decision) => Answer::of(decision),
+            Outcome::Watched(fault) => Answer::watched(fault),
+        }
+    }
+
+    /// The exit code of `tidewaiter review`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::Nothing | Outcome::Watched(_) => 0,
+            Outcome::Decided(decision) => decision.exit_code(),
         }
     }
 }
@@ -43,11 +54,15 @@ pub async fn validate(
     deadline: Instant,
     now: Timestamp,
 ) -> Result<Outcome, Fault> {
-    match images::subject(request)? {
-        Subject::Nothing => Ok(Outcome::Nothing),
-        Subject::Workload(workload) => {
+    match images::subject(request) {
+        Ok(Subject::Nothing) => Ok(Outcome::Nothing),
+        Ok(Subject::Workload(workload)) => {
             Ok(Outcome::Decided(decide(judge, set, &workload, namespace, deadline, now).await?))
         }
+        Err(fault) if fault.reason == Reason::UnsupportedField && !set.may_deny_in(&request.namespace) => {
+            Ok(Outcome::Watched(fault))
+        }
+        Err(fault) => Err(fault),
     }
 }
 

@@ -239,6 +239,7 @@ impl Webhook {
             Ok(Judged::Validated(outcome)) => {
                 let labels = match outcome {
                     Outcome::Nothing => Labels::ALLOWED,
+                    Outcome::Watched(fault) => Labels::refused(fault, true),
                     Outcome::Decided(decision) => {
                         self.metrics.images(decision.images.len());
                         Labels::of(decision)

@@ -9,7 +9,6 @@ use crate::{
     reason::{Fault, Reason},
     reference::Reference,
 };
-use std::collections::BTreeSet;
 
 /// What a request asks us to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +17,6 @@ pub enum Subject {
     Nothing,
     Workload(Workload),
 }
-
-/// B14.
-const IMAGES_MAX: usize = 100;
 
 /// The containers of a pod spec, by the list they stand in.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
@@ -41,7 +37,7 @@ const KINDS: &[(&str, &str, &str, &[&str])] = &[
 /// The images of a request's object.
 ///
 /// # Errors
-/// `unsupported_resource`, `unsupported_field`, `too_many_images`, `review_malformed`, `namespace_unknown`, and
+/// `unsupported_resource`, `unsupported_field`, `review_malformed`, `namespace_unknown`, and
 /// `internal_error` where a Pod has containers and no image was found (T-17).
 pub fn subject(request: &Request) -> Result<Subject, Fault> {
     match &request.operation {
@@ -78,11 +74,6 @@ pub fn subject(request: &Request) -> Result<Subject, Fault> {
         for image in &mut images {
             image.unchanged = old.is_some_and(|old| is_unchanged(old, image));
         }
-    }
-    let distinct: BTreeSet<&str> = images.iter().map(|image| image.image.as_str()).collect();
-    if distinct.len() > IMAGES_MAX {
-        let why = format!("{} distinct images, more than {IMAGES_MAX}", distinct.len());
-        return Err(Fault::new(Reason::TooManyImages, why));
     }
     Ok(Subject::Workload(Workload {
         namespace: request.namespace.clone(),

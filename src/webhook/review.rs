@@ -224,10 +224,10 @@ impl Answer {
         Answer { denial: Some((fault.reason, fault.message.clone())), audit, ..Answer::default() }
     }
 
-    /// The same refusal where the installation only watches: admitted, and said so.
+    /// The same refusal where nothing is enforced: admitted, and said so.
     pub fn watched(fault: &Fault) -> Self {
         let audit = BTreeMap::from([("decision", "allowed".into()), ("reason", fault.reason.as_str().into())]);
-        let warnings = vec![format!("audit only: {fault}")];
+        let warnings = vec![format!("not enforced: {fault}")];
         Answer { allowed: true, warnings, audit, ..Answer::default() }
     }
 

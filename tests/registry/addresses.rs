@@ -90,8 +90,11 @@ async fn of_several_addresses_only_those_allowed_are_tried() {
 async fn plain_http_is_for_hosts_that_say_so() {
     let double = Double::plain(honest).await;
     reads(Reader::plain(&double).manifest().await, MANIFEST);
+    assert!(Reader::plain(&double).registries.warning(&host(&double)).is_some());
     let https = HostConfig { insecure: false, ..plain(&double) };
-    let reader = Reader::with(&double, vec![https], Limits::default());
+    let reader =
+        Reader::with(&double, vec![https], Limits { connect: Duration::from_millis(200), ..Limits::default() });
+    assert_eq!(reader.registries.warning(&host(&double)), None);
     refuses(reader.manifest().await, Reason::RegistryUnreachable);
     assert_eq!(double.seen().len(), 1, "nothing was asked in the clear");
 }

@@ -173,3 +173,64 @@ async fn what_is_no_http_is_no_answer() {
         refuses(of(vec![Act::Send(junk.into()), Act::Close]).await.0, Reason::RegistryUnavailable);
     }
 }
+
+/// A registry that speaks HTTP/2: honest at `shop/api`, endless elsewhere.
+async fn http2(pki: &Pki) -> (u16, tokio::task::JoinHandle<()>) {
+    use axum::{Router, body::Body, http::Request, response::IntoResponse};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, acceptor) = (listener.local_addr().unwrap().port(), pki.acceptor_of(&["h2"]));
+    let app = Router::new().fallback(|request: Request<Body>| async move {
+        assert_eq!(request.version(), axum::http::Version::HTTP_2);
+        let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 16 << 10]));
+        let body = match request.uri().path() == manifest_path() {
+            true => Body::from(MANIFEST),
+            false => Body::from_stream(endless),
+        };
+        ([("content-type", OCI_MANIFEST)], body).into_response()
+    });
+    let server = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, app) = (acceptor.clone(), app.clone());
+            connections.spawn(async move {
+                let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await.unwrap());
+                let service = hyper_util::service::TowerToHyperService::new(app);
+                let builder = hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new());
+                let _ = builder.serve_connection(stream, service).await;
+            });
+        }
+    });
+    (port, server)
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_and_bounded_alike() {
+    let pki = Pki::new();
+    let (port, server) = http2(&pki).await;
+    let host = format!("registry.test:{port}");
+    let registries = registries(vec![named(&host, &pki)], Limits::default());
+    let whole = repository(&host);
+    reads(registries.manifest(&whole, &manifest_digest(), soon()).await, MANIFEST);
+    refuses(registries.tag(&whole, "endless", soon()).await, Reason::RegistryUnavailable);
+    reads(registries.manifest(&whole, &manifest_digest(), soon()).await, MANIFEST);
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_after_a_no() {
+    // One lookup is one connection.
+    let double = Double::plain(honest).await;
+    let lookups = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = lookups.clone();
+    let counting = Lookup::new(move |_| {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Box::pin(async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]) })
+    });
+    let registries = Registries::with(vec![plain(&double)], None, Limits::default(), counting).unwrap();
+    let whole = repository(&host(&double));
+    for _ in 0..4 {
+        assert_eq!(registries.tag(&whole, "none", soon()).await, Ok(None));
+        reads(registries.manifest(&whole, &manifest_digest(), soon()).await, MANIFEST);
+    }
+    assert_eq!((lookups.load(std::sync::atomic::Ordering::SeqCst), double.seen().len()), (1, 8));
+}

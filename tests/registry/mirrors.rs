@@ -70,6 +70,6 @@ async fn a_silent_mirror_leaves_time_for_the_registry() {
     let pki = Pki::new();
     let (mirror, double) = (Double::secure(&pki, |_| vec![Act::Hang]).await, Double::secure(&pki, honest).await);
     let reader = reader(&double, &pki, &[&mirror]);
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + Duration::from_secs(4);
     reads(reader.registries.manifest(&reader.repository, &manifest_digest(), deadline).await, MANIFEST);
 }

@@ -111,24 +111,38 @@ fn a_configuration_in_error_starts_nothing() {
     let keys = Keys::new();
     let good = documents(&keys);
     let cases = [
-        (good.replace("\"owners\",\"threshold\"", "\"nobody\",\"threshold\""), "there is no TrustRoot \"nobody\""),
+        (good.replace("\"trust\":\"owners\"", "\"trust\":\"nobody\""), "there is no TrustRoot \"nobody\""),
         (good.replace("\"threshold\":2", "\"threshold\":3"), "3 owners must sign, and \"owners\" has 2 keys"),
-        (good.replace("\"quarantine\"", "\"quarantaine\"").replace("\"images\"", "\"image\""), "image"),
+        (good.replace("\"readers\"", "\"quarantine\":true,\"readers\""), "spec.quarantine: is not supported yet"),
+        (good.replace("\"images\"", "\"image\""), "image"),
         (owners(&keys).to_string(), "the configuration has no Chain"),
     ];
     for (documents, expected) in cases {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("chains.yaml"), documents).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
-            .args(["store", "serve", "--listen", "127.0.0.1:0", "--database"])
-            .arg(format!("sqlite:{}", dir.path().join("store.db").display()))
-            .arg("--config")
-            .arg(dir.path())
-            .output()
-            .unwrap();
+        let (line, output) = serve_and_end(dir.path());
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!((line.as_str(), output.status.code()), ("", Some(2)), "{stderr}");
         assert!(stderr.contains(expected), "{expected}: {stderr}");
         assert!(!dir.path().join("store.db").exists(), "nothing is made before the documents were read");
     }
+}
+
+/// Starts a server and ends it at once should it have come up: its first line and what it leaves.
+fn serve_and_end(dir: &Path) -> (String, std::process::Output) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
+        .args(["store", "serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(dir)
+        .arg("--database")
+        .arg(format!("sqlite:{}", dir.join("store.db").display()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if !line.is_empty() {
+        child.kill().unwrap();
+    }
+    (line, child.wait_with_output().unwrap())
 }

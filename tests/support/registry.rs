@@ -40,8 +40,6 @@ pub struct Kind {
     /// Says `OCI-Subject` to a manifest with a subject.
     pub says_subject: bool,
     pub login: Login,
-    /// Each answer is that late, so that what is asked at once is seen to be.
-    pub delay: Duration,
 }
 
 impl Kind {
@@ -69,6 +67,8 @@ pub struct Held {
     /// (repository, tag or digest) → Content-Type and bytes.
     pub manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
     uploads: BTreeMap<String, Vec<u8>>,
+    /// Each answer is that late, so that what is asked at once is seen to be.
+    pub delay: Duration,
     /// `GET /v2/…` in the order they came.
     pub log: Vec<String>,
     /// The longest row of requests of which each began after the one before had ended.
@@ -148,13 +148,13 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let round = {
+    let (round, delay) = {
         let mut held = registry.held();
         held.log.push(format!("{method} {}", uri.path()));
-        held.finished + 1
+        (held.finished + 1, held.delay)
     };
-    if !registry.kind.delay.is_zero() {
-        tokio::time::sleep(registry.kind.delay).await;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
     let response = respond(&registry, &method, &uri, &headers, &body);
     let mut held = registry.held();

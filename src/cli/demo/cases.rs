@@ -21,7 +21,7 @@ pub struct World<'w> {
     pub directory: &'w Path,
     pub keys: &'w Keys,
     pub layouts: &'w Layouts,
-    pub servers: &'w Servers,
+    pub servers: Servers,
 }
 
 /// One answer of the webhook beside the expected one.
@@ -139,17 +139,17 @@ fn plans() -> Vec<Plan> {
 }
 
 /// Every case in its turn.
-pub async fn play(world: &World<'_>, tell: &impl Fn(&str)) -> anyhow::Result<Vec<Answer>> {
+pub async fn play(mut world: World<'_>, tell: &impl Fn(&str)) -> anyhow::Result<Vec<Answer>> {
     upload::put(&world.servers.store(), &world.layouts.good).await.context("the layout, to the store")?;
     let mut good: Option<Built> = None;
     let mut answers = Vec::new();
     for plan in plans() {
-        let built = prepare(world, &plan, good.as_ref()).await.with_context(|| format!("case \"{}\"", plan.case))?;
+        let built = prepare(&world, &plan, good.as_ref()).await.with_context(|| format!("case \"{}\"", plan.case))?;
         if plan.store_down {
             world.servers.kill_store();
             tell("store     gone");
         }
-        answers.push(review(world, &plan, &built.image).await?);
+        answers.push(review(&world, &plan, &built.image).await?);
         good.get_or_insert(built);
     }
     Ok(answers)

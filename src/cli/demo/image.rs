@@ -1,7 +1,6 @@
 //! A small writer of OCI image layouts (image-spec): one layer, one configuration, one manifest; and cosign's legacy signature beside it.
 
 use crate::{
-    capture::output,
     cosign::{LEGACY_LAYER, LEGACY_SIGNATURE_ANNOTATION, LEGACY_TYPE},
     digest::Digest,
     key::SecretKey,
@@ -33,9 +32,9 @@ pub fn package(files: &Path, layout: &Path, name: &str) -> anyhow::Result<Digest
 /// An empty layout.
 pub fn create(layout: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(layout.join("blobs/sha256"))?;
-    output::write(&layout.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    std::fs::write(layout.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     let index = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [] });
-    output::write(&layout.join("index.json"), index.to_string().as_bytes())
+    Ok(std::fs::write(layout.join("index.json"), index.to_string())?)
 }
 
 /// Copies every blob and every entry into another layout: a push.
@@ -82,7 +81,7 @@ fn list(layout: &Path, entry: Value) -> anyhow::Result<()> {
     let path = layout.join("index.json");
     let mut index = read(&path)?;
     index["manifests"].as_array_mut().context("index.json lists no manifests")?.push(entry);
-    output::write(&path, index.to_string().as_bytes())
+    Ok(std::fs::write(&path, index.to_string())?)
 }
 
 fn read(path: &Path) -> anyhow::Result<Value> {
@@ -92,7 +91,7 @@ fn read(path: &Path) -> anyhow::Result<Value> {
 /// Writes a blob; its descriptor.
 fn blob(layout: &Path, bytes: &[u8], media_type: &str) -> anyhow::Result<Value> {
     let digest = Digest::sha256(bytes);
-    output::write(&layout.join("blobs/sha256").join(digest.hex()), bytes)?;
+    std::fs::write(layout.join("blobs/sha256").join(digest.hex()), bytes)?;
     Ok(json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() }))
 }
 

@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// A port the kernel chooses.
@@ -105,8 +105,10 @@ spec:
 
 /// Both servers, running.
 pub struct Servers {
-    store: (SocketAddr, JoinHandle<anyhow::Result<()>>),
-    webhook: (SocketAddr, JoinHandle<anyhow::Result<()>>),
+    store_address: SocketAddr,
+    /// The store has a runtime of its own, with which it can be ended as a process is: connections and all.
+    store: Option<Runtime>,
+    webhook: Option<(SocketAddr, JoinHandle<anyhow::Result<()>>)>,
     client: reqwest::Client,
     token_file: PathBuf,
 }
@@ -114,24 +116,33 @@ pub struct Servers {
 impl Servers {
     /// Starts the store on the documents, and the webhook that reads from it.
     pub async fn start(directory: &Path) -> anyhow::Result<Self> {
-        let server = Server::open(Options {
+        let options = Options {
             listen: LOOPBACK,
             tls: None,
             metrics_listen: None,
             database: sqlite::Options { path: directory.join("store.db"), pages_max: None },
             chains: Chains::read(&directory.join("policy"))?,
             bounds: Bounds::default(),
+        };
+        // From here on `drop` ends it, whatever fails.
+        let mut servers = Servers {
+            store_address: LOOPBACK,
+            store: None,
+            webhook: None,
+            client: client(directory)?,
+            token_file: directory.join("tokens/writer"),
+        };
+        let (store, server) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let store = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            let server = store.block_on(Server::open(options))?;
+            Ok((store, server))
         })
-        .await?;
-        let store = (server.local_addr(), tokio::spawn(server.run(CancellationToken::new())));
-        let webhook = webhook(directory, store.0).await?;
-        let ca = std::fs::read(directory.join("tls/ca.crt"))?;
-        let client = reqwest::Client::builder()
-            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca)?)
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()?;
-        Ok(Servers { store, webhook, client, token_file: directory.join("tokens/writer") })
+        .await??;
+        servers.store_address = server.local_addr();
+        // Ends with its runtime.
+        servers.store.insert(store).spawn(server.run(CancellationToken::new()));
+        servers.webhook = Some(webhook(directory, servers.store_address).await?);
+        Ok(servers)
     }
 
     /// The store as a recorder sends to it.
@@ -144,10 +155,10 @@ impl Servers {
         }
     }
     pub fn store_url(&self) -> String {
-        format!("http://{}", self.store.0)
+        format!("http://{}", self.store_address)
     }
     pub fn webhook_url(&self) -> String {
-        format!("https://localhost:{}", self.webhook.0.port())
+        format!("https://localhost:{}", self.webhook.as_ref().map_or(0, |(address, _)| address.port()))
     }
 
     /// Posts a review, as the API server would; the answer.
@@ -159,20 +170,35 @@ impl Servers {
     }
 
     /// The store is gone from one moment to the next: no drain.
-    pub fn kill_store(&self) {
-        self.store.1.abort();
+    pub fn kill_store(&mut self) {
+        if let Some(runtime) = self.store.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 impl Drop for Servers {
     fn drop(&mut self) {
-        self.store.1.abort();
-        self.webhook.1.abort();
+        self.kill_store();
+        if let Some((_, webhook)) = &self.webhook {
+            webhook.abort();
+        }
     }
+}
+
+/// Trusts the demonstration's own authority and nobody else.
+fn client(directory: &Path) -> anyhow::Result<reqwest::Client> {
+    let tls = directory.join("tls");
+    write_certificates(&tls)?;
+    let ca = std::fs::read(tls.join("ca.crt"))?;
+    Ok(reqwest::Client::builder()
+        .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca)?)
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()?)
 }
 
 async fn webhook(directory: &Path, store: SocketAddr) -> anyhow::Result<(SocketAddr, JoinHandle<anyhow::Result<()>>)> {
     let tls = directory.join("tls");
-    write_certificates(&tls)?;
     let token = std::fs::read_to_string(directory.join("tokens/reader"))?;
     let store = StoreClient::new(&store::Options {
         url: format!("http://{store}"),

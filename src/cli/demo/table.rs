@@ -24,7 +24,9 @@ pub fn text(answers: &[Answer]) -> String {
         answers.iter().find(|answer| answer.case == TAMPERED).and_then(|answer| answer.message.as_ref())
     {
         let _ = writeln!(text, "\n{}", format!("What kubectl says of \"{TAMPERED}\":").bold());
-        message.lines().for_each(|line| drop(writeln!(text, "  {line}")));
+        for line in message.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     let expected = answers.iter().filter(|answer| answer.is_expected()).count();
     let _ = writeln!(text, "\n{expected} of {} answers as expected", answers.len());

@@ -1,9 +1,10 @@
 //! `signature: { cosign: { trust } }`: one valid signature by one key of the trust root.
 
-use super::{Gathered, Met, no_trust_root, not_fetched};
+use super::{Gathered, Met, cut_short, no_trust_root, not_fetched};
 use crate::{
     image::ImageFacts,
     key::KeyRing,
+    policy::Want,
     reason::{Fault, Reason},
     signature,
 };
@@ -30,7 +31,8 @@ impl Cosign {
             Some(Err(fault)) => return Err(fault.clone()),
             None => return Err(not_fetched("signatures")),
         };
-        let signed = signature::cosign(candidates, &image.digest, &self.ring).map_err(|fault| self.name(fault))?;
+        let signed = signature::cosign(candidates, &image.digest, &self.ring)
+            .map_err(|fault| cut_short(self.name(fault), gathered.partial.get(&Want::Signatures)))?;
         let mut details = vec![format!("candidates looked at: {}", candidates.len())];
         details.extend(signed.notes().iter().cloned());
         Ok(Met { by: signed.names().to_vec(), until: None, warnings: signed.warnings().to_vec(), details })

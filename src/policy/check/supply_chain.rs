@@ -1,9 +1,9 @@
 //! `supplyChain`: an in-toto chain under the owners' layout that ends in the image (design §5).
 
-use super::{Gathered, Met, no_trust_root, not_fetched};
+use super::{Gathered, Met, cut_short, no_trust_root, not_fetched};
 use crate::{
     image::ImageFacts,
-    policy::EvidenceSource,
+    policy::{EvidenceSource, Want},
     reason::{Fault, Reason},
     verify::{self, ChainDemand, VerifiedChain},
 };
@@ -56,19 +56,12 @@ impl SupplyChain {
                 Some(Err(fault)) => faults.push(fault.clone()),
                 None => faults.push(not_fetched("envelopes")),
             }
+            faults.extend(gathered.partial.get(&Want::Envelopes(*source)).cloned());
         }
         faults.extend(gathered.manifest_faults.values().cloned());
         match verify::verify(&self.demand, Some(image), &envelopes, now) {
             Ok(chain) => Ok(self.met(&chain, envelopes.len())),
-            Err(rejection) => {
-                let rejected = self.name(rejection.fault());
-                Err(match faults.into_iter().next() {
-                    Some(fault) => {
-                        Fault::new(fault.reason, format!("{}; without it: {}", fault.message, rejected.message))
-                    }
-                    None => rejected,
-                })
-            }
+            Err(rejection) => Err(cut_short(self.name(rejection.fault()), faults.first())),
         }
     }
 

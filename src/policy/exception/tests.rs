@@ -49,7 +49,8 @@ fn each_thing_wrong_alone_makes_it_nothing() {
         assert!(text().contains(from));
         sealed(&world, &text().replace(from, to))
     };
-    let cases: Vec<(&str, Namespace, fn(&Ignored) -> bool)> = vec![
+    type Expected = fn(&Ignored) -> bool;
+    let cases: Vec<(&str, Namespace, Expected)> = vec![
         ("no seal", namespace(&text(), None), |i| *i == Ignored::Unsealed),
         ("seal of nonsense", namespace(&text(), Some("{}")), |i| matches!(i, Ignored::SealMalformed(_))),
         ("a stranger's seal", sealed_by(&world, "stranger", NAMESPACE, UID, &text(), "2026-11-23T11:00:00Z"), |i| {
@@ -179,7 +180,8 @@ fn no_seal_is_made_for_what_would_be_ignored() {
     let key = [world.key("security")];
     assert!(matches!(seal(NAMESPACE, UID, "nonsense", noon(), &key), Err(SealError::Text(_))));
     assert!(matches!(seal(NAMESPACE, "", &text(), noon(), &key), Err(SealError::Namespace)));
-    assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[]), Err(SealError::NoKey)));
+    assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[]), Err(SealError::Keys { found: 0 })));
+    assert!(matches!(seal(NAMESPACE, UID, &text(), noon(), &[key[0]; 9]), Err(SealError::Keys { found: 9 })));
 }
 
 #[test]

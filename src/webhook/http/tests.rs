@@ -158,6 +158,16 @@ async fn unknown_kinds_and_fields_are_denied() {
 }
 
 #[tokio::test]
+async fn an_unknown_field_is_denied_only_where_something_is_enforced() {
+    let spec = json!({ "spec": { "bootImage": "a", "containers": [{ "name": "api", "image": "busybox" }] } });
+    let review = || review_of("CREATE", ("", "Pod"), spec.clone());
+    assert_eq!(denied(&site().ask("/validate", review()).await), "unsupported_field");
+    let response = site_with(&shop().replace("Enforce", "Warn"), |_| {}, 8).ask("/validate", review()).await;
+    allowed(&response);
+    assert!(response["warnings"][0].as_str().unwrap().contains("unsupported_field"), "{response}");
+}
+
+#[tokio::test]
 async fn what_is_no_review_is_400_and_another_method_405() {
     let site = site();
     for path in ["/validate", "/mutate"] {

@@ -342,19 +342,6 @@ fn an_ephemeral_container_added_by_its_subresource_is_judged() {
     );
 }
 
-#[test]
-fn a_hundred_images_are_judged_and_one_more_is_not() {
-    let many = |count: usize| {
-        let containers: Vec<_> =
-            (0..count).map(|index| json!({ "name": format!("c{index}"), "image": format!("a{index}") })).collect();
-        pod(json!({ "containers": containers }))
-    };
-    assert_eq!(fields(&many(100)).len(), 100);
-    assert_eq!(refused(&many(101)), Reason::TooManyImages);
-    let same: Vec<_> = (0..500).map(|index| json!({ "name": format!("c{index}"), "image": "a" })).collect();
-    assert_eq!(fields(&pod(json!({ "containers": same }))).len(), 500);
-}
-
 /// B1: the fields we know are all that the API has. When Kubernetes adds one, this fails before a cluster does.
 #[test]
 fn the_schema_of_kubernetes_has_no_image_we_do_not_know() {

@@ -147,7 +147,7 @@ fn a_denial_without_a_reason_is_a_defect_and_stays_a_denial() {
 fn watched_admits_and_says_why_it_would_not() {
     let json = answer(&Answer::watched(&Fault::new(Reason::UnsupportedField, "spec.bootImage")));
     assert_eq!(json["response"]["allowed"], true);
-    assert_eq!(json["response"]["warnings"][0], "audit only: spec.bootImage [unsupported_field]");
+    assert_eq!(json["response"]["warnings"][0], "not enforced: spec.bootImage [unsupported_field]");
 }
 
 #[test]
@@ -205,6 +205,7 @@ fn a_decision_is_annotated_and_bounded() {
         digest: Some(format!("sha256:{index:064}")),
         policies: vec![policy("shop", false), policy("base", true)],
         fault: None,
+        denied: true,
     };
     let decision = Decision {
         api_version: "tidewaiter.dev/v1alpha1",
@@ -215,6 +216,7 @@ fn a_decision_is_annotated_and_bounded() {
         exceptions: Vec::new(),
         policy_hash: "sha256:1".into(),
         decided_at: "2026-11-23T12:00:00Z".into(),
+        namespace: "shop".into(),
     };
     let json = answer(&Answer::of(&decision));
     let audit = &json["response"]["auditAnnotations"];

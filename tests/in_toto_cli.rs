@@ -1,0 +1,172 @@
+//! `tidewaiter in-toto verify` as a person calls it: files, flags, exit codes (design §11).
+#![cfg(feature = "programs")]
+
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, process::Command};
+use tidewaiter::{
+    digest::Digest,
+    envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
+    key::{Scheme, SecretKey},
+};
+
+/// A chain of one step in a directory: owners' keys, layout, link, and an OCI image layout.
+struct Project {
+    dir: tempfile::TempDir,
+    owner: SecretKey,
+    functionary: SecretKey,
+    manifest: Digest,
+}
+
+const REPOSITORY: &str = "registry.example.com/shop/api";
+
+impl Project {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (owner, functionary) =
+            (SecretKey::generate(Scheme::Ed25519).unwrap(), SecretKey::generate(Scheme::EcdsaP256).unwrap());
+        fs::create_dir_all(dir.path().join("links")).unwrap();
+        fs::create_dir_all(dir.path().join("image/blobs/sha256")).unwrap();
+        fs::write(dir.path().join("olga.pub"), owner.public().to_pem()).unwrap();
+        let blob = |bytes: &[u8]| {
+            let digest = Digest::sha256(bytes);
+            fs::write(dir.path().join("image/blobs/sha256").join(digest.hex()), bytes).unwrap();
+            digest
+        };
+        let (config, layer) = (blob(b"{}"), blob(b"layer"));
+        let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.to_string(), "size": 2},
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer.to_string(), "size": 5}]});
+        let manifest = serde_json::to_vec(&manifest).unwrap();
+        let digest = blob(&manifest);
+        let index = json!({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": digest.to_string(), "size": manifest.len(),
+            "annotations": {"org.opencontainers.image.ref.name": format!("{REPOSITORY}:1")}}]});
+        fs::write(dir.path().join("image/index.json"), serde_json::to_vec(&index).unwrap()).unwrap();
+        let project = Project { dir, owner, functionary, manifest: digest };
+        project
+            .write_layout("image", json!(["MATCH", format!("oci:{REPOSITORY}"), "WITH", "PRODUCTS", "FROM", "build"]));
+        let blobs = [&config, &layer, &project.manifest];
+        let mut products: serde_json::Map<String, Value> = blobs
+            .iter()
+            .map(|blob| (format!("image/blobs/sha256/{}", blob.hex()), json!({"sha256": blob.hex()})))
+            .collect();
+        products.insert(format!("oci:{REPOSITORY}"), json!({"sha256": project.manifest.hex()}));
+        project.write(
+            "links/any-name.link",
+            &project.functionary,
+            json!({"_type": "link", "name": "build", "command": ["make"],
+            "materials": {}, "products": products, "byproducts": {}, "environment": {}}),
+        );
+        project
+    }
+
+    fn write_layout(&self, builtin: &str, rule: Value) {
+        let id = self.functionary.public().id();
+        self.write(
+            "root.layout",
+            &self.owner,
+            json!({"_type": "layout", "expires": "2030-01-01T00:00:00Z", "readme": "",
+            "keys": {id: self.functionary.public().to_layout()},
+            "steps": [{"_type": "step", "name": "build", "threshold": 1, "pubkeys": [id], "expected_command": ["make"],
+                "expected_materials": [["DISALLOW", "*"]], "expected_products": [["CREATE", "*"]]}],
+            "inspect": [{"_type": "inspection", "name": "image", "run": ["tidewaiter", "inspect", builtin],
+                "expected_materials": [rule, ["DISALLOW", "*"]], "expected_products": []}]}),
+        );
+    }
+
+    fn write(&self, path: &str, key: &SecretKey, signed: Value) {
+        let envelope = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, serde_json::to_vec(&signed).unwrap(), &[key]).unwrap();
+        fs::write(self.path(path), envelope.to_bytes()).unwrap();
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// Exit code, stdout, stderr.
+    fn verify(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
+            .args(["in-toto", "verify", "--layout", "root.layout", "--key", "olga.pub", "--links", "links"])
+            .args(["--at", "2026-11-25T12:00:00Z"])
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+#[test]
+fn an_honest_chain_is_verified_by_either_way_to_the_image() {
+    let project = Project::new();
+    let (code, out, err) = project.verify(&["--image-layout", "image"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("signed by olga") && out.contains("step \"build\""), "{out}");
+    let reference = format!("{REPOSITORY}@{}", project.manifest);
+    let (code, out, _) = project.verify(&["--image", &reference, "--output", "json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["verified"], &json["owners"]), (0, &json!(true), &json!(["olga"])));
+}
+
+#[test]
+fn blobs_are_read_from_the_layout_directory() {
+    let project = Project::new();
+    project
+        .write_layout("blobs", json!(["MATCH", "blobs/sha256/*", "WITH", "PRODUCTS", "IN", "image", "FROM", "build"]));
+    let (code, out, err) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 0, "{out}{err}");
+    fs::remove_file(project.path("image/blobs/sha256").join(project.manifest.hex())).unwrap();
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("[image_not_found]"), "{out}");
+}
+
+#[test]
+fn exit_codes_keep_the_classes_apart() {
+    let project = Project::new();
+    let other = format!("{REPOSITORY}@sha256:{}", "ab".repeat(32));
+    let (code, out, _) = project.verify(&["--image", &other]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("inspection \"image\": DISALLOW * left") && out.contains("[rule_violation]"), "{out}");
+    let (code, out, _) = project.verify(&[]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("[inspection_not_supported]"), "{out}");
+
+    fs::remove_file(project.path("links/any-name.link")).unwrap();
+    let (code, out, _) = project.verify(&["--image-layout", "image", "--output", "json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["reason"], &json["class"]), (3, &json!("threshold_not_met"), &json!("missing")));
+
+    fs::write(project.path("root.layout"), "{").unwrap();
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("[layout_malformed]"), "{out}");
+
+    fs::remove_file(project.path("root.layout")).unwrap();
+    let (code, _, err) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("root.layout"), "{err}");
+}
+
+#[test]
+fn only_the_given_layout_is_judged_by() {
+    let project = Project::new();
+    // A laxer layout of the same owner lies among the links: it is no way out.
+    project.write_layout("image", json!(["MATCH", "*", "WITH", "PRODUCTS", "FROM", "build"]));
+    fs::rename(project.path("root.layout"), project.path("links/lax.layout")).unwrap();
+    project.write_layout("image", json!(["MATCH", "oci:other", "WITH", "PRODUCTS", "FROM", "build"]));
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("[rule_violation]"), "{out}");
+}
+
+#[test]
+fn what_is_not_supported_yet_is_said() {
+    let project = Project::new();
+    for arguments in [["--param", "SERVICE=api"], ["--profile", "compat"], ["--threshold", "2"], ["--threshold", "0"]] {
+        let (code, _, err) = project.verify(&arguments);
+        assert_eq!(code, 2, "{arguments:?}: {err}");
+        assert!(err.contains(arguments[0]), "{arguments:?}: {err}");
+    }
+}
