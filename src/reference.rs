@@ -128,7 +128,7 @@ fn parse(text: &str) -> Result<Reference, Fault> {
 }
 
 /// Canonical host, and path. The first component is a host when it has a dot or a colon, or is `localhost`.
-fn split<'t>(name: &'t str, host: impl Fn(&str) -> Result<String, Fault>) -> Result<(String, &'t str), Fault> {
+fn split(name: &str, host: impl Fn(&str) -> Result<String, Fault>) -> Result<(String, &str), Fault> {
     let Some((first, path)) = name.split_once('/') else { return Ok((DOCKER_HUB.to_owned(), name)) };
     match first {
         // distribution/reference knows these two spellings, and adds `library/` to no other.

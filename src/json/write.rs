@@ -60,15 +60,14 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) -> Result<(), JsonError> {
 
 fn write_raw(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let mut rest = text;
-    while let Some((plain, special)) = rest.find(['"', '\\']).and_then(|at| rest.split_at_checked(at)) {
-        out.extend_from_slice(plain.as_bytes());
-        out.push(b'\\');
-        let (escaped, after) = special.split_at_checked(1).unwrap_or((special, ""));
-        out.extend_from_slice(escaped.as_bytes());
-        rest = after;
+    let mut rest = text.as_bytes();
+    let special = |bytes: &[u8]| bytes.iter().position(|b| matches!(b, b'"' | b'\\'));
+    while let Some((plain, [escaped, behind @ ..])) = special(rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(plain);
+        out.extend_from_slice(&[b'\\', *escaped]);
+        rest = behind;
     }
-    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

@@ -80,23 +80,32 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
         Some(address) => ipv6(address)?,
         None => domain(host)?,
     };
-    Ok(host + &port)
+    Ok(with_port(host, port))
 }
 
-/// The host, and the port with its colon unless it is the default.
-pub(super) fn split_port(text: &str) -> Result<(&str, String), Fault> {
+/// Drops the default port, unless the host would be read as a path of Docker Hub without it.
+pub(super) fn with_port(host: String, port: Option<u16>) -> String {
+    match port {
+        Some(443) if host == "localhost" || host.contains(['.', ':']) => host,
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
+}
+
+/// The host and the port.
+pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), Fault> {
     let in_brackets = text.rfind(']').map_or(0, |at| at + 1);
     let (host, digits) = match text.rsplit_once(':') {
         Some((host, digits)) if host.len() >= in_brackets => (host, digits),
-        _ => return Ok((text, String::new())),
+        _ => return Ok((text, None)),
     };
-    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
     match digits.parse::<u16>() {
-        Ok(0) | Err(_) => Err(Fault::Invalid("its port is not a number from 1 to 65535")),
-        Ok(_) if !is_number => Err(Fault::Invalid("its port is not a number from 1 to 65535")),
-        Ok(_) if digits.starts_with('0') => Err(Fault::Ambiguous("its port begins with a zero")),
-        Ok(443) => Ok((host, String::new())),
-        Ok(port) => Ok((host, format!(":{port}"))),
+        Ok(port) if is_number && digits.starts_with('0') && port > 0 => {
+            Err(Fault::Ambiguous("its port begins with a zero"))
+        }
+        Ok(port) if is_number && port > 0 => Ok((host, Some(port))),
+        _ => Err(Fault::Invalid("its port is not a number from 1 to 65535")),
     }
 }
 

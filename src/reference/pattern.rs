@@ -1,6 +1,6 @@
 //! Image patterns of policies: anchored, host and path matched separately (security §2.A10).
 
-use super::{BYTES_MAX, Fault, Reference, ReferenceError, grammar, in_library, split};
+use super::{BYTES_MAX, Fault, NAME_BYTES_MAX, Reference, ReferenceError, grammar, in_library, split};
 use std::str::FromStr;
 
 /// An image pattern of a policy: host and path matched separately, anchored; `*` stays within a path component, `**` crosses
@@ -64,7 +64,12 @@ fn parse(text: &str) -> Result<ImagePattern, Fault> {
     }
     // `docker.io/*` is the official images, `docker.io/**` all of Docker Hub.
     let path = if path == "**" { path.to_owned() } else { in_library(&host, path) };
-    Ok(ImagePattern { text: format!("{host}/{path}"), host: Host::new(&host), path: compile(&path) })
+    let text = format!("{host}/{path}");
+    // A longer one selects nothing, or stars that stand for nothing. Measured as written out, so that it can be read again.
+    if text.len() > NAME_BYTES_MAX {
+        return Err(Fault::Invalid("its name has more than 255 bytes"));
+    }
+    Ok(ImagePattern { text, host: Host::new(&host), path: compile(&path) })
 }
 
 /// The canonical host, its leading `*.` kept.
@@ -82,7 +87,7 @@ fn host(text: &str) -> Result<String, Fault> {
     {
         return Err(Fault::Invalid("a \"*\" in a host stands before a DNS name"));
     }
-    Ok(format!("*.{domain}{port}"))
+    Ok(grammar::with_port(format!("*.{domain}"), port))
 }
 
 fn check(component: &str) -> Result<(), Fault> {

@@ -22,6 +22,9 @@ fn a_reference_has_one_canonical_form() {
         ("Registry.Example.COM/shop:V1", "registry.example.com/shop:V1"),
         ("REGISTRY:5000/shop", "registry:5000/shop:latest"),
         ("registry.example.com:443/shop:1", "registry.example.com/shop:1"),
+        // Without its port it would be a path of Docker Hub. Found by fuzzing.
+        ("registry:443/shop:1", "registry:443/shop:1"),
+        ("localhost:443/shop:1", "localhost/shop:1"),
         ("localhost/shop:1", "localhost/shop:1"),
         ("localhost:5000/a/b/c:1", "localhost:5000/a/b/c:1"),
         ("10.0.0.1:5000/a:1", "10.0.0.1:5000/a:1"),
@@ -229,6 +232,9 @@ fn a_pattern_is_anchored_and_its_stars_stay_where_they_are() {
         ("shop/*", "docker.io/shop/api", true),
         ("shop/*", "shop.example.com/api", false),
         ("docker.io/**", "registry-1.docker.io/library/busybox", false),
+        ("registry:443/**", "registry:443/shop", true),
+        ("registry/**", "registry:443/shop", false),
+        ("*.example.com:443/**", "a.example.com/x", true),
     ] {
         assert_eq!(selects(pattern, image), expected, "{pattern} {image}");
     }
@@ -242,7 +248,10 @@ fn a_pattern_that_can_mean_two_things_is_refused() {
         let read = text.parse::<ImagePattern>();
         assert!(matches!(read, Err(ReferenceError::Ambiguous { .. })), "{text} {read:?}");
     }
+    let (fits, too_long) = ("z".repeat(237), "z".repeat(238));
+    assert!(fits.parse::<ImagePattern>().is_ok(), "the name is measured as written out");
     for text in [
+        &too_long,
         "",
         "a.b/c:1",
         "nginx:1",
@@ -278,6 +287,7 @@ fn texts() -> impl Strategy<Value = String> {
         "localhost/",
         "a.b:443/",
         "A.b:5000/",
+        "foo:443/",
         "[::1]:1/",
         "foo/",
         "1.2.3.4/",
