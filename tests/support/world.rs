@@ -14,6 +14,7 @@ use tidewaiter::{
 
 pub const HOST: &str = "registry.example.com";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 pub const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 
@@ -170,6 +171,25 @@ impl World {
         let repository = format!("{}/shop/{name}", self.host);
         let manifest = self.manifest(&manifest, Some(&format!("{repository}:1")), None);
         let image = Image { repository, digest: manifest.0, size: manifest.1 };
+        self.images.insert(name, image.clone());
+        image
+    }
+
+    /// An index `shop/<name>` with the tag `1` over images of the world.
+    pub fn index(&mut self, name: &'static str, children: &[&str]) -> Image {
+        let platform = json!({"architecture": "amd64", "os": "linux"});
+        let children = children.iter().map(|child| &self.images[child]);
+        let manifests: Vec<Value> = children
+            .map(|it| json!({"mediaType": MANIFEST, "digest": it.digest, "size": it.size, "platform": platform}))
+            .collect();
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
+        let repository = format!("{}/shop/{name}", self.host);
+        let (digest, size) = self.blob(index.to_string().as_bytes());
+        let mut entry = descriptor(INDEX, &(digest.clone(), size));
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": format!("{repository}:1")});
+        self.index.push(entry);
+        self.write_index();
+        let image = Image { repository, digest, size };
         self.images.insert(name, image.clone());
         image
     }
@@ -342,7 +362,7 @@ impl World {
     }
 
     fn write_index(&self) {
-        let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": self.index});
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": self.index});
         fs::write(self.layout_dir().join("index.json"), index.to_string()).expect("an index");
     }
 }
