@@ -55,7 +55,10 @@ fn signature(world: &mut World, name: &str) -> bool {
         "signature-with-trailing-data" => sign(honest.clone() + &honest, "release"),
         "signature-digest-in-optional" => {
             let text = honest.replace(&own, &other);
-            sign(text.replace("\"optional\":null", &format!("\"optional\":{{\"docker-manifest-digest\":\"{own}\"}}")), "release");
+            sign(
+                text.replace("\"optional\":null", &format!("\"optional\":{{\"docker-manifest-digest\":\"{own}\"}}")),
+                "release",
+            );
         }
         "signature-of-another-image" => sign(honest.replace(&own, &other), "release"),
         "bundle-honest" => world.bundle(IMAGE, "release", IMAGE, SIGN),
@@ -116,8 +119,20 @@ fn chain(world: &World, name: &str) -> Vec<Vec<u8>> {
                 [before.as_bytes(), b"\"\xff\"", after.as_bytes()].concat()
             });
         }
-        "link-climbs-out" => build(&mut all, &replaced("\"products\":{", "\"products\":{\"../../etc/passwd\":{\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"},")),
-        "link-aliases-a-name" => build(&mut all, &replaced("\"materials\":{", "\"materials\":{\"src//main.c\":{\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"},")),
+        "link-climbs-out" => build(
+            &mut all,
+            &replaced(
+                "\"products\":{",
+                "\"products\":{\"../../etc/passwd\":{\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"},",
+            ),
+        ),
+        "link-aliases-a-name" => build(
+            &mut all,
+            &replaced(
+                "\"materials\":{",
+                "\"materials\":{\"src//main.c\":{\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"},",
+            ),
+        ),
         "link-is-a-sublayout" => {
             let text = payload(&all[0]);
             build(&mut all, &|_| text.clone());
@@ -132,7 +147,9 @@ fn chain(world: &World, name: &str) -> Vec<Vec<u8>> {
         "layout-expires-twice" => layout(&mut all, owners, &|text| {
             text.replacen("\"expires\":", "\"expires\":\"2020-01-01T00:00:00Z\",\"expires\":", 1)
         }),
-        "layout-unknown-field" => layout(&mut all, owners, &replaced("\"readme\":\"\"", "\"readme\":\"\",\"rootlayout\":true")),
+        "layout-unknown-field" => {
+            layout(&mut all, owners, &replaced("\"readme\":\"\"", "\"readme\":\"\",\"rootlayout\":true"))
+        }
         "layout-without-steps" => layout(&mut all, owners, &|text| {
             let mut layout: Value = serde_json::from_str(&text).expect("a layout");
             layout["steps"] = json!([]);

@@ -59,9 +59,8 @@ impl Hostile {
             ..HostConfig::default()
         };
         let inside: Option<IpAddr> = given.resolves.as_ref().map(|text| text.parse().expect("an address"));
-        let lookup = Lookup::new(move |_| {
-            Box::pin(async move { Ok(vec![inside.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))]) })
-        });
+        let lookup =
+            Lookup::new(move |_| Box::pin(async move { Ok(vec![inside.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))]) }));
         let docker_config = given.password.then(|| {
             let file = tempfile::NamedTempFile::new().expect("a file");
             let auths = json!({"auths": {&host: {"username": "robot", "password": PASSWORD}}});
@@ -125,7 +124,9 @@ impl Shelf {
             "200-with-nothing" => return answer(200, &[("Content-Type", MANIFEST)], b""),
             "hangs" => return vec![Act::Hang],
             "closes" => return vec![Act::Close],
-            "redirects-manifests" if kind == "manifests" => return redirect(&format!("{}{}", self.elsewhere, seen.target)),
+            "redirects-manifests" if kind == "manifests" => {
+                return redirect(&format!("{}{}", self.elsewhere, seen.target));
+            }
             "redirects-blobs-inside" if kind == "blobs" => return redirect("https://169.254.169.254/latest/meta-data"),
             "redirects-blobs-to-plain-http" if kind == "blobs" => return redirect("http://evil.test/blob"),
             "redirects-blobs-for-ever" if kind == "blobs" => return redirect(&seen.target),
