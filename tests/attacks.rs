@@ -21,11 +21,15 @@ mod registry;
 mod site;
 
 use case::{Case, Expect, Given};
-use site::{Answered, Bench};
-use std::{collections::BTreeMap, fs, path::Path};
+use futures::{StreamExt, future};
+use serde_json::Value;
+use site::Bench;
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 /// The corpus only grows.
-const CASES_MIN: usize = 200;
+const CASES_MIN: usize = 256;
+/// Several wait for a registry that hangs.
+const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attack_is_answered_as_it_should_be() {
@@ -34,16 +38,23 @@ async fn every_attack_is_answered_as_it_should_be() {
     for row in 'A'..='H' {
         assert!(cases.keys().any(|id| id.starts_with(row)), "no case of row {row}");
     }
-    let bench = Bench::new();
-    let mut wrong = Vec::new();
-    let only = std::env::var("ATTACK").ok();
-    for (id, case) in cases.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| id.contains(only.as_str()))) {
-        wrong.extend(differs(&bench, id, &case.given, None, &case.expect).await);
-        if let Some(set) = &case.twin.set {
-            let expect = case.twin.expect.clone().unwrap_or_else(Expect::allowed);
-            wrong.extend(differs(&bench, &format!("{id} (twin)"), &case.given, Some(set), &expect).await);
+    let bench = Arc::new(Bench::new());
+    let mut asked = Vec::new();
+    for (id, Case { given, expect, twin, .. }) in cases {
+        if let Some(set) = &twin.set {
+            let mut given = given.clone();
+            case::merge(&mut given, set);
+            asked.push((format!("{id} (twin)"), given, twin.expect.unwrap_or_else(Expect::allowed)));
         }
+        asked.push((id, given, expect));
     }
+    let asked = asked.into_iter().map(|(id, given, expect)| {
+        let bench = Arc::clone(&bench);
+        async move { tokio::spawn(async move { differs(&bench, id, &given, &expect).await }).await.expect("no panic") }
+    });
+    let mut wrong: Vec<[String; 3]> =
+        futures::stream::iter(asked).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await;
+    wrong.sort();
     let table: Vec<String> = wrong.iter().map(|[id, expected, got]| format!("{id} | {expected} | {got}")).collect();
     assert!(wrong.is_empty(), "{} answers differ\nid | expected | got\n{}", wrong.len(), table.join("\n"));
 }
@@ -83,19 +94,9 @@ fn corpus() -> BTreeMap<String, Case> {
 }
 
 /// The row of the table, where the answer is not the expected one.
-async fn differs(
-    bench: &Bench,
-    id: &str,
-    given: &serde_json::Value,
-    set: Option<&serde_json::Value>,
-    expect: &Expect,
-) -> Option<[String; 3]> {
-    let mut given = given.clone();
-    if let Some(set) = set {
-        case::merge(&mut given, set);
-    }
-    let given = Given::read(&given).unwrap_or_else(|error| panic!("{id}: {error}"));
-    let answered: Answered = bench.ask(&given).await;
+async fn differs(bench: &Bench, id: String, given: &Value, expect: &Expect) -> Option<[String; 3]> {
+    let given = Given::read(given).unwrap_or_else(|error| panic!("{id}: {error}"));
+    let answered = bench.ask(&given).await;
     let faults = answered.differences(expect);
-    (!faults.is_empty()).then(|| [id.to_owned(), expect.to_string(), format!("{answered}: {}", faults.join("; "))])
+    (!faults.is_empty()).then(|| [id, expect.to_string(), format!("{answered}: {}", faults.join("; "))])
 }

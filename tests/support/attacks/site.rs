@@ -77,7 +77,7 @@ impl Bench {
         }
         let resources = resource::parse("world.yaml", &documents(world, given)).expect("documents");
         let registries = Arc::new(match &hostile {
-            Some(hostile) => hostile.registries(),
+            Some(hostile) => hostile.registries(hangs(given)),
             None => {
                 // No name leads anywhere: no test asks the network.
                 let nowhere = Lookup::new(|_| {
@@ -103,11 +103,15 @@ impl Bench {
     }
 }
 
+fn hangs(given: &Given) -> bool {
+    given.in_turn().iter().any(|turn| turn.registry.as_ref().is_some_and(|registry| registry.does == "hangs"))
+}
+
 /// Parse, validate, respond.
 async fn straight(world: &World, given: &Given, judge: &Judge) -> (u16, String) {
     let set = Arc::new(policy_set(world, given));
     let now = given.at.as_ref().map_or_else(Timestamp::now, |text| text.parse().expect("a time"));
-    let deadline = Instant::now() + Duration::from_secs(8);
+    let deadline = Instant::now() + Duration::from_secs(30);
     let bytes = match review::parse(&body(world, given)) {
         Err(Unreadable::NotAReview(why)) => return (400, why),
         Err(Unreadable::Denied { uid, fault }) => review::respond(&uid, &Answer::refused(&fault)),
