@@ -75,14 +75,15 @@ impl Hostile {
         *self.does.lock().expect("no panic in the double") = what.to_owned();
     }
 
-    /// Patient, for a busy machine; with one that hangs no longer than must be.
-    pub fn registries(&self, hangs: bool) -> Registries {
-        let time = Duration::from_secs(if hangs { 2 } else { 20 });
+    /// Patient, for a busy machine; with one that hangs or trickles no longer than must be.
+    pub fn registries(&self, does: &[&str]) -> Registries {
+        let time = Duration::from_secs(if does.contains(&"hangs") { 4 } else { 20 });
+        let grace = if does.contains(&"trickles") { Duration::from_millis(300) } else { time };
         let limits = Limits {
             connect: time,
             first_byte: time,
             object: time,
-            speed_grace: Duration::from_millis(300),
+            speed_grace: grace,
             failures_max: 1000,
             ..Limits::default()
         };

@@ -77,7 +77,11 @@ impl Bench {
         }
         let resources = resource::parse("world.yaml", &documents(world, given)).expect("documents");
         let registries = Arc::new(match &hostile {
-            Some(hostile) => hostile.registries(hangs(given)),
+            Some(hostile) => {
+                let turns = given.in_turn();
+                let does = turns.iter().filter_map(|turn| Some(turn.registry.as_ref()?.does.as_str()));
+                hostile.registries(&does.collect::<Vec<_>>())
+            }
             None => {
                 // No name leads anywhere: no test asks the network.
                 let nowhere = Lookup::new(|_| {
@@ -101,10 +105,6 @@ impl Bench {
         let requests = hostile.as_ref().map_or_else(|| registries.requests(), Hostile::requests);
         Answered { status, text, requests }
     }
-}
-
-fn hangs(given: &Given) -> bool {
-    given.in_turn().iter().any(|turn| turn.registry.as_ref().is_some_and(|registry| registry.does == "hangs"))
 }
 
 /// Parse, validate, respond.
