@@ -138,16 +138,15 @@ fn layout_images(layout: &Layout) -> impl Iterator<Item = &str> {
         .inspections
         .iter()
         .flat_map(|inspection| inspection.expected_materials.iter().chain(&inspection.expected_products));
-    let name = |rule| match rule {
-        &Rule::Create(ref pattern)
-        | &Rule::Delete(ref pattern)
-        | &Rule::Modify(ref pattern)
-        | &Rule::Allow(ref pattern)
-        | &Rule::Disallow(ref pattern)
-        | &Rule::Match { ref pattern, .. } => pattern.literal(),
-        &Rule::Require(ref name) => Some(name.as_str()),
-    };
-    of_steps.chain(of_inspections).filter_map(name).filter_map(|name| name.strip_prefix("oci:"))
+    of_steps.chain(of_inspections).filter_map(literal).filter_map(|name| name.strip_prefix("oci:"))
+}
+
+/// The one name that a rule is about; none for a glob of many.
+fn literal(rule: &Rule) -> Option<&str> {
+    match rule {
+        Rule::Require(name) => Some(name),
+        rule => rule.pattern()?.literal(),
+    }
 }
 
 /// The keys each step's functionaries have. A key that is unusable authorises nothing.

@@ -29,9 +29,12 @@ pub struct Set {
     pub chunks: Vec<Chunk>,
 }
 
+/// A name within its directory, and its digests.
+type Entry<'a> = (&'a str, &'a BTreeMap<String, String>);
+
 /// The list as chunks; `None` when it is empty.
 pub fn set(artifacts: &Artifacts) -> Option<Set> {
-    let mut directories: BTreeMap<&str, Vec<(&str, &BTreeMap<String, String>)>> = BTreeMap::new();
+    let mut directories: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
     for (path, digests) in artifacts {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         directories.entry(directory).or_default().push((name, &digests.0));
