@@ -74,7 +74,7 @@ impl Site {
         path
     }
 
-    fn webhook(&self, policy: &PathBuf) -> (Webhook, Target) {
+    fn webhook(&self, policy: &Path) -> (Webhook, Target) {
         let webhook = Webhook::start(self.dir.path(), policy, &["--unmatched", "allow"]);
         let target = Target::new(webhook.addr, &self.ca);
         (webhook, target)
