@@ -3,14 +3,12 @@
 use crate::{
     digest::Digest,
     json::{self, Limits, Value},
-    oci::Document,
+    oci::{Document, REF_NAME, blob_path},
     reference::Reference,
 };
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
-/// In an OCI layout, the entry's tag or whole reference.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Buildkit and containerd write the whole reference here, and often a bare tag above.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 /// Metadata and digest files are small; what is larger is something else.
@@ -91,7 +89,7 @@ fn oci_layout(directory: &Path) -> anyhow::Result<Found> {
         Document::Manifest(_) => anyhow::bail!("index.json is no index"),
     };
     let entry = index.manifests.first().context("index.json has no entry")?;
-    let blob = directory.join("blobs").join("sha256").join(entry.digest.hex());
+    let blob = directory.join(blob_path(&entry.digest));
     anyhow::ensure!(entry.digest.matches(&bounded(&blob)?), "the blob of {} has other content", entry.digest);
     let name = [IMAGE_NAME, REF_NAME]
         .into_iter()

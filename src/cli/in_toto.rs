@@ -5,7 +5,7 @@ use crate::{
     digest::Digest,
     image::ImageFacts,
     key::{KeyRing, NamedKey, PublicKey},
-    oci::{Descriptor, Document},
+    oci::{Descriptor, Document, REF_NAME, blob_path},
     reason::{Fault, Reason},
     reference::Reference,
     registry::{self, Registries, Repository, default_docker_config},
@@ -219,7 +219,7 @@ impl Place {
                 Ok(found.ok_or_else(missing)?.bytes)
             }
             Place::Layout(dir) => {
-                let path = dir.join("blobs").join(digest.to_string().replacen(':', "/", 1));
+                let path = dir.join(blob_path(digest));
                 dir::read_file(&path).map_err(|error| Fault::new(Reason::ImageNotFound, format!("{error:#}")))
             }
         }
@@ -228,7 +228,7 @@ impl Place {
 
 /// The repository in `org.opencontainers.image.ref.name`; many tools write a bare tag there, which names none.
 fn annotated_repository(entry: &Descriptor) -> Option<String> {
-    let name = entry.annotations.get("org.opencontainers.image.ref.name").filter(|name| name.contains('/'))?;
+    let name = entry.annotations.get(REF_NAME).filter(|name| name.contains('/'))?;
     name.parse::<Reference>().ok().map(|reference| reference.name())
 }
 

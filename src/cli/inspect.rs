@@ -17,10 +17,11 @@ use crate::{
     cli::ui::Output,
     digest::Digest,
     image::ImageFacts,
+    oci::{self, blob_path},
     reference::Reference,
     registry::{self, Blob, Registries, Repository},
     resource,
-    source::layout_dir::{self, LayoutDir},
+    source::layout_dir::LayoutDir,
 };
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -125,7 +126,7 @@ fn from_layout(
         ensure!(*named == digest, "the layout's first image is {digest}, not {named}");
     }
     let read = |digest: &Digest, bytes_max| layout.blob(digest, bytes_max);
-    let manifest_max = crate::oci::DOCUMENT_BYTES_MAX as u64;
+    let manifest_max = oci::DOCUMENT_BYTES_MAX as u64;
     let mut out = Files::new(&args.output_dir);
     match inspection {
         Inspection::Image => {
@@ -136,11 +137,11 @@ fn from_layout(
             while let Some(digest) = facts.wants().first() {
                 let bytes = read(digest, manifest_max)?;
                 facts.give(digest, &bytes)?;
-                out.write(layout_dir::artifact(digest), digest, &bytes)?;
+                out.write(blob_path(digest), digest, &bytes)?;
             }
             for leaf in facts.leaves() {
                 refuse_larger(leaf.size, &leaf.digest, args)?;
-                out.write(layout_dir::artifact(&leaf.digest), &leaf.digest, &read(&leaf.digest, leaf.size)?)?;
+                out.write(blob_path(&leaf.digest), &leaf.digest, &read(&leaf.digest, leaf.size)?)?;
             }
         }
     }
@@ -169,12 +170,12 @@ async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyh
             None => there(registries.manifest(&repository, digest, deadline).await?, digest)?,
         };
         facts.give(digest, &blob.bytes)?;
-        out.write(layout_dir::artifact(digest), digest, &blob.bytes)?;
+        out.write(blob_path(digest), digest, &blob.bytes)?;
     }
     for leaf in facts.leaves() {
         refuse_larger(leaf.size, &leaf.digest, args)?;
         let found = registries.blob(&repository, &leaf.digest, leaf.size, deadline).await?;
-        out.write(layout_dir::artifact(&leaf.digest), &leaf.digest, &there(found, &leaf.digest)?.bytes)?;
+        out.write(blob_path(&leaf.digest), &leaf.digest, &there(found, &leaf.digest)?.bytes)?;
     }
     Ok(out.written)
 }

@@ -14,9 +14,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The annotation of an entry of index.json that names the image.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
 /// An OCI layout directory.
 #[derive(Clone, Debug)]
 pub struct LayoutDir {
@@ -50,7 +47,7 @@ impl LayoutDir {
         if let Some(image) = image {
             return Ok(image.name());
         }
-        let name = self.first()?.annotations.get(REF_NAME).map(String::as_str).unwrap_or_default();
+        let name = self.first()?.annotations.get(oci::REF_NAME).map(String::as_str).unwrap_or_default();
         let host = name.split_once('/').map(|(host, _)| host).unwrap_or_default();
         ensure!(
             host.contains(['.', ':']) || host == "localhost",
@@ -62,7 +59,7 @@ impl LayoutDir {
 
     /// The file of a blob, whether it is there or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.dir.join(artifact(digest))
+        self.dir.join(oci::blob_path(digest))
     }
 
     /// A blob of at most `bytes_max`, its hash checked.
@@ -71,11 +68,6 @@ impl LayoutDir {
         ensure!(digest.matches(&bytes), "{} does not hash to its name", self.path(digest).display());
         Ok(bytes)
     }
-}
-
-/// `blobs/sha256/<hex>`: the file of a blob in a layout directory, and the artifact's name in a virtual inspection.
-pub fn artifact(digest: &Digest) -> String {
-    format!("blobs/{}", digest.to_string().replacen(':', "/", 1))
 }
 
 fn read_at_most(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
