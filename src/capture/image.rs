@@ -2,6 +2,7 @@
 
 use crate::{
     digest::Digest,
+    image::artifact_name,
     json::{self, Limits, Value},
     oci::{Document, REF_NAME, blob_path},
     reference::Reference,
@@ -51,22 +52,17 @@ impl Images {
         let bare: Vec<&Reference> = self.references.iter().filter(|reference| reference.digest().is_none()).collect();
         for reference in &self.references {
             if let Some(digest) = reference.digest() {
-                artifacts.push((artifact_name(reference), digest.clone()));
+                artifacts.push((artifact_name(&reference.name()), digest.clone()));
             }
         }
         for file in &self.files {
             let found = read(&base.join(file)).with_context(|| format!("\"{}\"", file.display()))?;
             let names: Vec<&Reference> = if bare.is_empty() { found.names.iter().collect() } else { bare.clone() };
             anyhow::ensure!(!names.is_empty(), "\"{}\" names no image; say which with --image", file.display());
-            artifacts.extend(names.into_iter().map(|name| (artifact_name(name), found.digest.clone())));
+            artifacts.extend(names.into_iter().map(|name| (artifact_name(&name.name()), found.digest.clone())));
         }
         Ok(artifacts)
     }
-}
-
-/// `oci:<registry>/<repository>`: no tag, no digest, no `//`.
-pub fn artifact_name(reference: &Reference) -> String {
-    format!("oci:{}", reference.name())
 }
 
 /// An OCI image layout, buildx's `--metadata-file`, or a digest alone (`--iidfile`, `--digestfile`).

@@ -16,7 +16,7 @@
 use crate::{
     cli::ui::Output,
     digest::Digest,
-    image::ImageFacts,
+    image::{ImageFacts, artifact_name, artifact_repository},
     oci::{self, blob_path},
     reference::Reference,
     registry::{self, Blob, Registries, Repository},
@@ -104,7 +104,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 /// Run by a verifier: the files were written before, and it has recorded them already.
 fn are_there(inspection: Inspection, dir: &Path) -> anyhow::Result<u8> {
     let belongs = |name: &str| match inspection {
-        Inspection::Image => name.starts_with("oci:"),
+        Inspection::Image => artifact_repository(name).is_some(),
         Inspection::Blobs => name == "blobs",
     };
     let entries = fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
@@ -130,7 +130,7 @@ fn from_layout(
     let mut out = Files::new(&args.output_dir);
     match inspection {
         Inspection::Image => {
-            out.write(format!("oci:{}", layout.repository(image.as_ref())?), &digest, &read(&digest, manifest_max)?)?;
+            out.write(artifact_name(&layout.repository(image.as_ref())?), &digest, &read(&digest, manifest_max)?)?;
         }
         Inspection::Blobs => {
             let mut facts = ImageFacts::new(String::new(), digest);
@@ -159,7 +159,7 @@ async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyh
     };
     let mut out = Files::new(&args.output_dir);
     if inspection == Inspection::Image {
-        out.write(format!("oci:{}", image.name()), &top.digest, &top.bytes)?;
+        out.write(artifact_name(&image.name()), &top.digest, &top.bytes)?;
         return Ok(out.written);
     }
     let mut facts = ImageFacts::new(image.name(), top.digest.clone());

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
+    image::artifact_repository,
     intoto::{Artifacts, Layout, Link, Rule},
     json::{self, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
@@ -138,7 +139,7 @@ fn layout_images(layout: &Layout) -> impl Iterator<Item = &str> {
         .inspections
         .iter()
         .flat_map(|inspection| inspection.expected_materials.iter().chain(&inspection.expected_products));
-    of_steps.chain(of_inspections).filter_map(literal).filter_map(|name| name.strip_prefix("oci:"))
+    of_steps.chain(of_inspections).filter_map(literal).filter_map(artifact_repository)
 }
 
 /// The one name that a rule is about; none for a glob of many.
@@ -195,7 +196,7 @@ async fn admit_link(
             fits.push((*index, *rules, *writer, signers));
         }
     }
-    let images = link.products.keys().filter_map(|name| name.strip_prefix("oci:"));
+    let images = link.products.keys().filter_map(|name| artifact_repository(name));
     let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
     let (index, _, writer, signers) = chosen
         .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;

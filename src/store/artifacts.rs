@@ -3,6 +3,7 @@
 
 use crate::{
     digest::{Digest, DigestSet},
+    image::artifact_repository,
     intoto::Artifacts,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,7 @@ pub fn postings(bytes: &[u8]) -> Option<BTreeSet<i64>> {
 /// The images among a link's products: what `oci:…` names, and files of an OCI image layout, `…blobs/sha256/<hex>`, whose
 /// content is what their name says. At most `max` of them, `oci:` first.
 pub fn images(products: &Artifacts, max: usize) -> BTreeSet<Digest> {
-    let named = products.iter().filter(|(path, _)| path.starts_with("oci:"));
+    let named = products.iter().filter(|(path, _)| artifact_repository(path).is_some());
     let blobs = products.iter().filter(|(path, digests)| {
         let mut parts = path.rsplit('/');
         let name = parts.next();
