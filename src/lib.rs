@@ -37,6 +37,8 @@ pub mod verify;
 #[cfg(feature = "programs")]
 pub mod cache;
 #[cfg(feature = "programs")]
+pub mod file;
+#[cfg(feature = "programs")]
 pub mod publish;
 #[cfg(feature = "programs")]
 pub mod registry;

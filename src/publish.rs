@@ -8,7 +8,7 @@ use crate::{
     digest::Digest,
     oci::{self, Document},
     reference::Reference,
-    source::{layout_dir, oci::tag_of},
+    source::layout_dir,
 };
 use anyhow::{Context, bail, ensure};
 use remote::Remote;
@@ -59,7 +59,7 @@ pub async fn publish(image: &Reference, envelopes: &[Vec<u8>], options: &Options
 
 /// Reads, changes and writes the listing until it is seen to hold the set: another client may write it between our two steps.
 async fn list_by_tag(remote: &Remote, image: &Digest, set: &EvidenceSet) -> anyhow::Result<()> {
-    let tag = tag_of(image);
+    let tag = oci::referrers_tag(image);
     for _ in 0..LISTING_ATTEMPTS {
         let listing = remote.manifest(&tag).await?.map(|(bytes, _)| bytes);
         match set.listed_in(listing.as_deref()).with_context(|| format!("tag {tag}"))? {
@@ -89,7 +89,7 @@ pub fn publish_to_layout(dir: &Path, image: &Digest, envelopes: &[Vec<u8>]) -> a
     if let Some(listed) = set.listed_in(Some(&index))? {
         index = listed;
     }
-    let tag = tag_of(image);
+    let tag = oci::referrers_tag(image);
     let listing = match set::named_entry(&index, &tag)? {
         Some(digest) => Some(layout.blob(&digest, oci::DOCUMENT_BYTES_MAX as u64)?),
         None => None,
@@ -113,7 +113,7 @@ fn subject(bytes: &[u8], media_type: Option<&str>, expected: Option<&Digest>) ->
 }
 
 fn write_blob(dir: &Path, digest: &Digest, bytes: &[u8]) -> anyhow::Result<()> {
-    let path = dir.join(layout_dir::artifact(digest));
+    let path = dir.join(oci::blob_path(digest));
     match fs::read(&path) {
         Ok(there) if there == bytes => Ok(()),
         _ => replace(&path, bytes),

@@ -229,8 +229,8 @@ async fn a_warm_decision_asks_nothing_and_outlives_the_registry() {
     })
     .await;
     let image = site.world.images["app"].pinned();
-    site.cost(&[image.clone()]).await;
-    assert_eq!(site.cost(&[image.clone()]).await.total(), 0);
+    site.cost(std::slice::from_ref(&image)).await;
+    assert_eq!(site.cost(std::slice::from_ref(&image)).await.total(), 0);
 
     site.server.abort();
     assert!(site.judge(&[image]).await.allowed, "verified a moment ago, and its verdict has not expired");

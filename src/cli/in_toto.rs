@@ -5,11 +5,10 @@ use crate::{
     digest::Digest,
     image::ImageFacts,
     key::{KeyRing, NamedKey, PublicKey},
-    oci::{Descriptor, Document},
     reason::{Fault, Reason},
     reference::Reference,
     registry::{self, Registries, Repository, default_docker_config},
-    source::dir,
+    source::{dir, layout_dir::LayoutDir},
     verify::{self, ChainDemand, Rejection, VerifiedChain},
 };
 use anyhow::Context;
@@ -149,7 +148,7 @@ struct Image {
 
 enum Place {
     Registry(Box<Registries>, Repository),
-    Layout(PathBuf),
+    Layout(LayoutDir),
 }
 
 impl Image {
@@ -176,24 +175,16 @@ impl Image {
     }
 
     fn in_layout(dir: &Path, reference: Option<&Reference>) -> anyhow::Result<Result<Image, Fault>> {
-        let path = dir.join("index.json");
-        let Ok(Document::Index(index)) = Document::parse(&dir::read_file(&path)?, None) else {
-            anyhow::bail!("{} is not the index of an OCI image layout", path.display());
-        };
-        let entry = index.manifests.first().with_context(|| format!("{} has no entry", path.display()))?;
-        let repository = match reference {
-            Some(reference) => reference.name(),
-            None => annotated_repository(entry)
-                .with_context(|| format!("the first entry of {} names no repository: give --image", path.display()))?,
-        };
-        if let Some(digest) = reference.and_then(Reference::digest)
-            && *digest != entry.digest
+        let layout = LayoutDir::unmarked(dir)?;
+        let digest = &layout.first()?.digest;
+        if let Some(named) = reference.and_then(Reference::digest)
+            && named != digest
         {
-            let what = format!("the first entry of {} is {}, --image names {digest}", path.display(), entry.digest);
+            let what = format!("the first entry of {} is {digest}, --image names {named}", dir.display());
             return Ok(Err(Fault::new(Reason::DigestMismatch, what)));
         }
-        let facts = ImageFacts::new(repository, entry.digest.clone());
-        Ok(Ok(Image { facts, place: Place::Layout(dir.to_owned()) }))
+        let facts = ImageFacts::new(layout.repository(reference)?, digest.clone());
+        Ok(Ok(Image { facts, place: Place::Layout(layout) }))
     }
 
     async fn read_manifests(&mut self, deadline: Instant) -> Result<(), Fault> {
@@ -218,18 +209,11 @@ impl Place {
                 let missing = || Fault::new(Reason::ImageNotFound, format!("the registry has no manifest {digest}"));
                 Ok(found.ok_or_else(missing)?.bytes)
             }
-            Place::Layout(dir) => {
-                let path = dir.join("blobs").join(digest.to_string().replacen(':', "/", 1));
-                dir::read_file(&path).map_err(|error| Fault::new(Reason::ImageNotFound, format!("{error:#}")))
-            }
+            // Who judges the bytes hashes them.
+            Place::Layout(layout) => dir::read_file(&layout.path(digest))
+                .map_err(|error| Fault::new(Reason::ImageNotFound, format!("{error:#}"))),
         }
     }
-}
-
-/// The repository in `org.opencontainers.image.ref.name`; many tools write a bare tag there, which names none.
-fn annotated_repository(entry: &Descriptor) -> Option<String> {
-    let name = entry.annotations.get("org.opencontainers.image.ref.name").filter(|name| name.contains('/'))?;
-    name.parse::<Reference>().ok().map(|reference| reference.name())
 }
 
 fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {

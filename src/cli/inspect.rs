@@ -16,11 +16,12 @@
 use crate::{
     cli::ui::Output,
     digest::Digest,
-    image::ImageFacts,
+    image::{ImageFacts, artifact_name, artifact_repository},
+    oci::{self, blob_path},
     reference::Reference,
     registry::{self, Blob, Registries, Repository},
     resource,
-    source::layout_dir::{self, LayoutDir},
+    source::layout_dir::LayoutDir,
 };
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -103,7 +104,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 /// Run by a verifier: the files were written before, and it has recorded them already.
 fn are_there(inspection: Inspection, dir: &Path) -> anyhow::Result<u8> {
     let belongs = |name: &str| match inspection {
-        Inspection::Image => name.starts_with("oci:"),
+        Inspection::Image => artifact_repository(name).is_some(),
         Inspection::Blobs => name == "blobs",
     };
     let entries = fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
@@ -125,22 +126,22 @@ fn from_layout(
         ensure!(*named == digest, "the layout's first image is {digest}, not {named}");
     }
     let read = |digest: &Digest, bytes_max| layout.blob(digest, bytes_max);
-    let manifest_max = crate::oci::DOCUMENT_BYTES_MAX as u64;
+    let manifest_max = oci::DOCUMENT_BYTES_MAX as u64;
     let mut out = Files::new(&args.output_dir);
     match inspection {
         Inspection::Image => {
-            out.write(format!("oci:{}", layout.repository(image.as_ref())?), &digest, &read(&digest, manifest_max)?)?;
+            out.write(artifact_name(&layout.repository(image.as_ref())?), &digest, &read(&digest, manifest_max)?)?;
         }
         Inspection::Blobs => {
             let mut facts = ImageFacts::new(String::new(), digest);
             while let Some(digest) = facts.wants().first() {
                 let bytes = read(digest, manifest_max)?;
                 facts.give(digest, &bytes)?;
-                out.write(layout_dir::artifact(digest), digest, &bytes)?;
+                out.write(blob_path(digest), digest, &bytes)?;
             }
             for leaf in facts.leaves() {
                 refuse_larger(leaf.size, &leaf.digest, args)?;
-                out.write(layout_dir::artifact(&leaf.digest), &leaf.digest, &read(&leaf.digest, leaf.size)?)?;
+                out.write(blob_path(&leaf.digest), &leaf.digest, &read(&leaf.digest, leaf.size)?)?;
             }
         }
     }
@@ -158,7 +159,7 @@ async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyh
     };
     let mut out = Files::new(&args.output_dir);
     if inspection == Inspection::Image {
-        out.write(format!("oci:{}", image.name()), &top.digest, &top.bytes)?;
+        out.write(artifact_name(&image.name()), &top.digest, &top.bytes)?;
         return Ok(out.written);
     }
     let mut facts = ImageFacts::new(image.name(), top.digest.clone());
@@ -169,12 +170,12 @@ async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyh
             None => there(registries.manifest(&repository, digest, deadline).await?, digest)?,
         };
         facts.give(digest, &blob.bytes)?;
-        out.write(layout_dir::artifact(digest), digest, &blob.bytes)?;
+        out.write(blob_path(digest), digest, &blob.bytes)?;
     }
     for leaf in facts.leaves() {
         refuse_larger(leaf.size, &leaf.digest, args)?;
         let found = registries.blob(&repository, &leaf.digest, leaf.size, deadline).await?;
-        out.write(layout_dir::artifact(&leaf.digest), &leaf.digest, &there(found, &leaf.digest)?.bytes)?;
+        out.write(blob_path(&leaf.digest), &leaf.digest, &there(found, &leaf.digest)?.bytes)?;
     }
     Ok(out.written)
 }

@@ -2,7 +2,7 @@
 
 use super::ui::Output;
 use crate::{
-    capture::output,
+    file,
     key::{PublicKey, Scheme, SecretKey},
     signer,
 };
@@ -88,8 +88,8 @@ fn new(args: &New) -> anyhow::Result<()> {
     anyhow::ensure!(!public_path.exists(), "\"{}\" is there and is not overwritten", public_path.display());
     let key = SecretKey::generate(args.scheme.into())?;
     let pem = Zeroizing::new(key.to_pem());
-    output::write_new(&args.output, pem.as_bytes(), 0o600)?;
-    output::write_new(&public_path, key.public().to_pem().as_bytes(), 0o644)?;
+    file::write_new(&args.output, pem.as_bytes(), 0o600)?;
+    file::write_new(&public_path, key.public().to_pem().as_bytes(), 0o644)?;
     anstream::println!("{}", key.public().id());
     anstream::eprintln!(
         "wrote {} (private, without a passphrase: keep it where only you can read) and {}",

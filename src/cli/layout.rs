@@ -3,9 +3,8 @@
 use super::{key::read_public, ui::Output};
 use crate::{
     author::{self, Finding, Severity, Source, init, show},
-    capture::output,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
-    json,
+    file, json,
     key::{KeyRing, NamedKey, SecretKey},
     reference::Reference,
     signer,
@@ -108,7 +107,7 @@ fn init(args: Init) -> anyhow::Result<u8> {
     let outline = init::Outline { steps: args.step, image: args.image, functionaries: args.functionary };
     let text = init::template(&outline)?;
     match &args.output {
-        Some(path) => output::write_new(path, text.as_bytes(), 0o666)?,
+        Some(path) => file::write_new(path, text.as_bytes(), 0o666)?,
         None => std::io::stdout().write_all(text.as_bytes())?,
     }
     Ok(0)
@@ -140,7 +139,7 @@ fn sign(args: &Sign, now: Timestamp) -> anyhow::Result<u8> {
         }
     };
     match &args.output {
-        Some(path) => output::write(path, &envelope.to_bytes())?,
+        Some(path) => file::write(path, &envelope.to_bytes())?,
         None => std::io::stdout().write_all(&envelope.to_bytes())?,
     }
     Ok(0)

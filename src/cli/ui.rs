@@ -2,6 +2,7 @@
 
 use crate::{
     policy,
+    registry::default_docker_config,
     source::store::{self, StoreClient},
     webhook::config,
 };
@@ -75,7 +76,7 @@ impl JudgeArgs {
         let JudgeArgs { policy, unmatched, audit_only, store, store_token_file, store_ca, docker_config } = self;
         let store = store.map(|url| client(url, store_token_file, store_ca)).transpose()?;
         let docker_config = docker_config.or_else(|| match credentials {
-            Credentials::OfThePerson => persons_docker_config(),
+            Credentials::OfThePerson => default_docker_config(),
             Credentials::None => None,
         });
         Ok(config::Settings { path: policy, unmatched: unmatched.into(), audit_only, store, docker_config })
@@ -94,12 +95,6 @@ fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) ->
         None => None,
     };
     Ok(Arc::new(StoreClient::new(&store::Options { url, token, ca_file, timeout: STORE_TIMEOUT })?))
-}
-
-fn persons_docker_config() -> Option<PathBuf> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
-    Some(folder.join("config.json")).filter(|path| path.is_file())
 }
 
 /// How the log is written.

@@ -99,9 +99,7 @@ impl Remote {
 
     /// A manifest by tag or digest with its Content-Type, at most 4 MiB. `None`: 404.
     pub async fn manifest(&self, name: &str) -> anyhow::Result<Option<(Vec<u8>, Option<String>)>> {
-        use oci::media::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-        let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
-        let request = self.http.get(self.url("manifests", name)).header(header::ACCEPT, accept);
+        let request = self.http.get(self.url("manifests", name)).header(header::ACCEPT, oci::media::ACCEPT_DOCUMENT);
         let answer = self.send(request, name).await?;
         match answer.status() {
             StatusCode::OK => {}
