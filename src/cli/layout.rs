@@ -56,8 +56,8 @@ pub struct Lint {
 /// Sign a template's layout, or add an owner's signature to a signed one
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tidewaiter layout sign shop.yaml --key alice.pem -o shop.layout  # the first owner
-  tidewaiter layout sign shop.layout --key bob.pem -o shop.layout  # and the second")]
+  tidewaiter layout sign shop.yaml --key alice.pem -o shop.layout   # an owner
+  tidewaiter layout sign shop.layout --key bob.pem -o shop.layout   # another")]
 pub struct Sign {
     /// A template, a layout or a signed layout; `-` is stdin
     file: PathBuf,
