@@ -74,7 +74,10 @@ fn from_template(bytes: &[u8], path: &Path, expires: Option<&str>, now: Timestam
 fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).with_context(|| format!("open \"{}\"", path.display()))?;
+    let file: Box<dyn std::io::Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(std::fs::File::open(path).with_context(|| format!("open \"{}\"", path.display()))?),
+    };
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read \"{}\"", path.display()))?;
     anyhow::ensure!(
         bytes.len() as u64 <= FILE_BYTES_MAX,

@@ -140,21 +140,25 @@ impl Judge {
         }
     }
 
-    /// The digests of those images that a policy wants pinned, by their place in `workload.images`; what cannot be
-    /// resolved is left out. Only Pods are pinned (design §6).
-    pub async fn pins(&self, set: &PolicySet, workload: &Workload, deadline: Instant) -> Vec<(usize, Digest)> {
+    /// The digests of those images that a policy wants pinned, by their place in `workload.images`, or why there is none.
+    /// Only Pods are pinned (design §6).
+    pub async fn pins(
+        &self,
+        set: &PolicySet,
+        workload: &Workload,
+        deadline: Instant,
+    ) -> Vec<(usize, Result<Digest, Fault>)> {
         let work: Vec<_> = to_pin(set, workload)
             .into_iter()
             .map(|(index, reference)| {
                 async move {
                     let found = self.resolve(&reference, deadline).await;
-                    found.ok().map(|blob| (index, blob.digest.clone()))
+                    (index, found.map(|blob| blob.digest.clone()))
                 }
                 .boxed()
             })
             .collect();
-        let found: Vec<Option<(usize, Digest)>> = futures::stream::iter(work).buffered(IMAGES_AT_ONCE).collect().await;
-        found.into_iter().flatten().collect()
+        futures::stream::iter(work).buffered(IMAGES_AT_ONCE).collect().await
     }
 }
 

@@ -4,20 +4,23 @@ use super::ui::{self, Output};
 use crate::{
     digest::Digest,
     image::ImageFacts,
+    json,
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
     reference::Reference,
-    registry::{self, Registries, Repository, default_docker_config},
+    registry::{Registries, Repository},
     source::{dir, layout_dir::LayoutDir},
     verify::{self, ChainDemand, Rejection, VerifiedChain},
 };
 use anyhow::Context;
 use jiff::Timestamp;
-use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+/// One byte more than an envelope may have: a larger one is refused by who reads it.
+const LAYOUT_BYTES_READ: u64 = json::Limits::METADATA.bytes_max as u64 + 1;
 
 /// Verify in-toto layouts and links
 #[derive(Debug, clap::Subcommand)]
@@ -37,12 +40,16 @@ Exit codes:
   3 evidence is missing   4 we could not look
 
 Examples:
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --links ./links
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --key bob.pub --threshold 1 --links . --at 2026-11-23T12:00:00Z
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . --image registry.example.com/shop/api@sha256:3f9a...
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . --image-layout ./image --output json")]
+  tidewaiter in-toto verify --layout root.layout --key alice.pub \\
+      --links ./links
+  tidewaiter in-toto verify --layout root.layout --key alice.pub \\
+      --key bob.pub --threshold 1 --links . --at 2026-11-23T12:00:00Z
+  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
+      --image registry.example.com/shop/api@sha256:3f9a...
+  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
+      --image-layout ./image --output json")]
 pub struct VerifyArgs {
-    /// The layout: a DSSE envelope or a Metablock
+    /// The layout: a DSSE envelope or a Metablock; `-` is stdin
     #[arg(long, value_name = "FILE")]
     layout: PathBuf,
     /// Public keys of the layout's owners (PEM)
@@ -67,6 +74,8 @@ pub struct VerifyArgs {
     /// org.opencontainers.image.ref.name, or by --image
     #[arg(long, value_name = "DIR")]
     image_layout: Option<PathBuf>,
+    #[command(flatten)]
+    registry: ui::RegistryArgs,
     /// Verify as of this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
@@ -93,7 +102,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     let distinct = demand.owners.distinct();
     let needed = args.threshold.map_or(Ok(distinct), usize::try_from)?;
     anyhow::ensure!(needed <= distinct, "--threshold is {needed}, and there are {distinct} distinct keys");
-    let evidence = Evidence { layout: dir::read_file(&args.layout)?, links: dir::read(&args.links)? };
+    let evidence = Evidence { layout: ui::read(&args.layout, LAYOUT_BYTES_READ)?, links: dir::read(&args.links)? };
     let now = args.at.unwrap_or_else(Timestamp::now);
 
     let verdict = judge(&args, &demand, &evidence, now).await?;
@@ -102,7 +111,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         Err(fault) => fault.reason.class().exit_code(),
     };
     match args.output {
-        Output::Text => print_text(&args.layout, &verdict),
+        Output::Text => print_text(&args.layout, args.image.is_some() || args.image_layout.is_some(), &verdict),
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&to_json(&verdict))?),
     }
     Ok(code)
@@ -156,13 +165,18 @@ impl Image {
         match (&args.image_layout, &args.image) {
             (None, None) => Ok(Ok(None)),
             (Some(dir), reference) => Self::in_layout(dir, reference.as_ref()).map(|image| image.map(Some)),
-            (None, Some(reference)) => Self::in_registry(reference, deadline).await.map(|image| image.map(Some)),
+            (None, Some(reference)) => {
+                Self::in_registry(reference, &args.registry, deadline).await.map(|image| image.map(Some))
+            }
         }
     }
 
-    async fn in_registry(reference: &Reference, deadline: Instant) -> anyhow::Result<Result<Image, Fault>> {
-        let options = registry::Options { docker_config: default_docker_config(), ..registry::Options::default() };
-        let registries = Registries::new(&options)?;
+    async fn in_registry(
+        reference: &Reference,
+        registry: &ui::RegistryArgs,
+        deadline: Instant,
+    ) -> anyhow::Result<Result<Image, Fault>> {
+        let registries = registry.reader(reference)?;
         let digest = match reference.digest() {
             Some(digest) => digest.clone(),
             None => match registries.resolve(reference, deadline).await {
@@ -226,7 +240,7 @@ fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {
     paths.iter().map(read).collect()
 }
 
-fn print_text(layout: &Path, verdict: &Result<VerifiedChain, Fault>) {
+fn print_text(layout: &Path, image_given: bool, verdict: &Result<VerifiedChain, Fault>) {
     match verdict {
         Ok(chain) => {
             let owners = chain.owners().join(", ");
@@ -239,19 +253,25 @@ fn print_text(layout: &Path, verdict: &Result<VerifiedChain, Fault>) {
             }
         }
         Err(fault) => {
+            // The one cause that a flag of this command removes.
+            let hint = if fault.reason == Reason::InspectionNotSupported && !image_given {
+                "\ngive the image: --image REF or --image-layout DIR"
+            } else {
+                ""
+            };
             let class = format!("{:?}", fault.reason.class()).to_lowercase();
-            anstream::println!("{} {}: {class}: {fault}", ui::verdict(false), layout.display());
+            anstream::println!("{} {}: {class}: {fault}{hint}", ui::verdict(false), layout.display());
         }
     }
 }
 
 fn to_json(verdict: &Result<VerifiedChain, Fault>) -> serde_json::Value {
-    let mut value =
-        json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "InTotoVerification", "verified": verdict.is_ok()});
+    let mut value = serde_json::json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "InTotoVerification", "verified": verdict.is_ok()});
     let more = match verdict {
         Ok(chain) => {
-            let steps = chain.steps().iter().map(|step| json!({"name": step.name, "signers": step.signers}));
-            json!({
+            let steps =
+                chain.steps().iter().map(|step| serde_json::json!({"name": step.name, "signers": step.signers}));
+            serde_json::json!({
                 "layout": chain.layout().to_string(),
                 "owners": chain.owners(),
                 "expires": chain.expires().to_string(),
@@ -259,7 +279,7 @@ fn to_json(verdict: &Result<VerifiedChain, Fault>) -> serde_json::Value {
                 "warnings": chain.warnings(),
             })
         }
-        Err(fault) => json!({
+        Err(fault) => serde_json::json!({
             "class": fault.reason.class(),
             "reason": fault.reason,
             "message": fault.message,

@@ -14,16 +14,15 @@
 //! `tidewaiter inspect image` without a reference, the command looks that the files are there and changes nothing.
 
 use crate::{
-    cli::ui::Output,
+    cli::ui::{Output, RegistryArgs},
     digest::Digest,
     image::{ImageFacts, artifact_name, artifact_repository},
     oci::{self, blob_path},
     reference::Reference,
-    registry::{self, Blob, Registries, Repository},
-    resource,
+    registry::{Blob, Repository},
     source::layout_dir::LayoutDir,
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::{
     collections::BTreeMap,
     fs,
@@ -37,7 +36,8 @@ pub enum Command {
     /// One file, oci:<registry>/<repository>, that hashes to the image's digest
     #[command(after_help = "Examples:
   tidewaiter inspect image registry.example.com/shop/api:1 -o inspected
-  (cd inspected && in-toto-verify --layout ../root.layout --layout-keys ../owner.pub --link-dir ../links)")]
+  (cd inspected && in-toto-verify --layout ../root.layout \\
+      --verification-keys ../owner.pem.pub --link-dir ../links)")]
     Image(Args),
     /// One file blobs/sha256/<hex> for each manifest, config and layer behind the image
     #[command(after_help = "Examples:
@@ -64,15 +64,8 @@ pub struct Args {
     /// Seconds that the registry may take for all of it
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub timeout: u64,
-    /// Talk http to the registry
-    #[arg(long)]
-    pub plain_http: bool,
-    /// The CA certificates of the registry (PEM)
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// Docker configuration with registry credentials (default: $DOCKER_CONFIG/config.json where it exists)
-    #[arg(long, env = "TIDEWAITER_DOCKER_CONFIG", value_name = "FILE")]
-    pub docker_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// What is printed
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
@@ -151,7 +144,7 @@ fn from_layout(
 async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyhow::Result<BTreeMap<String, Digest>> {
     let image: Reference = image.parse()?;
     let repository = Repository::from(&image);
-    let registries = registries(&image, args)?;
+    let registries = args.registry.reader(&image)?;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let top = match image.digest() {
         Some(digest) => there(registries.manifest(&repository, digest, deadline).await?, digest)?,
@@ -191,28 +184,6 @@ fn refuse_larger(size: u64, digest: &Digest, args: &Args) -> anyhow::Result<()> 
         "blob {digest} has {size} bytes, more than --blob-bytes-max {max}, and only itself hashes to its digest"
     );
     Ok(())
-}
-
-/// A reader for the one registry that the person named: at a private address too, and over http where they say so.
-fn registries(image: &Reference, args: &Args) -> anyhow::Result<Registries> {
-    let ca = args
-        .ca_file
-        .as_ref()
-        .map(|file| fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display())));
-    let mut spec = serde_json::json!({ "host": image.registry(), "allowPrivate": true, "insecure": args.plain_http });
-    if let Some(ca) = ca.transpose()? {
-        spec["caBundle"] = ca.into();
-    }
-    let document = serde_json::json!({
-        "apiVersion": "tidewaiter.dev/v1alpha1", "kind": "RegistryConfig", "metadata": { "name": "command-line" }, "spec": spec,
-    });
-    let resources = match resource::parse("command line", &document.to_string()) {
-        Ok(resources) => resources,
-        Err(errors) => bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-    };
-    // Over plain http nothing of the person's own goes along unasked.
-    let default = || if args.plain_http { None } else { registry::default_docker_config() };
-    Registries::new(&registry::Options { docker_config: args.docker_config.clone().or_else(default), resources })
 }
 
 /// The files of one inspection.

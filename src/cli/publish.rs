@@ -18,8 +18,10 @@ const FILE_BYTES_MAX: u64 = 8 << 20;
 /// changes nothing. Where the registry has no referrers API, the tag sha256-<hex> lists it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tidewaiter publish registry.example.com/shop/api@sha256:3f9a… *.link root.layout
-  tidewaiter publish localhost:5000/shop/api:1 build.776a00e2.link --plain-http
+  tidewaiter publish registry.example.com/shop/api@sha256:3f9a… \\
+      root.layout *.link
+  tidewaiter publish localhost:5000/shop/api:1 build.776a00e2.link \\
+      --plain-http
   tidewaiter publish oci-layout:./image *.link")]
 pub struct Args {
     /// The image: a reference, or oci-layout:DIR for the first image of an OCI layout directory

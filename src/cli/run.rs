@@ -21,9 +21,12 @@ const NOT_RECORDED: u8 = 125;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewaiter run --step build -m src -p dist --key build.pem -- make
-  tidewaiter run --step image -m dist --image registry.example.com/shop/api:1 --image-from-file meta.json \\
-      --key ci.pem -- docker buildx build --push --metadata-file meta.json -t registry.example.com/shop/api:1 .
-  tidewaiter run --step test -m . --key test.pem --store https://store.example.com --store-token-file token -- cargo test")]
+  tidewaiter run --step image -m dist --image \\
+      registry.example.com/shop/api:1 --image-from-file meta.json \\
+      --key ci.pem -- docker buildx build --push --metadata-file meta.json \\
+      -t registry.example.com/shop/api:1 .
+  tidewaiter run --step test -m . --key test.pem \\
+      --store https://store.example.com --store-token-file token -- cargo test")]
 pub struct Args {
     /// Name of the step in the layout
     #[arg(long, short = 's', value_name = "STEP")]

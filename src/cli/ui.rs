@@ -2,7 +2,9 @@
 
 use crate::{
     policy,
-    registry::default_docker_config,
+    reference::Reference,
+    registry::{self, Registries, default_docker_config},
+    resource,
     source::store::{self, StoreClient},
     webhook::config,
 };
@@ -20,14 +22,14 @@ pub enum Output {
 /// Policy documents and where evidence is read: shared by `webhook`, `verify`, `review`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JudgeArgs {
-    /// Policy documents: a file or a directory
+    /// Policy documents: a file or a directory; `-` is stdin
     #[arg(long, env = "TIDEWAITER_POLICY", value_name = "FILE|DIR")]
     pub policy: std::path::PathBuf,
     /// What happens to an image that no policy selects
-    #[arg(long, env = "TIDEWAITER_UNMATCHED", value_enum, default_value_t = Unmatched::Warn)]
+    #[arg(long, env = "TIDEWAITER_UNMATCHED", value_enum, ignore_case = true, default_value_t = Unmatched::Warn)]
     pub unmatched: Unmatched,
     /// Force Audit mode on every policy
-    #[arg(long, env = "TIDEWAITER_AUDIT_ONLY")]
+    #[arg(long, env = "TIDEWAITER_AUDIT_ONLY", value_parser = clap::builder::BoolishValueParser::new())]
     pub audit_only: bool,
     /// URL of the metadata store
     #[arg(long, env = "TIDEWAITER_STORE", value_name = "URL")]
@@ -95,6 +97,45 @@ fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) ->
         None => None,
     };
     Ok(Arc::new(StoreClient::new(&store::Options { url, token, ca_file, timeout: STORE_TIMEOUT })?))
+}
+
+/// The one registry that a person names on the command line: `in-toto verify`, `inspect`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RegistryArgs {
+    /// Talk http to the registry
+    #[arg(long)]
+    pub plain_http: bool,
+    /// The only CA certificates to trust (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Docker configuration with registry credentials (default: $DOCKER_CONFIG/config.json where it exists)
+    #[arg(long, env = "TIDEWAITER_DOCKER_CONFIG", value_name = "FILE")]
+    pub docker_config: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    /// A reader of the registry that `image` names: at a private address too, and over http where the person says so.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the flags do not go together.
+    pub fn reader(&self, image: &Reference) -> anyhow::Result<Registries> {
+        let mut spec =
+            serde_json::json!({ "host": image.registry(), "allowPrivate": true, "insecure": self.plain_http });
+        if let Some(file) = &self.ca_file {
+            let ca = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            spec["caBundle"] = ca.into();
+        }
+        let document = serde_json::json!({
+            "apiVersion": resource::API_VERSION, "kind": "RegistryConfig", "metadata": { "name": "command-line" }, "spec": spec,
+        });
+        let resources = match resource::parse("command line", &document.to_string()) {
+            Ok(resources) => resources,
+            Err(errors) => anyhow::bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        };
+        // Over plain http nothing of the person's own goes along unasked.
+        let default = || if self.plain_http { None } else { default_docker_config() };
+        Registries::new(&registry::Options { docker_config: self.docker_config.clone().or_else(default), resources })
+    }
 }
 
 /// How the log is written.

@@ -24,9 +24,12 @@ Exit codes:
   3 denied, evidence is missing   4 denied, we could not look
 
 Examples:
-  tidewaiter verify registry.example.com/shop/api@sha256:3f9a... --policy policy.yaml
-  tidewaiter verify registry.example.com/shop/api:1.4 --policy policies/ --namespace shop-eu --explain
-  tidewaiter verify registry.example.com/shop/api:1.4 --policy policy.yaml --output json --at 2026-11-23T12:00:00Z")]
+  tidewaiter verify registry.example.com/shop/api@sha256:3f9a... \\
+      --policy policy.yaml
+  tidewaiter verify registry.example.com/shop/api:1.4 --policy policies/ \\
+      --namespace shop-eu --explain
+  tidewaiter verify registry.example.com/shop/api:1.4 --policy policy.yaml \\
+      --output json --at 2026-11-23T12:00:00Z")]
 pub struct Args {
     /// The image reference
     pub image: String,
@@ -75,9 +78,8 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         }],
         is_pod: true,
     };
-    let workload = admit::pin(&snapshot.judge, &snapshot.set, workload, deadline).await;
     let decision =
-        admit::decide(&snapshot.judge, &snapshot.set, &workload, namespace_object.as_ref(), deadline, now).await?;
+        admit::verify(&snapshot.judge, &snapshot.set, workload, namespace_object.as_ref(), deadline, now).await?;
     match output {
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&decision)?),
         Output::Text => print(&decision, explain),

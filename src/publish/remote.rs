@@ -61,7 +61,8 @@ impl Remote {
 
     async fn log_in(mut self, plain_http: bool) -> anyhow::Result<Self> {
         let url = format!("{}/v2/", self.base);
-        let answer = self.http.get(&url).send().await.with_context(|| format!("{url} cannot be reached"))?;
+        let hint = if plain_http { "" } else { " (a registry without TLS: --plain-http)" };
+        let answer = self.http.get(&url).send().await.with_context(|| format!("{url} cannot be reached{hint}"))?;
         let challenge =
             answer.headers().get(header::WWW_AUTHENTICATE).and_then(|text| text.to_str().ok()).unwrap_or_default();
         if let Some((_, realm)) = challenge.split_once("realm=\"http://") {

@@ -60,7 +60,8 @@ impl HostConfig {
             allow_private: spec.allow_private,
             insecure: spec.insecure,
             ca_bundle: spec.ca_bundle.clone(),
-            mirrors: spec.mirrors.clone(),
+            // A layout directory is read instead of the network: of the host and of its mirrors.
+            mirrors: if spec.oci_layout.is_some() { Vec::new() } else { spec.mirrors.clone() },
             oci_layout: spec.oci_layout.as_ref().map(PathBuf::from),
             docker_config: credentials.and_then(|c| c.docker_config.as_ref()).map(PathBuf::from),
             auth_realms: spec.auth_realms.clone(),

@@ -109,11 +109,8 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
     }
     if let Some(path) = &spec.oci_layout {
         absolute("spec.ociLayout", path, errors);
-        if spec.insecure || spec.credentials.is_some() || !spec.mirrors.is_empty() {
-            errors.push(FieldError::new(
-                "spec.ociLayout",
-                "is read instead of the network: no insecure, mirrors, credentials",
-            ));
+        if spec.insecure {
+            errors.push(FieldError::new("spec.ociLayout", "is read instead of the network: no insecure"));
         }
     }
     if let Some(credentials) = &spec.credentials {

@@ -275,6 +275,11 @@ fn read(path: &Path) -> anyhow::Result<Files> {
         // An empty directory is a volume that is not mounted, not a wish to let everything in.
         anyhow::ensure!(!paths.is_empty(), "{} holds no *.yaml, *.yml or *.json", path.display());
     } else {
+        // A denial names the policy, which is not where its documents are.
+        let hint = || {
+            format!("{}: no such file: --policy takes the file or directory that holds the documents", path.display())
+        };
+        anyhow::ensure!(path == Path::new("-") || path.exists(), hint());
         paths.push(path.into());
     }
     paths.iter().map(|path| Ok((path.display().to_string(), text(path)?))).collect()
@@ -288,7 +293,10 @@ fn is_document(path: &Path) -> bool {
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let file: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?),
+    };
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
     String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))
