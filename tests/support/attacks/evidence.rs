@@ -47,7 +47,7 @@ fn signature(world: &mut World, name: &str) -> bool {
         "signature-by-the-exception-officer" => sign(honest, "officer"),
         "signature-digest-twice" => {
             let member = format!("\"docker-manifest-digest\":\"{own}\"");
-            sign(honest.replace(&member, &format!("\"docker-manifest-digest\":\"{other}\",{member}")), "release");
+            sign(honest.replace(&member, &format!("{member},\"docker-manifest-digest\":\"{other}\"")), "release");
         }
         "signature-of-another-type" => {
             sign(honest.replace("cosign container image signature", "atomic container signature"), "release");
