@@ -1,6 +1,6 @@
 //! A signed envelope to the metadata store: `PUT /v1/records/sha256:{hex}` (design §8).
 
-use crate::envelope::Envelope;
+use crate::{envelope::Envelope, file};
 use anyhow::Context as _;
 use std::{
     path::{Path, PathBuf},
@@ -56,8 +56,8 @@ fn client(store: &Store) -> anyhow::Result<reqwest::Client> {
     if host.host().is_some_and(|host| is_loopback(&host)) {
         builder = builder.no_proxy();
     }
-    if let Some(file) = &store.ca_file {
-        let pem = std::fs::read(file).with_context(|| format!("read \"{}\"", file.display()))?;
+    if let Some(path) = &store.ca_file {
+        let pem = file::read(path, file::SMALL_BYTES_MAX)?;
         builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
     }
     Ok(builder.build()?)
@@ -71,9 +71,8 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-fn token(file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("read \"{}\"", file.display()))?;
-    Ok(text.trim().to_owned())
+fn token(path: &Path) -> anyhow::Result<String> {
+    Ok(file::read_text(path, file::SMALL_BYTES_MAX)?.trim().to_owned())
 }
 
 /// What the store says about it: `detail` and `reason` of a problem document.

@@ -16,6 +16,7 @@
 use crate::{
     cli::ui::Output,
     digest::Digest,
+    file,
     image::{ImageFacts, artifact_name, artifact_repository},
     oci::{self, blob_path},
     reference::Reference,
@@ -195,10 +196,7 @@ fn refuse_larger(size: u64, digest: &Digest, args: &Args) -> anyhow::Result<()> 
 
 /// A reader for the one registry that the person named: at a private address too, and over http where they say so.
 fn registries(image: &Reference, args: &Args) -> anyhow::Result<Registries> {
-    let ca = args
-        .ca_file
-        .as_ref()
-        .map(|file| fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display())));
+    let ca = args.ca_file.as_ref().map(|path| file::read_text(path, file::SMALL_BYTES_MAX));
     let mut spec = serde_json::json!({ "host": image.registry(), "allowPrivate": true, "insecure": args.plain_http });
     if let Some(ca) = ca.transpose()? {
         spec["caBundle"] = ca.into();
@@ -235,9 +233,7 @@ impl<'a> Files<'a> {
             Err(_) => {
                 let parent = path.parent().context("a file has a directory")?;
                 fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
-                let mut file = tempfile::NamedTempFile::new_in(parent)?;
-                std::io::Write::write_all(&mut file, bytes)?;
-                file.persist(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+                file::write(&path, bytes)?;
             }
         }
         self.written.insert(name, digest.clone());

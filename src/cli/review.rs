@@ -52,7 +52,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<u8> {
     let Args { file, judge, namespace_object, mutate, at, timeout } = args;
     let namespace = namespace_object.map(|path| read_namespace(&path)).transpose()?;
-    let bytes = ui::read(&file, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let bytes = ui::read(&file, Limits::REVIEW.bytes_max)?;
     let settings = judge.settings(Credentials::OfThePerson)?;
     let snapshot = config::load(&settings)?;
     let now = at.unwrap_or_else(Timestamp::now);

@@ -1,7 +1,7 @@
 //! What every subcommand shares: output format, colour that respects NO_COLOR, the edges' options by flag, the log.
 
 use crate::{
-    policy,
+    file, policy,
     registry::default_docker_config,
     source::store::{self, StoreClient},
     webhook::config,
@@ -89,7 +89,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) -> anyhow::Result<Arc<StoreClient>> {
     let token = match token_file {
         Some(path) => {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let text = file::read_text(&path, file::SMALL_BYTES_MAX)?;
             Some(text.trim().to_owned())
         }
         None => None,
@@ -116,19 +116,17 @@ pub fn log(format: LogFormat) {
     };
 }
 
-/// Reads a file that a person named, `-` being stdin.
+/// Reads a file that a person named, `-` being stdin; one byte more than `bytes_max` where there is more.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn read(path: &std::path::Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+pub fn read(path: &std::path::Path, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
     use std::io::Read;
-    let mut bytes = Vec::new();
-    if path == std::path::Path::new("-") {
-        std::io::stdin().take(bytes_max).read_to_end(&mut bytes).context("read stdin")?;
-    } else {
-        let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-        file.take(bytes_max).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
+    if path != std::path::Path::new("-") {
+        return file::read_cut(path, bytes_max);
     }
+    let mut bytes = Vec::new();
+    std::io::stdin().take(bytes_max as u64 + 1).read_to_end(&mut bytes).context("read stdin")?;
     Ok(bytes)
 }
 

@@ -90,7 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
 /// # Errors
 /// It cannot be read, or is no Namespace.
 pub(super) fn read_namespace(path: &std::path::Path) -> anyhow::Result<crate::policy::Namespace> {
-    let bytes = ui::read(path, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let bytes = ui::read(path, Limits::REVIEW.bytes_max)?;
     namespace::parse(&bytes).with_context(|| path.display().to_string())
 }
 

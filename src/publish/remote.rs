@@ -2,7 +2,7 @@
 //! because what matters about them is in headers that it hides, and because we bound what we read.
 
 use super::Options;
-use crate::{digest::Digest, oci, reference::Reference};
+use crate::{digest::Digest, file, oci, reference::Reference};
 use anyhow::{Context, anyhow, bail, ensure};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_distribution::{
@@ -43,9 +43,7 @@ impl Remote {
         }
         let roots = match &options.ca_file {
             None => Vec::new(),
-            Some(file) => {
-                pem_blocks(&std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?)?
-            }
+            Some(path) => pem_blocks(&file::read(path, file::SMALL_BYTES_MAX)?)?,
         };
         let http = http_client(&roots, options.plain_http)?;
         let scheme = if options.plain_http { "http" } else { "https" };

@@ -5,6 +5,7 @@
 use crate::{
     digest::Digest,
     envelope::Envelope,
+    file,
     reason::{Fault, Reason},
 };
 use anyhow::{Context as _, bail};
@@ -95,12 +96,12 @@ impl StoreClient {
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
             .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")));
-        if let Some(file) = &options.ca_file {
-            let pem = std::fs::read(file).with_context(|| file.display().to_string())?;
+        if let Some(path) = &options.ca_file {
+            let pem = file::read(path, file::SMALL_BYTES_MAX)?;
             let authorities =
-                reqwest::Certificate::from_pem_bundle(&pem).with_context(|| file.display().to_string())?;
+                reqwest::Certificate::from_pem_bundle(&pem).with_context(|| path.display().to_string())?;
             if authorities.is_empty() {
-                bail!("{} holds no certificate", file.display());
+                bail!("{} holds no certificate", path.display());
             }
             http = http.tls_certs_only(authorities);
         }
