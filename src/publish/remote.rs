@@ -158,7 +158,7 @@ fn http_client(roots: &[Vec<u8>], plain_http: bool) -> anyhow::Result<reqwest::C
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")));
+        .user_agent(crate::registry::USER_AGENT);
     // Without this a machine that has no roots at all could not even talk plain http (reqwest's platform verifier).
     if plain_http || !roots.is_empty() {
         let roots = roots.iter().map(|pem| reqwest::Certificate::from_pem(pem)).collect::<Result<Vec<_>, _>>()?;
