@@ -18,7 +18,7 @@ test: ## everything but the cluster: unit, property, attack, registry, store and
 	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) test --locked
 
 bench: ## ratios, measured side by side in one run (release build)
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench decision
 
 lint: ## format, clippy, the wall around the core, one crypto provider; cargo-deny where it is installed
 	$(CARGO) fmt --check

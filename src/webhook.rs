@@ -119,7 +119,10 @@ impl Judge {
             }
         };
         let verdict = self.cache.verdict(key, deadline, now, drive).await?;
-        Ok((digest, ImageVerdict::clone(&verdict)))
+        let mut verdict = ImageVerdict::clone(&verdict);
+        // D11: in every verdict, a kept one too.
+        verdict.warnings.extend(self.sources.registries.warning(reference.registry()));
+        Ok((digest, verdict))
     }
 
     /// What a tag names now.

@@ -63,7 +63,7 @@ impl HostConfig {
             mirrors: spec.mirrors.clone(),
             oci_layout: spec.oci_layout.as_ref().map(PathBuf::from),
             docker_config: credentials.and_then(|c| c.docker_config.as_ref()).map(PathBuf::from),
-            auth_realms: Vec::new(),
+            auth_realms: spec.auth_realms.clone(),
         })
     }
 }
@@ -131,7 +131,7 @@ mod tests {
         let text = |host: &str| {
             format!(
                 "apiVersion: tidewaiter.dev/v1alpha1\nkind: RegistryConfig\nmetadata: {{ name: a }}\nspec:\n  host: {host}\n  \
-                 allowPrivate: true\n  mirrors: [mirror.example.com/proxy]\n  credentials: {{ dockerConfig: /etc/docker.json }}\n"
+                 allowPrivate: true\n  mirrors: [mirror.example.com/proxy]\n  authRealms: [auth.example.com]\n  credentials: {{ dockerConfig: /etc/docker.json }}\n"
             )
         };
         let of = |text: &str| HostConfig::of(&crate::resource::parse("f", text).unwrap());
@@ -139,6 +139,7 @@ mod tests {
             host: "registry.example.com:5000".into(),
             allow_private: true,
             mirrors: vec!["mirror.example.com/proxy".into()],
+            auth_realms: vec!["auth.example.com".into()],
             docker_config: Some("/etc/docker.json".into()),
             ..HostConfig::default()
         };

@@ -25,6 +25,9 @@ pub struct RegistryConfigSpec {
     /// `host[:port][/path]`, asked before the host itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// Other hosts, `host[:port]`, that may hand out this registry's tokens and so are sent its credentials (security §2.D5).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auth_realms: Vec<String>,
     /// An absolute path: an OCI layout directory that is read instead of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_layout: Option<String>,
@@ -82,6 +85,14 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::new(
                 format!("spec.mirrors[{index}]"),
                 format!("\"{}\" is no host[:port][/path]", mirror.escape_default()),
+            ));
+        }
+    }
+    for (index, realm) in spec.auth_realms.iter().enumerate() {
+        if realm.contains('/') || canonical(realm).is_none_or(|host| host.registry() != realm) {
+            errors.push(FieldError::new(
+                format!("spec.authRealms[{index}]"),
+                format!("\"{}\" is no host[:port]", realm.escape_default()),
             ));
         }
     }

@@ -246,6 +246,8 @@ fn a_registry_config_cannot_send_credentials_in_the_clear() {
         ("{ host: r.example/path }", "spec.host: "),
         ("{ host: registry }", "spec.host: "),
         ("{ host: r.example, mirrors: [\"https://m.example\"] }", "spec.mirrors[0]: "),
+        ("{ host: r.example, authRealms: [\"https://auth.example/token\"] }", "spec.authRealms[0]: "),
+        ("{ host: r.example, authRealms: [auth.example, \"*.example\"] }", "spec.authRealms[1]: "),
         (
             "{ host: r.example, insecure: true, credentials: { dockerConfig: /c } }",
             "spec.insecure: credentials are not sent",
