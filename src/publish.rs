@@ -6,6 +6,7 @@
 
 use crate::{
     digest::Digest,
+    file,
     oci::{self, Document},
     reference::Reference,
     source::layout_dir,
@@ -15,7 +16,6 @@ use remote::Remote;
 use set::{EvidenceSet, Subject};
 use std::{
     fs::{self, File},
-    io::Write,
     path::Path,
 };
 
@@ -99,7 +99,7 @@ pub fn publish_to_layout(dir: &Path, image: &Digest, envelopes: &[Vec<u8>]) -> a
         index = set::with_named_entry(&index, &tag, &listing)?;
     }
     if index != before {
-        replace(&index_path, &index)?;
+        file::write(&index_path, &index)?;
     }
     Ok(set.digest)
 }
@@ -116,31 +116,12 @@ fn write_blob(dir: &Path, digest: &Digest, bytes: &[u8]) -> anyhow::Result<()> {
     let path = dir.join(oci::blob_path(digest));
     match fs::read(&path) {
         Ok(there) if there == bytes => Ok(()),
-        _ => replace(&path, bytes),
+        _ => {
+            let parent = path.parent().context("a blob has a directory")?;
+            fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
+            file::write(&path, bytes)
+        }
     }
-}
-
-/// All of it or nothing, also across a loss of power.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let parent = path.parent().context("a file has a directory")?;
-    let write = || -> std::io::Result<()> {
-        fs::create_dir_all(parent)?;
-        let mut file = tempfile::Builder::new().prefix(".tidewaiter-").tempfile_in(parent)?;
-        file.write_all(bytes)?;
-        readable_by_all(file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(parent)?.sync_all()
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
-}
-
-/// A temporary file is for its owner alone; a layout is read by others.
-fn readable_by_all(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    let _ = file;
-    Ok(())
 }
 
 #[cfg(test)]

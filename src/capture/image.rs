@@ -2,6 +2,7 @@
 
 use crate::{
     digest::Digest,
+    file,
     image::artifact_name,
     json::{self, Limits, Value},
     oci::REF_NAME,
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Buildkit and containerd write the whole reference here, and often a bare tag above.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 /// Metadata and digest files are small; what is larger is something else.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+const FILE_BYTES_MAX: usize = 4 << 20;
 
 /// What `--image` and `--image-from-file` said.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,7 @@ fn read(path: &Path) -> anyhow::Result<Found> {
     if path.is_dir() {
         return oci_layout(path);
     }
-    let bytes = bounded(path)?;
+    let bytes = file::read(path, FILE_BYTES_MAX)?;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => build_metadata(&bytes),
         _ => digest_file(&bytes),
@@ -82,7 +83,7 @@ fn read(path: &Path) -> anyhow::Result<Found> {
 fn oci_layout(directory: &Path) -> anyhow::Result<Found> {
     let layout = LayoutDir::unmarked(directory)?;
     let digest = layout.first()?.digest.clone();
-    layout.blob(&digest, FILE_BYTES_MAX)?;
+    layout.blob(&digest, FILE_BYTES_MAX as u64)?;
     let name = layout.name(IMAGE_NAME).or_else(|| layout.name(REF_NAME));
     Ok(Found { digest, names: name.into_iter().collect() })
 }
@@ -107,19 +108,6 @@ fn digest_file(bytes: &[u8]) -> anyhow::Result<Found> {
     let reference: Reference = text.parse().ok().context("it holds neither a digest nor a reference with one")?;
     let digest = reference.digest().cloned().context("its reference has no digest")?;
     Ok(Found { digest, names: vec![reference] })
-}
-
-fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(path).with_context(|| format!("open \"{}\"", path.display()))?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read \"{}\"", path.display()))?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= FILE_BYTES_MAX,
-        "\"{}\" has more than {FILE_BYTES_MAX} bytes",
-        path.display()
-    );
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::ui::{self, Output};
 use crate::{
     digest::Digest,
+    file,
     image::ImageFacts,
     json,
     key::{KeyRing, NamedKey, PublicKey},
@@ -18,9 +19,6 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-
-/// One byte more than an envelope may have: a larger one is refused by who reads it.
-const LAYOUT_BYTES_READ: u64 = json::Limits::METADATA.bytes_max as u64 + 1;
 
 /// Verify in-toto layouts and links
 #[derive(Debug, clap::Subcommand)]
@@ -102,7 +100,10 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     let distinct = demand.owners.distinct();
     let needed = args.threshold.map_or(Ok(distinct), usize::try_from)?;
     anyhow::ensure!(needed <= distinct, "--threshold is {needed}, and there are {distinct} distinct keys");
-    let evidence = Evidence { layout: ui::read(&args.layout, LAYOUT_BYTES_READ)?, links: dir::read(&args.links)? };
+    let evidence = Evidence {
+        layout: file::read_cut(&args.layout, json::Limits::METADATA.bytes_max)?,
+        links: dir::read(&args.links)?,
+    };
     let now = args.at.unwrap_or_else(Timestamp::now);
 
     let verdict = judge(&args, &demand, &evidence, now).await?;

@@ -16,6 +16,7 @@
 use crate::{
     cli::ui::{Output, RegistryArgs},
     digest::Digest,
+    file,
     image::{ImageFacts, artifact_name, artifact_repository},
     oci::{self, blob_path},
     reference::Reference,
@@ -206,9 +207,7 @@ impl<'a> Files<'a> {
             Err(_) => {
                 let parent = path.parent().context("a file has a directory")?;
                 fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
-                let mut file = tempfile::NamedTempFile::new_in(parent)?;
-                std::io::Write::write_all(&mut file, bytes)?;
-                file.persist(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+                file::write(&path, bytes)?;
             }
         }
         self.written.insert(name, digest.clone());

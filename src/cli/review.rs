@@ -5,6 +5,7 @@ use super::{
     verify::read_namespace,
 };
 use crate::{
+    file,
     json::Limits,
     webhook::{
         admit, config,
@@ -60,7 +61,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         "the review and the policy cannot both come from stdin"
     );
     let namespace = namespace_object.map(|path| read_namespace(&path)).transpose()?;
-    let bytes = ui::read(&file, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let bytes = file::read_cut(&file, Limits::REVIEW.bytes_max)?;
     let settings = judge.settings(Credentials::OfThePerson)?;
     let snapshot = config::load(&settings)?;
     let now = at.unwrap_or_else(Timestamp::now);

@@ -1,14 +1,13 @@
 //! What every subcommand shares: output format, colour that respects NO_COLOR, the edges' options by flag, the log.
 
 use crate::{
-    policy,
+    file, policy,
     reference::Reference,
     registry::{self, Registries, default_docker_config},
     resource,
     source::store::{self, StoreClient},
     webhook::config,
 };
-use anyhow::Context;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// `--output text|json`.
@@ -91,7 +90,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) -> anyhow::Result<Arc<StoreClient>> {
     let token = match token_file {
         Some(path) => {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let text = file::read_text(&path, file::SMALL_BYTES_MAX)?;
             Some(text.trim().to_owned())
         }
         None => None,
@@ -122,8 +121,7 @@ impl RegistryArgs {
         let mut spec =
             serde_json::json!({ "host": image.registry(), "allowPrivate": true, "insecure": self.plain_http });
         if let Some(file) = &self.ca_file {
-            let ca = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            spec["caBundle"] = ca.into();
+            spec["caBundle"] = file::read_text(file, file::SMALL_BYTES_MAX)?.into();
         }
         let document = serde_json::json!({
             "apiVersion": resource::API_VERSION, "kind": "RegistryConfig", "metadata": { "name": "command-line" }, "spec": spec,
@@ -155,22 +153,6 @@ pub fn log(format: LogFormat) {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Text => builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).try_init(),
     };
-}
-
-/// Reads a file that a person named, `-` being stdin.
-///
-/// # Errors
-/// It cannot be read.
-pub fn read(path: &std::path::Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    if path == std::path::Path::new("-") {
-        std::io::stdin().take(bytes_max).read_to_end(&mut bytes).context("read stdin")?;
-    } else {
-        let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-        file.take(bytes_max).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
-    }
-    Ok(bytes)
 }
 
 /// The verdict word, in colour where the terminal has some (anstream strips it elsewhere, and under NO_COLOR).

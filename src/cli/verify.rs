@@ -2,6 +2,7 @@
 
 use super::ui::{self, Credentials, JudgeArgs, Output};
 use crate::{
+    file,
     json::Limits,
     policy::{Decision, Workload, WorkloadImage},
     webhook::{admit, config, namespace},
@@ -92,7 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
 /// # Errors
 /// It cannot be read, or is no Namespace.
 pub(super) fn read_namespace(path: &std::path::Path) -> anyhow::Result<crate::policy::Namespace> {
-    let bytes = ui::read(path, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let bytes = file::read_cut(path, Limits::REVIEW.bytes_max)?;
     namespace::parse(&bytes).with_context(|| path.display().to_string())
 }
 

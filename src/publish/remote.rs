@@ -2,7 +2,7 @@
 //! because what matters about them is in headers that it hides, and because we bound what we read.
 
 use super::Options;
-use crate::{digest::Digest, oci, reference::Reference};
+use crate::{digest::Digest, file, oci, reference::Reference};
 use anyhow::{Context, anyhow, bail, ensure};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_distribution::{
@@ -43,9 +43,7 @@ impl Remote {
         }
         let roots = match &options.ca_file {
             None => Vec::new(),
-            Some(file) => {
-                pem_blocks(&std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?)?
-            }
+            Some(path) => pem_blocks(&file::read(path, file::SMALL_BYTES_MAX)?)?,
         };
         let http = http_client(&roots, options.plain_http)?;
         let scheme = if options.plain_http { "http" } else { "https" };
@@ -161,7 +159,7 @@ fn http_client(roots: &[Vec<u8>], plain_http: bool) -> anyhow::Result<reqwest::C
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")));
+        .user_agent(crate::registry::USER_AGENT);
     // Without this a machine that has no roots at all could not even talk plain http (reqwest's platform verifier).
     if plain_http || !roots.is_empty() {
         let roots = roots.iter().map(|pem| reqwest::Certificate::from_pem(pem)).collect::<Result<Vec<_>, _>>()?;

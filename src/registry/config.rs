@@ -90,7 +90,7 @@ pub fn mirror(text: &str) -> (String, &str) {
 pub fn client(rules: &HostConfig, limits: &Limits, lookup: &Lookup) -> anyhow::Result<reqwest::Client> {
     let build = || {
         reqwest::Client::builder()
-            .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
+            .user_agent(super::USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()

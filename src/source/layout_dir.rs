@@ -4,15 +4,12 @@
 
 use crate::{
     digest::Digest,
+    file,
     oci::{self, Descriptor, Document},
     reference::Reference,
 };
 use anyhow::{Context, bail, ensure};
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// An OCI layout directory.
 #[derive(Clone, Debug)]
@@ -77,11 +74,6 @@ impl LayoutDir {
 }
 
 fn read_at_most(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-    ensure!(file.metadata()?.is_file(), "{} is no file", path.display());
-    let mut bytes = Vec::new();
-    let read = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
-    let read = read.with_context(|| format!("{} cannot be read", path.display()))?;
-    ensure!(u64::try_from(read)? <= bytes_max, "{} has more than {bytes_max} bytes", path.display());
-    Ok(bytes)
+    ensure!(!path.exists() || path.is_file(), "{} is no file", path.display());
+    file::read(path, usize::try_from(bytes_max)?)
 }
