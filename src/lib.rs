@@ -5,7 +5,6 @@
 //! list, never one below. Floors 0 to 2 are pure: bytes, keys and a time come in, a value comes out; they build alone
 //! with `--no-default-features`. Only floor 3 waits.
 
-#![forbid(unsafe_code)]
 // Without `programs` this is floors 0 to 2 alone: nothing there may panic on what came from outside (`make lint`).
 #![cfg_attr(
     all(not(feature = "programs"), not(test)),

@@ -191,7 +191,7 @@ async fn signature_and_chain_take_two_round_trips_with_the_store() {
 
     // Who may not read gets no evidence, and no admission.
     site.judge = Arc::new(Judge::new(Sources { registries: Arc::clone(&registries), store: Some(client("guess")) }));
-    let denied = site.judge(&[image.clone()]).await;
+    let denied = site.judge(std::slice::from_ref(&image)).await;
     assert_eq!(denied.reason().map(|r| r.as_str()), Some("store_unavailable"), "{}", denied.message());
 
     let store = client("reader");

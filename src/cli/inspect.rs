@@ -34,13 +34,13 @@ use std::{
 /// Writes what the virtual inspections see, as files that stock in-toto verifiers can read.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// One file, oci:<registry>/<repository>, that hashes to the image's digest
+    /// One file, `oci:<registry>/<repository>`, that hashes to the image's digest
     #[command(after_help = "Examples:
   tidewaiter inspect image registry.example.com/shop/api:1 -o inspected
   (cd inspected && in-toto-verify --layout ../root.layout \\
       --verification-keys ../owner.pem.pub --link-dir ../links)")]
     Image(Args),
-    /// One file blobs/sha256/<hex> for each manifest, config and layer behind the image
+    /// One file `blobs/sha256/<hex>` for each manifest, config and layer behind the image
     #[command(after_help = "Examples:
   tidewaiter inspect blobs registry.example.com/shop/api:1 -o inspected
   tidewaiter inspect blobs --image-layout ./image -o inspected")]

@@ -15,7 +15,7 @@ const FILE_BYTES_MAX: usize = 8 << 20;
 /// Publishes links, layouts and statements beside the image they are about.
 ///
 /// They become one OCI artifact that refers to the image: nothing about the image changes. Publishing the same files again
-/// changes nothing. Where the registry has no referrers API, the tag sha256-<hex> lists it.
+/// changes nothing. Where the registry has no referrers API, the tag `sha256-<hex>` lists it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewaiter publish registry.example.com/shop/api@sha256:3f9a… \\

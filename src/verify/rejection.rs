@@ -101,6 +101,7 @@ impl Rejection {
         }
     }
 
+    /// The rejection for a person: its reason of the closed list, and its message.
     pub fn fault(&self) -> Fault {
         Fault::new(self.reason(), self.to_string())
     }
