@@ -18,12 +18,13 @@ test: ## everything but the cluster: unit, property, attack, registry, store and
 	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) test --locked
 
 bench: ## ratios, measured side by side in one run (release build)
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench decision
 
-lint: ## format, clippy, the wall around the core, one crypto provider; cargo-deny where it is installed
+lint: ## format, clippy, documentation, the wall around the core, one crypto provider; cargo-deny where it is installed
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 	@if $(CARGO) tree --locked -e normal -i ring >/dev/null 2>&1; then echo "ring is in the tree"; exit 1; fi
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
 

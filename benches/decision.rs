@@ -19,7 +19,7 @@ use process::Webhook;
 use serde_json::{Value, json};
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -74,7 +74,7 @@ impl Site {
         path
     }
 
-    fn webhook(&self, policy: &PathBuf) -> (Webhook, Target) {
+    fn webhook(&self, policy: &Path) -> (Webhook, Target) {
         let webhook = Webhook::start(self.dir.path(), policy, &["--unmatched", "allow"]);
         let target = Target::new(webhook.addr, &self.ca);
         (webhook, target)

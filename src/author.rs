@@ -5,6 +5,7 @@
 
 use crate::{
     envelope::Envelope,
+    file,
     intoto::Layout,
     json::{self, Limits, Value},
 };
@@ -38,12 +39,12 @@ impl Source {
 }
 
 /// Most bytes of a layout file: what an envelope may have.
-const FILE_BYTES_MAX: u64 = 8 << 20;
+const FILE_BYTES_MAX: usize = 8 << 20;
 
 /// Reads a template, a layout or a signed layout, told apart by what they say. `expires` replaces what a template says, and is refused
 /// for a signed layout, where it is part of what was signed. Public keys that a template names lie beside it.
 pub fn read(path: &Path, expires: Option<&str>, now: Timestamp) -> anyhow::Result<Source> {
-    let bytes = bounded(path)?;
+    let bytes = file::read(path, FILE_BYTES_MAX)?;
     let named = || format!("\"{}\"", path.display());
     let value = match json::parse(&bytes, &Limits::METADATA) {
         Ok(value @ Value::Object(_)) => value,
@@ -69,19 +70,6 @@ fn from_template(bytes: &[u8], path: &Path, expires: Option<&str>, now: Timestam
     let text = std::str::from_utf8(bytes).context("it is not text")?;
     let directory = path.parent().unwrap_or(Path::new(""));
     Ok(Source::Unsigned(template::read(text)?.render(directory, expires, now)?))
-}
-
-fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).with_context(|| format!("open \"{}\"", path.display()))?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read \"{}\"", path.display()))?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= FILE_BYTES_MAX,
-        "\"{}\" has more than {FILE_BYTES_MAX} bytes",
-        path.display()
-    );
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ pub mod command;
 pub mod hash;
 pub mod image;
 pub mod names;
-pub mod output;
 pub mod record;
 pub mod upload;
 

@@ -7,6 +7,19 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How the artifact that is an image begins (design §5).
+pub const ARTIFACT_SCHEME: &str = "oci:";
+
+/// `oci:<registry>/<repository>`: the artifact that the inspection `image` sees and that `run --image` records; no tag, no digest.
+pub fn artifact_name(repository: &str) -> String {
+    format!("{ARTIFACT_SCHEME}{repository}")
+}
+
+/// `<registry>/<repository>` of such an artifact; `None` for every other one.
+pub fn artifact_repository(name: &str) -> Option<&str> {
+    name.strip_prefix(ARTIFACT_SCHEME)
+}
+
 /// Manifests behind one image: an index of every platform there is names fewer than 40.
 pub const DOCUMENTS_MAX: usize = 128;
 

@@ -5,7 +5,6 @@
 //! list, never one below. Floors 0 to 2 are pure: bytes, keys and a time come in, a value comes out; they build alone
 //! with `--no-default-features`. Only floor 3 waits.
 
-#![forbid(unsafe_code)]
 // Without `programs` this is floors 0 to 2 alone: nothing there may panic on what came from outside (`make lint`).
 #![cfg_attr(
     all(not(feature = "programs"), not(test)),
@@ -36,6 +35,8 @@ pub mod verify;
 // Floor 3, edges: the only code that waits.
 #[cfg(feature = "programs")]
 pub mod cache;
+#[cfg(feature = "programs")]
+pub mod file;
 #[cfg(feature = "programs")]
 pub mod publish;
 #[cfg(feature = "programs")]

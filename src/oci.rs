@@ -29,6 +29,9 @@ pub mod media {
     pub const METABLOCK: &str = "application/vnd.in-toto.metablock.v1+json";
     /// artifactType of an evidence set (design §12).
     pub const EVIDENCE: &str = "application/vnd.in-toto+json";
+    /// What a request for a manifest accepts.
+    pub const ACCEPT_DOCUMENT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+         application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
     /// Whether the media type, parameters aside, is a manifest.
     pub fn is_manifest(media_type: &str) -> bool {
@@ -44,6 +47,20 @@ pub mod media {
 pub const LIMITS: json::Limits = json::Limits { bytes_max: DOCUMENT_BYTES_MAX, depth_max: 64, nodes_max: 200_000 };
 /// Bytes of a manifest or index (security §2.D8).
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+
+/// The annotation by which an entry of a layout directory's index.json names its image: a tag, or a whole reference.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Where a layout directory keeps a blob (image-spec, "Image Layout"): `blobs/sha256/<hex>`.
+pub fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// The tag that lists an image's referrers where the API is missing (distribution-spec, "Referrers Tag Schema"): at most 64 of the hex.
+pub fn referrers_tag(image: &Digest) -> String {
+    let hex: String = image.hex().chars().take(64).collect();
+    format!("{}-{hex}", image.algorithm().name())
+}
 
 /// A pointer to content: image-spec, descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,10 +68,6 @@ impl PolicySet {
     pub fn unmatched(&self) -> Unmatched {
         self.unmatched
     }
-    /// `ClusterImagePolicy/shop` or `ImagePolicy/ns/shop` of every policy, in the order they are reported.
-    pub fn policy_names(&self) -> impl Iterator<Item = &str> {
-        self.policies.iter().map(|policy| policy.label.as_str())
-    }
 }
 
 /// The pod-bearing object of a request, as judged.

@@ -6,16 +6,16 @@
 
 use crate::{
     digest::Digest,
+    file,
     oci::{self, Document},
     reference::Reference,
-    source::{layout_dir, oci::tag_of},
+    source::layout_dir,
 };
 use anyhow::{Context, bail, ensure};
 use remote::Remote;
 use set::{EvidenceSet, Subject};
 use std::{
     fs::{self, File},
-    io::Write,
     path::Path,
 };
 
@@ -59,7 +59,7 @@ pub async fn publish(image: &Reference, envelopes: &[Vec<u8>], options: &Options
 
 /// Reads, changes and writes the listing until it is seen to hold the set: another client may write it between our two steps.
 async fn list_by_tag(remote: &Remote, image: &Digest, set: &EvidenceSet) -> anyhow::Result<()> {
-    let tag = tag_of(image);
+    let tag = oci::referrers_tag(image);
     for _ in 0..LISTING_ATTEMPTS {
         let listing = remote.manifest(&tag).await?.map(|(bytes, _)| bytes);
         match set.listed_in(listing.as_deref()).with_context(|| format!("tag {tag}"))? {
@@ -89,7 +89,7 @@ pub fn publish_to_layout(dir: &Path, image: &Digest, envelopes: &[Vec<u8>]) -> a
     if let Some(listed) = set.listed_in(Some(&index))? {
         index = listed;
     }
-    let tag = tag_of(image);
+    let tag = oci::referrers_tag(image);
     let listing = match set::named_entry(&index, &tag)? {
         Some(digest) => Some(layout.blob(&digest, oci::DOCUMENT_BYTES_MAX as u64)?),
         None => None,
@@ -99,7 +99,7 @@ pub fn publish_to_layout(dir: &Path, image: &Digest, envelopes: &[Vec<u8>]) -> a
         index = set::with_named_entry(&index, &tag, &listing)?;
     }
     if index != before {
-        replace(&index_path, &index)?;
+        file::write(&index_path, &index)?;
     }
     Ok(set.digest)
 }
@@ -113,34 +113,15 @@ fn subject(bytes: &[u8], media_type: Option<&str>, expected: Option<&Digest>) ->
 }
 
 fn write_blob(dir: &Path, digest: &Digest, bytes: &[u8]) -> anyhow::Result<()> {
-    let path = dir.join(layout_dir::artifact(digest));
+    let path = dir.join(oci::blob_path(digest));
     match fs::read(&path) {
         Ok(there) if there == bytes => Ok(()),
-        _ => replace(&path, bytes),
+        _ => {
+            let parent = path.parent().context("a blob has a directory")?;
+            fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
+            file::write(&path, bytes)
+        }
     }
-}
-
-/// All of it or nothing, also across a loss of power.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let parent = path.parent().context("a file has a directory")?;
-    let write = || -> std::io::Result<()> {
-        fs::create_dir_all(parent)?;
-        let mut file = tempfile::Builder::new().prefix(".tidewaiter-").tempfile_in(parent)?;
-        file.write_all(bytes)?;
-        readable_by_all(file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(parent)?.sync_all()
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
-}
-
-/// A temporary file is for its owner alone; a layout is read by others.
-fn readable_by_all(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    let _ = file;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub enum Class {
 }
 
 impl Class {
+    /// What a command that judges exits with (design §11).
     pub fn exit_code(self) -> u8 {
         match self {
             Class::Invalid => 1,
@@ -34,6 +35,7 @@ macro_rules! reasons {
             pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
             /// The stable word.
             pub fn as_str(self) -> &'static str { match self { $(Reason::$variant => $text),* } }
+            /// Whether the evidence says no, is missing, or could not be looked at.
             pub fn class(self) -> Class { match self { $(Reason::$variant => Class::$class),* } }
         }
     };
@@ -136,6 +138,7 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A reason with its sentence: one lower-case clause, no full stop.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Fault { reason, message: message.into() }
     }

@@ -9,7 +9,7 @@ mod pattern;
 pub use pattern::ImagePattern;
 
 use crate::{digest::Digest, json::shown};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// Where references without a host lead (distribution/reference `normalize.go`).
 const DOCKER_HUB: &str = "docker.io";
@@ -48,7 +48,7 @@ enum Fault {
 
 impl Fault {
     fn of(self, text: &str) -> ReferenceError {
-        let reference = shown(text);
+        let reference = shown(&without_user(text));
         match self {
             Fault::Invalid(why) => ReferenceError::Invalid { reference, why },
             Fault::Ambiguous(why) => ReferenceError::Ambiguous { reference, why },
@@ -94,6 +94,16 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         parse(text).map_err(|fault| fault.of(text))
     }
+}
+
+/// The text as it may be shown: what stands before an `@` that no digest follows may be somebody's password (security §2.H7).
+pub fn without_user(text: &str) -> Cow<'_, str> {
+    let is_digest = |rest: &str| ["sha256:", "sha384:", "sha512:"].iter().any(|algorithm| rest.starts_with(algorithm));
+    let user = text.rmatch_indices('@').find_map(|(at, _)| {
+        let (before, rest) = (text.get(..at)?, text.get(at + 1..)?);
+        (!is_digest(rest) && (rest.contains('/') || !before.contains('/'))).then_some(rest)
+    });
+    user.map_or(Cow::Borrowed(text), |rest| Cow::Owned(format!("...@{rest}")))
 }
 
 fn parse(text: &str) -> Result<Reference, Fault> {

@@ -34,6 +34,9 @@ use fetch::{Ask, Fetcher, Found, Kind, Remote, Reply};
 use layout::Layout;
 use object::{check, check_told, is_manifest_type, is_tag, object_url};
 
+/// Who we say we are, to registries and stores.
+pub const USER_AGENT: &str = concat!("tidewaiter/", env!("CARGO_PKG_VERSION"));
+
 /// Everything of one installation's registries: per-host configuration, connections, tokens, bulkheads, breakers. Cheap to share (Arc).
 pub struct Registries {
     fetcher: Fetcher,

@@ -69,6 +69,7 @@ impl VerifiedChain {
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
+    /// The layout's steps in its order, each with who did it.
     pub fn steps(&self) -> &[VerifiedStep] {
         &self.steps
     }

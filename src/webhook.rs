@@ -119,7 +119,10 @@ impl Judge {
             }
         };
         let verdict = self.cache.verdict(key, deadline, now, drive).await?;
-        Ok((digest, ImageVerdict::clone(&verdict)))
+        let mut verdict = ImageVerdict::clone(&verdict);
+        // D11: in every verdict, a kept one too.
+        verdict.warnings.extend(self.sources.registries.warning(reference.registry()));
+        Ok((digest, verdict))
     }
 
     /// What a tag names now.
@@ -145,21 +148,25 @@ impl Judge {
         }
     }
 
-    /// The digests of those images that a policy wants pinned, by their place in `workload.images`; what cannot be
-    /// resolved is left out. Only Pods are pinned (design §6).
-    pub async fn pins(&self, set: &PolicySet, workload: &Workload, deadline: Instant) -> Vec<(usize, Digest)> {
+    /// The digests of those images that a policy wants pinned, by their place in `workload.images`, or why there is none.
+    /// Only Pods are pinned (design §6).
+    pub async fn pins(
+        &self,
+        set: &PolicySet,
+        workload: &Workload,
+        deadline: Instant,
+    ) -> Vec<(usize, Result<Digest, Fault>)> {
         let work: Vec<_> = to_pin(set, workload)
             .into_iter()
             .map(|(index, reference)| {
                 async move {
                     let found = self.resolve(&reference, deadline).await;
-                    found.ok().map(|blob| (index, blob.digest.clone()))
+                    (index, found.map(|blob| blob.digest.clone()))
                 }
                 .boxed()
             })
             .collect();
-        let found: Vec<Option<(usize, Digest)>> = futures::stream::iter(work).buffered(IMAGES_AT_ONCE).collect().await;
-        found.into_iter().flatten().collect()
+        futures::stream::iter(work).buffered(IMAGES_AT_ONCE).collect().await
     }
 }
 

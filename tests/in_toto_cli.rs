@@ -170,3 +170,17 @@ fn what_is_not_supported_yet_is_said() {
         assert!(err.contains(arguments[0]), "{arguments:?}: {err}");
     }
 }
+
+#[test]
+fn a_layout_directory_that_names_no_host_names_no_repository() {
+    let project = Project::new();
+    let index = fs::read_to_string(project.path("image/index.json")).unwrap();
+    for name in ["1", "shop/api:1"] {
+        fs::write(project.path("image/index.json"), index.replace(&format!("{REPOSITORY}:1"), name)).unwrap();
+        let (code, out, err) = project.verify(&["--image-layout", "image"]);
+        assert_eq!((code, out.as_str()), (2, ""), "{name}: {err}");
+        assert!(err.contains("give --image REF"), "{name}: {err}");
+        let (code, out, _) = project.verify(&["--image-layout", "image", "--image", &format!("{REPOSITORY}:1")]);
+        assert_eq!(code, 0, "{name}: {out}");
+    }
+}

@@ -16,7 +16,12 @@ use tidewaiter::{
     policy::{Decision, PolicySet, Unmatched, Workload, WorkloadImage},
     registry::{self, Registries},
     resource,
-    source::Sources,
+    server::{Bounds, Chains, Server},
+    source::{
+        Sources,
+        store::{self, StoreClient},
+    },
+    store::sqlite,
     webhook::Judge,
 };
 use world::{Chain, World};
@@ -131,6 +136,71 @@ async fn signature_and_chain_take_at_most_four_round_trips_and_eight_images_no_m
     assert!(eight.rounds <= one.rounds, "eight images take {} rounds, one takes {}", eight.rounds, one.rounds);
 }
 
+/// A store on a free port that holds the chain of the world's image, and its URL.
+async fn filled_store(world: &World, dir: &std::path::Path) -> String {
+    let hash = |token: &str| tidewaiter::digest::Digest::sha256(token.as_bytes()).to_string();
+    let mut documents = world.documents(World::demands());
+    documents.retain(|document| document["kind"] == "TrustRoot");
+    documents.push(
+        json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "Chain", "metadata": {"name": "shop"}, "spec": {
+        "owners": {"trust": "shop-owners", "threshold": 2}, "images": [world.images["app"].repository],
+        "writers": [{"name": "ci", "tokenHash": hash("writer"), "steps": ["*"], "kinds": ["layout", "link"]}],
+        "readers": [{"name": "cluster", "tokenHash": hash("reader")}]}}),
+    );
+    let text: Vec<String> = documents.iter().map(Value::to_string).collect();
+    let server = Server::open(tidewaiter::server::Options {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        tls: None,
+        metrics_listen: None,
+        database: sqlite::Options { path: dir.join("store.db"), pages_max: None },
+        chains: Chains::parse("chains.yaml", &text.join("\n---\n")).expect("chains"),
+        bounds: Bounds::default(),
+    })
+    .await
+    .expect("a store");
+    let url = format!("http://{}", server.local_addr());
+    tokio::spawn(server.run(tokio_util::sync::CancellationToken::new()));
+    let client = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
+    for envelope in world.envelopes("app", Chain::default()) {
+        let name = tidewaiter::envelope::Envelope::parse(&envelope).expect("an envelope").digest();
+        let put = client.put(format!("{url}/v1/records/{name}")).bearer_auth("writer").body(envelope);
+        let answer = put.send().await.expect("an answer");
+        assert_eq!(answer.status(), 201, "{}", answer.text().await.expect("a body"));
+    }
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signature_and_chain_take_two_round_trips_with_the_store() {
+    let mut spec = World::demands();
+    spec["require"]["all"][1]["supplyChain"]["evidence"] = json!(["store"]);
+    let mut site = Site::new(spec, signed).await;
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let url = filled_store(&site.world, dir.path()).await;
+    let client = |token: &str| {
+        let options = store::Options {
+            url: url.clone(),
+            token: Some(token.to_owned()),
+            ca_file: None,
+            timeout: Duration::from_secs(5),
+        };
+        Arc::new(StoreClient::new(&options).expect("a client"))
+    };
+    let image = site.world.images["app"].pinned();
+    let registries = Arc::clone(&site.judge.sources().registries);
+
+    // Who may not read gets no evidence, and no admission.
+    site.judge = Arc::new(Judge::new(Sources { registries: Arc::clone(&registries), store: Some(client("guess")) }));
+    let denied = site.judge(std::slice::from_ref(&image)).await;
+    assert_eq!(denied.reason().map(|r| r.as_str()), Some("store_unavailable"), "{}", denied.message());
+
+    let store = client("reader");
+    site.judge = Arc::new(Judge::new(Sources { registries, store: Some(Arc::clone(&store)) }));
+    let seen = site.cost(&[image]).await;
+    assert_eq!((seen.rounds, store.requests()), (2, 1), "{:?}", seen.requests);
+    once_each(&seen);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_image_in_eight_containers_is_fetched_once() {
     let site = Site::new(World::demands(), chained).await;
@@ -159,8 +229,8 @@ async fn a_warm_decision_asks_nothing_and_outlives_the_registry() {
     })
     .await;
     let image = site.world.images["app"].pinned();
-    site.cost(&[image.clone()]).await;
-    assert_eq!(site.cost(&[image.clone()]).await.total(), 0);
+    site.cost(std::slice::from_ref(&image)).await;
+    assert_eq!(site.cost(std::slice::from_ref(&image)).await.total(), 0);
 
     site.server.abort();
     assert!(site.judge(&[image]).await.allowed, "verified a moment ago, and its verdict has not expired");

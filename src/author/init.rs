@@ -1,9 +1,6 @@
 //! A template to begin with: says what each field is for, and is a good layout once its keys are there.
 
-use crate::{
-    capture::{image::artifact_name, names::check_step},
-    reference::Reference,
-};
+use crate::{capture::names::check_step, image::artifact_name, reference::Reference};
 use std::fmt::Write as _;
 
 /// What the template is to begin with.
@@ -28,7 +25,8 @@ pub fn template(outline: &Outline) -> anyhow::Result<String> {
     }
     let build = ["build".to_owned()];
     let steps: &[String] = if outline.steps.is_empty() { &build } else { &outline.steps };
-    let image = outline.image.as_ref().map_or("oci:registry.example.com/shop/api".to_owned(), artifact_name);
+    let image = outline.image.as_ref().map_or("registry.example.com/shop/api".to_owned(), Reference::name);
+    let image = artifact_name(&image);
     let mut text = String::from(HEAD);
     for (at, step) in steps.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| steps.get(at));

@@ -2,6 +2,7 @@
 //! the rest) the layout's own reader refuses.
 
 use crate::{
+    image::{ARTIFACT_SCHEME, artifact_name, artifact_repository},
     intoto::{Inspection, Layout, Rule},
     reference::Reference,
 };
@@ -117,7 +118,7 @@ fn takes_all(rule: &Rule) -> bool {
 fn binding(place: &str, inspection: &Inspection, findings: &mut Findings) {
     let run: Vec<&str> = inspection.run.iter().map(String::as_str).collect();
     let own = match run.as_slice() {
-        ["tidewaiter", "inspect", "image"] => "oci:",
+        ["tidewaiter", "inspect", "image"] => ARTIFACT_SCHEME,
         ["tidewaiter", "inspect", "blobs"] => "blobs/sha256/",
         _ => {
             let message = format!(
@@ -164,7 +165,7 @@ fn may_begin_with(pattern: &str, start: &str) -> bool {
 
 /// The name that was meant, where `oci:` names an image by a tag, a digest or a shorthand.
 fn not_canonical(name: &str) -> Option<String> {
-    let image = name.strip_prefix("oci:").filter(|image| !image.contains(['*', '?', '[']))?;
-    let canonical = format!("oci:{}", image.parse::<Reference>().ok()?.name());
+    let image = artifact_repository(name).filter(|image| !image.contains(['*', '?', '[']))?;
+    let canonical = artifact_name(&image.parse::<Reference>().ok()?.name());
     (canonical != name).then_some(canonical)
 }

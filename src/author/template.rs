@@ -2,6 +2,7 @@
 
 use super::time;
 use crate::{
+    file,
     intoto::{Inspection, Layout, Rule, Step},
     json::Value,
     key::PublicKey,
@@ -140,7 +141,7 @@ fn public_key(text: &str, directory: &Path) -> anyhow::Result<PublicKey> {
     }
     let path = directory.join(text);
     let named = || format!("the functionary's public key \"{}\"", path.display());
-    let pem = std::fs::read_to_string(&path).with_context(named)?;
+    let pem = file::read_text(&path, file::SMALL_BYTES_MAX).with_context(named)?;
     anyhow::ensure!(!pem.contains("PRIVATE KEY-----"), "{} is a private key; the layout wants its .pub", named());
     PublicKey::from_pem(&pem).with_context(named)
 }

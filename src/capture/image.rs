@@ -2,19 +2,20 @@
 
 use crate::{
     digest::Digest,
+    file,
+    image::artifact_name,
     json::{self, Limits, Value},
-    oci::Document,
+    oci::REF_NAME,
     reference::Reference,
+    source::layout_dir::LayoutDir,
 };
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
-/// In an OCI layout, the entry's tag or whole reference.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Buildkit and containerd write the whole reference here, and often a bare tag above.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 /// Metadata and digest files are small; what is larger is something else.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+const FILE_BYTES_MAX: usize = 4 << 20;
 
 /// What `--image` and `--image-from-file` said.
 #[derive(Clone, Debug, Default)]
@@ -53,22 +54,17 @@ impl Images {
         let bare: Vec<&Reference> = self.references.iter().filter(|reference| reference.digest().is_none()).collect();
         for reference in &self.references {
             if let Some(digest) = reference.digest() {
-                artifacts.push((artifact_name(reference), digest.clone()));
+                artifacts.push((artifact_name(&reference.name()), digest.clone()));
             }
         }
         for file in &self.files {
             let found = read(&base.join(file)).with_context(|| format!("\"{}\"", file.display()))?;
             let names: Vec<&Reference> = if bare.is_empty() { found.names.iter().collect() } else { bare.clone() };
             anyhow::ensure!(!names.is_empty(), "\"{}\" names no image; say which with --image", file.display());
-            artifacts.extend(names.into_iter().map(|name| (artifact_name(name), found.digest.clone())));
+            artifacts.extend(names.into_iter().map(|name| (artifact_name(&name.name()), found.digest.clone())));
         }
         Ok(artifacts)
     }
-}
-
-/// `oci:<registry>/<repository>`: no tag, no digest, no `//`.
-pub fn artifact_name(reference: &Reference) -> String {
-    format!("oci:{}", reference.name())
 }
 
 /// An OCI image layout, buildx's `--metadata-file`, or a digest alone (`--iidfile`, `--digestfile`).
@@ -76,7 +72,7 @@ fn read(path: &Path) -> anyhow::Result<Found> {
     if path.is_dir() {
         return oci_layout(path);
     }
-    let bytes = bounded(path)?;
+    let bytes = file::read(path, FILE_BYTES_MAX)?;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => build_metadata(&bytes),
         _ => digest_file(&bytes),
@@ -85,24 +81,11 @@ fn read(path: &Path) -> anyhow::Result<Found> {
 
 /// The first entry of `index.json`, whose bytes must be there and hash to it.
 fn oci_layout(directory: &Path) -> anyhow::Result<Found> {
-    let bytes = bounded(&directory.join("index.json"))?;
-    let index = match Document::parse(&bytes, None)? {
-        Document::Index(index) => index,
-        Document::Manifest(_) => anyhow::bail!("index.json is no index"),
-    };
-    let entry = index.manifests.first().context("index.json has no entry")?;
-    let blob = directory.join("blobs").join("sha256").join(entry.digest.hex());
-    anyhow::ensure!(entry.digest.matches(&bounded(&blob)?), "the blob of {} has other content", entry.digest);
-    let name = [IMAGE_NAME, REF_NAME]
-        .into_iter()
-        .filter_map(|key| entry.annotations.get(key))
-        .find_map(|text| whole_reference(text));
-    Ok(Found { digest: entry.digest.clone(), names: name.into_iter().collect() })
-}
-
-/// A bare tag (`latest`) is a reference too, of a repository of Docker Hub that nobody meant.
-fn whole_reference(text: &str) -> Option<Reference> {
-    text.contains('/').then(|| text.parse().ok()).flatten()
+    let layout = LayoutDir::unmarked(directory)?;
+    let digest = layout.first()?.digest.clone();
+    layout.blob(&digest, FILE_BYTES_MAX as u64)?;
+    let name = layout.name(IMAGE_NAME).or_else(|| layout.name(REF_NAME));
+    Ok(Found { digest, names: name.into_iter().collect() })
 }
 
 /// `containerimage.digest`, and the comma-separated `image.name`.
@@ -125,19 +108,6 @@ fn digest_file(bytes: &[u8]) -> anyhow::Result<Found> {
     let reference: Reference = text.parse().ok().context("it holds neither a digest nor a reference with one")?;
     let digest = reference.digest().cloned().context("its reference has no digest")?;
     Ok(Found { digest, names: vec![reference] })
-}
-
-fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(path).with_context(|| format!("open \"{}\"", path.display()))?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read \"{}\"", path.display()))?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= FILE_BYTES_MAX,
-        "\"{}\" has more than {FILE_BYTES_MAX} bytes",
-        path.display()
-    );
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -167,6 +137,34 @@ mod tests {
         let metadata =
             format!(r#"{{"containerimage.digest":"{}","image.name":"registry.example.com/shop/api:1"}}"#, digest());
         assert_eq!(resolved(&[], Some(&metadata)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_layout_directory_is_named_by_a_whole_reference_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let manifest = b"{}";
+        let digest = Digest::sha256(manifest);
+        let blob = directory.path().join(crate::oci::blob_path(&digest));
+        std::fs::create_dir_all(blob.parent().unwrap()).unwrap();
+        std::fs::write(&blob, manifest).unwrap();
+        let named = |annotations: serde_json::Value| {
+            let media_type = crate::oci::media::OCI_MANIFEST;
+            let entry = serde_json::json!({"mediaType": media_type, "digest": digest.to_string(), "size": 2, "annotations": annotations});
+            let index = serde_json::json!({"schemaVersion": 2, "manifests": [entry]});
+            std::fs::write(directory.path().join("index.json"), index.to_string()).unwrap();
+            Images::new(&[], &[PathBuf::from(".")]).unwrap().resolve(directory.path())
+        };
+        let whole = "registry.example.com/shop/api:1";
+        let expected = vec![("oci:registry.example.com/shop/api".to_owned(), digest.clone())];
+        assert_eq!(named(serde_json::json!({REF_NAME: whole})).unwrap(), expected);
+        assert_eq!(named(serde_json::json!({REF_NAME: "1", IMAGE_NAME: whole})).unwrap(), expected);
+        for name in ["1", "shop/api:1"] {
+            let error = format!("{:#}", named(serde_json::json!({REF_NAME: name})).unwrap_err());
+            assert!(error.contains("names no image"), "{name}: {error}");
+        }
+        std::fs::write(&blob, b"[]").unwrap();
+        let error = format!("{:#}", named(serde_json::json!({REF_NAME: whole})).unwrap_err());
+        assert!(error.contains("does not hash to its name"), "{error}");
     }
 
     #[test]

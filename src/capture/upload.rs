@@ -1,12 +1,11 @@
 //! A signed envelope to the metadata store: `PUT /v1/records/sha256:{hex}` (design §8).
 
-use crate::envelope::Envelope;
+use crate::{envelope::Envelope, file, registry, source};
 use anyhow::Context as _;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use url::{Host, Url};
 
 /// Where records go.
 #[derive(Clone, Debug)]
@@ -32,9 +31,10 @@ pub enum Stored {
 
 /// Sends the envelope under its own name. Repeating it is harmless.
 pub async fn put(store: &Store, envelope: &Envelope) -> anyhow::Result<Stored> {
-    let url = format!("{}/v1/records/{}", store.url.trim_end_matches('/'), envelope.digest());
-    let mut request = client(store)?
-        .put(&url)
+    let (base, loopback) = source::store::base(&store.url)?;
+    let url = base.join(&format!("v1/records/{}", envelope.digest()))?;
+    let mut request = client(store, loopback)?
+        .put(url.clone())
         .query(&store.chain.iter().map(|chain| ("chain", chain)).collect::<Vec<_>>())
         .header("content-type", "application/json")
         .body(envelope.to_bytes());
@@ -49,31 +49,23 @@ pub async fn put(store: &Store, envelope: &Envelope) -> anyhow::Result<Stored> {
     }
 }
 
-fn client(store: &Store) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+fn client(store: &Store, loopback: bool) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(registry::USER_AGENT);
     // What is on this machine is not behind a proxy, whatever the environment says of the rest.
-    let host = Url::parse(&store.url).with_context(|| format!("the store's URL \"{}\"", store.url))?;
-    if host.host().is_some_and(|host| is_loopback(&host)) {
+    if loopback {
         builder = builder.no_proxy();
     }
-    if let Some(file) = &store.ca_file {
-        let pem = std::fs::read(file).with_context(|| format!("read \"{}\"", file.display()))?;
-        builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
+    if let Some(path) = &store.ca_file {
+        builder = builder.tls_certs_only(source::store::authorities(path)?);
     }
     Ok(builder.build()?)
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
-}
-
-fn token(file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("read \"{}\"", file.display()))?;
-    Ok(text.trim().to_owned())
+fn token(path: &Path) -> anyhow::Result<String> {
+    Ok(file::read_text(path, file::SMALL_BYTES_MAX)?.trim().to_owned())
 }
 
 /// What the store says about it: `detail` and `reason` of a problem document.
@@ -93,5 +85,32 @@ async fn problem(mut response: reqwest::Response) -> String {
         (Some(detail), None) => format!(": {detail}"),
         (None, Some(reason)) => format!(" [{reason}]"),
         (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        envelope::INTOTO_PAYLOAD_TYPE,
+        key::{Scheme, SecretKey},
+    };
+
+    #[tokio::test]
+    async fn a_token_is_sent_over_plain_http_to_this_machine_alone() {
+        let key = SecretKey::generate(Scheme::Ed25519).unwrap();
+        let envelope = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, b"{}".to_vec(), &[&key]).unwrap();
+        let put = async |url: &str| {
+            let store = Store { url: url.into(), chain: None, token_file: None, ca_file: None };
+            format!("{:#}", put(&store, &envelope).await.unwrap_err())
+        };
+        for url in ["http://store.invalid", "http://192.0.2.1:1", "ftp://localhost"] {
+            let error = put(url).await;
+            assert!(error.contains("expected https, or http on loopback"), "{url}: {error}");
+        }
+        assert!(put("https://ci:secret@store.invalid").await.contains("has credentials"));
+        // A port that was free a moment ago, and that nobody serves.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert!(put(&format!("http://127.0.0.1:{port}/")).await.contains("send to http://127.0.0.1"));
     }
 }

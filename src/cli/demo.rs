@@ -21,7 +21,7 @@ mod table;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewaiter demo
-  tidewaiter demo --keep            # leaves the directory, and says what to try in it
+  tidewaiter demo --keep  # leaves the directory, and says what to try in it
   tidewaiter demo --output json")]
 pub struct Args {
     /// Leave the directory, and print commands to try

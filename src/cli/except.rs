@@ -22,10 +22,14 @@ pub enum Command {
 /// same name. The policy says whose keys count and how long an exception may last.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tidewaiter except sign --namespace shop-test --uid \"$(kubectl get namespace shop-test -o jsonpath={.metadata.uid})\" \\
-      --policy shop --requirement scanned --images 'registry.example.com/shop/**' \\
+  tidewaiter except sign --namespace shop-test \\
+      --uid \"$(kubectl get namespace shop-test \\
+      -o jsonpath={.metadata.uid})\" \\
+      --policy shop --requirement scanned \\
+      --images 'registry.example.com/shop/**' \\
       --until 7d --reason 'INC-42: scanner is down' --key security.pem | sh
-  tidewaiter except sign … --output json > patch.json; kubectl patch namespace shop-test --patch-file patch.json")]
+  tidewaiter except sign … --output json > patch.json; \\
+      kubectl patch namespace shop-test --patch-file patch.json")]
 pub struct Sign {
     /// The namespace it holds in
     #[arg(long, short = 'n', value_name = "NAME")]

@@ -3,18 +3,18 @@
 use super::ui::{self, Output};
 use crate::{
     digest::Digest,
+    file,
     image::ImageFacts,
+    json,
     key::{KeyRing, NamedKey, PublicKey},
-    oci::{Descriptor, Document},
     reason::{Fault, Reason},
     reference::Reference,
-    registry::{self, Registries, Repository, default_docker_config},
-    source::dir,
+    registry::{Registries, Repository},
+    source::{dir, layout_dir::LayoutDir},
     verify::{self, ChainDemand, Rejection, VerifiedChain},
 };
 use anyhow::Context;
 use jiff::Timestamp;
-use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -38,12 +38,16 @@ Exit codes:
   3 evidence is missing   4 we could not look
 
 Examples:
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --links ./links
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --key bob.pub --threshold 1 --links . --at 2026-11-23T12:00:00Z
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . --image registry.example.com/shop/api@sha256:3f9a...
-  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . --image-layout ./image --output json")]
+  tidewaiter in-toto verify --layout root.layout --key alice.pub \\
+      --links ./links
+  tidewaiter in-toto verify --layout root.layout --key alice.pub \\
+      --key bob.pub --threshold 1 --links . --at 2026-11-23T12:00:00Z
+  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
+      --image registry.example.com/shop/api@sha256:3f9a...
+  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
+      --image-layout ./image --output json")]
 pub struct VerifyArgs {
-    /// The layout: a DSSE envelope or a Metablock
+    /// The layout: a DSSE envelope or a Metablock; `-` is stdin
     #[arg(long, value_name = "FILE")]
     layout: PathBuf,
     /// Public keys of the layout's owners (PEM)
@@ -68,6 +72,8 @@ pub struct VerifyArgs {
     /// org.opencontainers.image.ref.name, or by --image
     #[arg(long, value_name = "DIR")]
     image_layout: Option<PathBuf>,
+    #[command(flatten)]
+    registry: ui::RegistryArgs,
     /// Verify as of this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
@@ -94,7 +100,10 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     let distinct = demand.owners.distinct();
     let needed = args.threshold.map_or(Ok(distinct), usize::try_from)?;
     anyhow::ensure!(needed <= distinct, "--threshold is {needed}, and there are {distinct} distinct keys");
-    let evidence = Evidence { layout: dir::read_file(&args.layout)?, links: dir::read(&args.links)? };
+    let evidence = Evidence {
+        layout: file::read_cut(&args.layout, json::Limits::METADATA.bytes_max)?,
+        links: dir::read(&args.links)?,
+    };
     let now = args.at.unwrap_or_else(Timestamp::now);
 
     let verdict = judge(&args, &demand, &evidence, now).await?;
@@ -103,7 +112,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         Err(fault) => fault.reason.class().exit_code(),
     };
     match args.output {
-        Output::Text => print_text(&args.layout, &verdict),
+        Output::Text => print_text(&args.layout, args.image.is_some() || args.image_layout.is_some(), &verdict),
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&to_json(&verdict))?),
     }
     Ok(code)
@@ -149,7 +158,7 @@ struct Image {
 
 enum Place {
     Registry(Box<Registries>, Repository),
-    Layout(PathBuf),
+    Layout(LayoutDir),
 }
 
 impl Image {
@@ -157,13 +166,18 @@ impl Image {
         match (&args.image_layout, &args.image) {
             (None, None) => Ok(Ok(None)),
             (Some(dir), reference) => Self::in_layout(dir, reference.as_ref()).map(|image| image.map(Some)),
-            (None, Some(reference)) => Self::in_registry(reference, deadline).await.map(|image| image.map(Some)),
+            (None, Some(reference)) => {
+                Self::in_registry(reference, &args.registry, deadline).await.map(|image| image.map(Some))
+            }
         }
     }
 
-    async fn in_registry(reference: &Reference, deadline: Instant) -> anyhow::Result<Result<Image, Fault>> {
-        let options = registry::Options { docker_config: default_docker_config(), ..registry::Options::default() };
-        let registries = Registries::new(&options)?;
+    async fn in_registry(
+        reference: &Reference,
+        registry: &ui::RegistryArgs,
+        deadline: Instant,
+    ) -> anyhow::Result<Result<Image, Fault>> {
+        let registries = registry.reader(reference)?;
         let digest = match reference.digest() {
             Some(digest) => digest.clone(),
             None => match registries.resolve(reference, deadline).await {
@@ -176,24 +190,16 @@ impl Image {
     }
 
     fn in_layout(dir: &Path, reference: Option<&Reference>) -> anyhow::Result<Result<Image, Fault>> {
-        let path = dir.join("index.json");
-        let Ok(Document::Index(index)) = Document::parse(&dir::read_file(&path)?, None) else {
-            anyhow::bail!("{} is not the index of an OCI image layout", path.display());
-        };
-        let entry = index.manifests.first().with_context(|| format!("{} has no entry", path.display()))?;
-        let repository = match reference {
-            Some(reference) => reference.name(),
-            None => annotated_repository(entry)
-                .with_context(|| format!("the first entry of {} names no repository: give --image", path.display()))?,
-        };
-        if let Some(digest) = reference.and_then(Reference::digest)
-            && *digest != entry.digest
+        let layout = LayoutDir::unmarked(dir)?;
+        let digest = &layout.first()?.digest;
+        if let Some(named) = reference.and_then(Reference::digest)
+            && named != digest
         {
-            let what = format!("the first entry of {} is {}, --image names {digest}", path.display(), entry.digest);
+            let what = format!("the first entry of {} is {digest}, --image names {named}", dir.display());
             return Ok(Err(Fault::new(Reason::DigestMismatch, what)));
         }
-        let facts = ImageFacts::new(repository, entry.digest.clone());
-        Ok(Ok(Image { facts, place: Place::Layout(dir.to_owned()) }))
+        let facts = ImageFacts::new(layout.repository(reference)?, digest.clone());
+        Ok(Ok(Image { facts, place: Place::Layout(layout) }))
     }
 
     async fn read_manifests(&mut self, deadline: Instant) -> Result<(), Fault> {
@@ -218,18 +224,11 @@ impl Place {
                 let missing = || Fault::new(Reason::ImageNotFound, format!("the registry has no manifest {digest}"));
                 Ok(found.ok_or_else(missing)?.bytes)
             }
-            Place::Layout(dir) => {
-                let path = dir.join("blobs").join(digest.to_string().replacen(':', "/", 1));
-                dir::read_file(&path).map_err(|error| Fault::new(Reason::ImageNotFound, format!("{error:#}")))
-            }
+            // Who judges the bytes hashes them.
+            Place::Layout(layout) => dir::read_file(&layout.path(digest))
+                .map_err(|error| Fault::new(Reason::ImageNotFound, format!("{error:#}"))),
         }
     }
-}
-
-/// The repository in `org.opencontainers.image.ref.name`; many tools write a bare tag there, which names none.
-fn annotated_repository(entry: &Descriptor) -> Option<String> {
-    let name = entry.annotations.get("org.opencontainers.image.ref.name").filter(|name| name.contains('/'))?;
-    name.parse::<Reference>().ok().map(|reference| reference.name())
 }
 
 fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {
@@ -242,7 +241,7 @@ fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {
     paths.iter().map(read).collect()
 }
 
-fn print_text(layout: &Path, verdict: &Result<VerifiedChain, Fault>) {
+fn print_text(layout: &Path, image_given: bool, verdict: &Result<VerifiedChain, Fault>) {
     match verdict {
         Ok(chain) => {
             let owners = chain.owners().join(", ");
@@ -255,19 +254,25 @@ fn print_text(layout: &Path, verdict: &Result<VerifiedChain, Fault>) {
             }
         }
         Err(fault) => {
+            // The one cause that a flag of this command removes.
+            let hint = if fault.reason == Reason::InspectionNotSupported && !image_given {
+                "\ngive the image: --image REF or --image-layout DIR"
+            } else {
+                ""
+            };
             let class = format!("{:?}", fault.reason.class()).to_lowercase();
-            anstream::println!("{} {}: {class}: {fault}", ui::verdict(false), layout.display());
+            anstream::println!("{} {}: {class}: {fault}{hint}", ui::verdict(false), layout.display());
         }
     }
 }
 
 fn to_json(verdict: &Result<VerifiedChain, Fault>) -> serde_json::Value {
-    let mut value =
-        json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "InTotoVerification", "verified": verdict.is_ok()});
+    let mut value = serde_json::json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "InTotoVerification", "verified": verdict.is_ok()});
     let more = match verdict {
         Ok(chain) => {
-            let steps = chain.steps().iter().map(|step| json!({"name": step.name, "signers": step.signers}));
-            json!({
+            let steps =
+                chain.steps().iter().map(|step| serde_json::json!({"name": step.name, "signers": step.signers}));
+            serde_json::json!({
                 "layout": chain.layout().to_string(),
                 "owners": chain.owners(),
                 "expires": chain.expires().to_string(),
@@ -275,7 +280,7 @@ fn to_json(verdict: &Result<VerifiedChain, Fault>) -> serde_json::Value {
                 "warnings": chain.warnings(),
             })
         }
-        Err(fault) => json!({
+        Err(fault) => serde_json::json!({
             "class": fault.reason.class(),
             "reason": fault.reason,
             "message": fault.message,

@@ -14,15 +14,16 @@
 //! `tidewaiter inspect image` without a reference, the command looks that the files are there and changes nothing.
 
 use crate::{
-    cli::ui::Output,
+    cli::ui::{Output, RegistryArgs},
     digest::Digest,
-    image::ImageFacts,
+    file,
+    image::{ImageFacts, artifact_name, artifact_repository},
+    oci::{self, blob_path},
     reference::Reference,
-    registry::{self, Blob, Registries, Repository},
-    resource,
-    source::layout_dir::{self, LayoutDir},
+    registry::{Blob, Repository},
+    source::layout_dir::LayoutDir,
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::{
     collections::BTreeMap,
     fs,
@@ -33,12 +34,13 @@ use std::{
 /// Writes what the virtual inspections see, as files that stock in-toto verifiers can read.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// One file, oci:<registry>/<repository>, that hashes to the image's digest
+    /// One file, `oci:<registry>/<repository>`, that hashes to the image's digest
     #[command(after_help = "Examples:
   tidewaiter inspect image registry.example.com/shop/api:1 -o inspected
-  (cd inspected && in-toto-verify --layout ../root.layout --layout-keys ../owner.pub --link-dir ../links)")]
+  (cd inspected && in-toto-verify --layout ../root.layout \\
+      --verification-keys ../owner.pem.pub --link-dir ../links)")]
     Image(Args),
-    /// One file blobs/sha256/<hex> for each manifest, config and layer behind the image
+    /// One file `blobs/sha256/<hex>` for each manifest, config and layer behind the image
     #[command(after_help = "Examples:
   tidewaiter inspect blobs registry.example.com/shop/api:1 -o inspected
   tidewaiter inspect blobs --image-layout ./image -o inspected")]
@@ -63,15 +65,8 @@ pub struct Args {
     /// Seconds that the registry may take for all of it
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub timeout: u64,
-    /// Talk http to the registry
-    #[arg(long)]
-    pub plain_http: bool,
-    /// The CA certificates of the registry (PEM)
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// Docker configuration with registry credentials (default: $DOCKER_CONFIG/config.json where it exists)
-    #[arg(long, env = "TIDEWAITER_DOCKER_CONFIG", value_name = "FILE")]
-    pub docker_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// What is printed
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
@@ -103,7 +98,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 /// Run by a verifier: the files were written before, and it has recorded them already.
 fn are_there(inspection: Inspection, dir: &Path) -> anyhow::Result<u8> {
     let belongs = |name: &str| match inspection {
-        Inspection::Image => name.starts_with("oci:"),
+        Inspection::Image => artifact_repository(name).is_some(),
         Inspection::Blobs => name == "blobs",
     };
     let entries = fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
@@ -125,22 +120,22 @@ fn from_layout(
         ensure!(*named == digest, "the layout's first image is {digest}, not {named}");
     }
     let read = |digest: &Digest, bytes_max| layout.blob(digest, bytes_max);
-    let manifest_max = crate::oci::DOCUMENT_BYTES_MAX as u64;
+    let manifest_max = oci::DOCUMENT_BYTES_MAX as u64;
     let mut out = Files::new(&args.output_dir);
     match inspection {
         Inspection::Image => {
-            out.write(format!("oci:{}", layout.repository(image.as_ref())?), &digest, &read(&digest, manifest_max)?)?;
+            out.write(artifact_name(&layout.repository(image.as_ref())?), &digest, &read(&digest, manifest_max)?)?;
         }
         Inspection::Blobs => {
             let mut facts = ImageFacts::new(String::new(), digest);
             while let Some(digest) = facts.wants().first() {
                 let bytes = read(digest, manifest_max)?;
                 facts.give(digest, &bytes)?;
-                out.write(layout_dir::artifact(digest), digest, &bytes)?;
+                out.write(blob_path(digest), digest, &bytes)?;
             }
             for leaf in facts.leaves() {
                 refuse_larger(leaf.size, &leaf.digest, args)?;
-                out.write(layout_dir::artifact(&leaf.digest), &leaf.digest, &read(&leaf.digest, leaf.size)?)?;
+                out.write(blob_path(&leaf.digest), &leaf.digest, &read(&leaf.digest, leaf.size)?)?;
             }
         }
     }
@@ -150,7 +145,7 @@ fn from_layout(
 async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyhow::Result<BTreeMap<String, Digest>> {
     let image: Reference = image.parse()?;
     let repository = Repository::from(&image);
-    let registries = registries(&image, args)?;
+    let registries = args.registry.reader(&image)?;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let top = match image.digest() {
         Some(digest) => there(registries.manifest(&repository, digest, deadline).await?, digest)?,
@@ -158,7 +153,7 @@ async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyh
     };
     let mut out = Files::new(&args.output_dir);
     if inspection == Inspection::Image {
-        out.write(format!("oci:{}", image.name()), &top.digest, &top.bytes)?;
+        out.write(artifact_name(&image.name()), &top.digest, &top.bytes)?;
         return Ok(out.written);
     }
     let mut facts = ImageFacts::new(image.name(), top.digest.clone());
@@ -169,12 +164,12 @@ async fn from_registry(inspection: Inspection, image: &str, args: &Args) -> anyh
             None => there(registries.manifest(&repository, digest, deadline).await?, digest)?,
         };
         facts.give(digest, &blob.bytes)?;
-        out.write(layout_dir::artifact(digest), digest, &blob.bytes)?;
+        out.write(blob_path(digest), digest, &blob.bytes)?;
     }
     for leaf in facts.leaves() {
         refuse_larger(leaf.size, &leaf.digest, args)?;
         let found = registries.blob(&repository, &leaf.digest, leaf.size, deadline).await?;
-        out.write(layout_dir::artifact(&leaf.digest), &leaf.digest, &there(found, &leaf.digest)?.bytes)?;
+        out.write(blob_path(&leaf.digest), &leaf.digest, &there(found, &leaf.digest)?.bytes)?;
     }
     Ok(out.written)
 }
@@ -190,28 +185,6 @@ fn refuse_larger(size: u64, digest: &Digest, args: &Args) -> anyhow::Result<()> 
         "blob {digest} has {size} bytes, more than --blob-bytes-max {max}, and only itself hashes to its digest"
     );
     Ok(())
-}
-
-/// A reader for the one registry that the person named: at a private address too, and over http where they say so.
-fn registries(image: &Reference, args: &Args) -> anyhow::Result<Registries> {
-    let ca = args
-        .ca_file
-        .as_ref()
-        .map(|file| fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display())));
-    let mut spec = serde_json::json!({ "host": image.registry(), "allowPrivate": true, "insecure": args.plain_http });
-    if let Some(ca) = ca.transpose()? {
-        spec["caBundle"] = ca.into();
-    }
-    let document = serde_json::json!({
-        "apiVersion": "tidewaiter.dev/v1alpha1", "kind": "RegistryConfig", "metadata": { "name": "command-line" }, "spec": spec,
-    });
-    let resources = match resource::parse("command line", &document.to_string()) {
-        Ok(resources) => resources,
-        Err(errors) => bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-    };
-    // Over plain http nothing of the person's own goes along unasked.
-    let default = || if args.plain_http { None } else { registry::default_docker_config() };
-    Registries::new(&registry::Options { docker_config: args.docker_config.clone().or_else(default), resources })
 }
 
 /// The files of one inspection.
@@ -234,9 +207,7 @@ impl<'a> Files<'a> {
             Err(_) => {
                 let parent = path.parent().context("a file has a directory")?;
                 fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
-                let mut file = tempfile::NamedTempFile::new_in(parent)?;
-                std::io::Write::write_all(&mut file, bytes)?;
-                file.persist(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+                file::write(&path, bytes)?;
             }
         }
         self.written.insert(name, digest.clone());

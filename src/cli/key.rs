@@ -2,7 +2,7 @@
 
 use super::ui::Output;
 use crate::{
-    capture::output,
+    file,
     key::{PublicKey, Scheme, SecretKey},
     signer,
 };
@@ -40,6 +40,8 @@ pub struct New {
 pub struct Public {
     /// A private key, PKCS#8 PEM
     key: PathBuf,
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
 /// Print every id a key is known by, the one we write first
@@ -76,7 +78,7 @@ impl From<Kind> for Scheme {
 pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::New(args) => new(&args)?,
-        Command::Public(args) => anstream::print!("{}", signer::from_file(&args.key)?.public().to_pem()),
+        Command::Public(args) => public(&args)?,
         Command::Id(args) => id(&args)?,
     }
     Ok(0)
@@ -88,8 +90,8 @@ fn new(args: &New) -> anyhow::Result<()> {
     anyhow::ensure!(!public_path.exists(), "\"{}\" is there and is not overwritten", public_path.display());
     let key = SecretKey::generate(args.scheme.into())?;
     let pem = Zeroizing::new(key.to_pem());
-    output::write_new(&args.output, pem.as_bytes(), 0o600)?;
-    output::write_new(&public_path, key.public().to_pem().as_bytes(), 0o644)?;
+    file::write_new(&args.output, pem.as_bytes(), 0o600)?;
+    file::write_new(&public_path, key.public().to_pem().as_bytes(), 0o644)?;
     anstream::println!("{}", key.public().id());
     anstream::eprintln!(
         "wrote {} (private, without a passphrase: keep it where only you can read) and {}",
@@ -103,6 +105,16 @@ fn public_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
     PathBuf::from(name)
+}
+
+fn public(args: &Public) -> anyhow::Result<()> {
+    let secret = signer::from_file(&args.key)?;
+    let key = secret.public();
+    match args.output {
+        Output::Text => anstream::print!("{}", key.to_pem()),
+        Output::Json => anstream::println!("{}", serde_json::json!({ "id": key.id(), "pem": key.to_pem() })),
+    }
+    Ok(())
 }
 
 fn id(args: &Id) -> anyhow::Result<()> {

@@ -3,9 +3,8 @@
 use super::{key::read_public, ui::Output};
 use crate::{
     author::{self, Finding, Severity, Source, init, show},
-    capture::output,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
-    json,
+    file, json,
     key::{KeyRing, NamedKey, SecretKey},
     reference::Reference,
     signer,
@@ -26,7 +25,8 @@ pub enum Command {
 /// Write a commented template to begin with
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  tidewaiter layout init --step fetch --step build --image registry.example.com/shop/api > shop.yaml")]
+  tidewaiter layout init --step fetch --step build --image \\
+      registry.example.com/shop/api > shop.yaml")]
 pub struct Init {
     /// A step, in order; may be repeated (default: build)
     #[arg(long, value_name = "NAME")]
@@ -46,17 +46,19 @@ pub struct Init {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  tidewaiter layout lint shop.yaml")]
 pub struct Lint {
-    /// A template, a layout or a signed layout
+    /// A template, a layout or a signed layout; `-` is stdin
     file: PathBuf,
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
 /// Sign a template's layout, or add an owner's signature to a signed one
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tidewaiter layout sign shop.yaml --key alice.pem -o shop.layout     # the first owner
-  tidewaiter layout sign shop.layout --key bob.pem -o shop.layout     # and the second")]
+  tidewaiter layout sign shop.yaml --key alice.pem -o shop.layout   # an owner
+  tidewaiter layout sign shop.layout --key bob.pem -o shop.layout   # another")]
 pub struct Sign {
-    /// A template, a layout or a signed layout
+    /// A template, a layout or a signed layout; `-` is stdin
     file: PathBuf,
     /// An owner's private key; may be repeated
     #[arg(long, env = "TIDEWAITER_KEY", value_name = "FILE", required = true)]
@@ -79,7 +81,7 @@ pub struct Sign {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  tidewaiter layout show shop.layout --key alice.pem.pub --key bob.pem.pub")]
 pub struct Show {
-    /// A template, a layout or a signed layout
+    /// A template, a layout or a signed layout; `-` is stdin
     file: PathBuf,
     /// A public key whose signature is checked; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -96,7 +98,10 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Lint(args) => {
             let source = author::read(&args.file, None, now)?;
             let findings = author::lint(source.layout(), now);
-            findings.iter().for_each(|finding| anstream::println!("{finding}"));
+            match args.output {
+                Output::Text => findings.iter().for_each(|finding| anstream::println!("{finding}")),
+                Output::Json => anstream::println!("{}", report(&findings)),
+            }
             Ok(verdict(&findings))
         }
         Command::Sign(args) => sign(&args, now),
@@ -108,10 +113,18 @@ fn init(args: Init) -> anyhow::Result<u8> {
     let outline = init::Outline { steps: args.step, image: args.image, functionaries: args.functionary };
     let text = init::template(&outline)?;
     match &args.output {
-        Some(path) => output::write_new(path, text.as_bytes(), 0o666)?,
+        Some(path) => file::write_new(path, text.as_bytes(), 0o666)?,
         None => std::io::stdout().write_all(text.as_bytes())?,
     }
     Ok(0)
+}
+
+fn report(findings: &[Finding]) -> serde_json::Value {
+    let of = |severity| -> Vec<serde_json::Value> {
+        let found = findings.iter().filter(|finding| finding.severity == severity);
+        found.map(|it| serde_json::json!({ "place": it.place, "message": it.message })).collect()
+    };
+    serde_json::json!({ "errors": of(Severity::Error), "warnings": of(Severity::Warning) })
 }
 
 fn verdict(findings: &[Finding]) -> u8 {
@@ -140,7 +153,7 @@ fn sign(args: &Sign, now: Timestamp) -> anyhow::Result<u8> {
         }
     };
     match &args.output {
-        Some(path) => output::write(path, &envelope.to_bytes())?,
+        Some(path) => file::write(path, &envelope.to_bytes())?,
         None => std::io::stdout().write_all(&envelope.to_bytes())?,
     }
     Ok(0)

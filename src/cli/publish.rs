@@ -2,24 +2,26 @@
 
 use crate::{
     cli::ui::Output,
+    file,
     publish::{self, Options},
     reference::Reference,
     source::layout_dir::LayoutDir,
 };
-use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 
 /// Bytes of one envelope file; what readers take is checked where the set is made.
-const FILE_BYTES_MAX: u64 = 8 << 20;
+const FILE_BYTES_MAX: usize = 8 << 20;
 
 /// Publishes links, layouts and statements beside the image they are about.
 ///
 /// They become one OCI artifact that refers to the image: nothing about the image changes. Publishing the same files again
-/// changes nothing. Where the registry has no referrers API, the tag sha256-<hex> lists it.
+/// changes nothing. Where the registry has no referrers API, the tag `sha256-<hex>` lists it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tidewaiter publish registry.example.com/shop/api@sha256:3f9a… *.link root.layout
-  tidewaiter publish localhost:5000/shop/api:1 build.776a00e2.link --plain-http
+  tidewaiter publish registry.example.com/shop/api@sha256:3f9a… \\
+      root.layout *.link
+  tidewaiter publish localhost:5000/shop/api:1 build.776a00e2.link \\
+      --plain-http
   tidewaiter publish oci-layout:./image *.link")]
 pub struct Args {
     /// The image: a reference, or oci-layout:DIR for the first image of an OCI layout directory
@@ -44,7 +46,8 @@ pub struct Args {
 
 /// 0 published; everything else is an error (2).
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let envelopes = args.files.iter().map(|file| read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let envelopes =
+        args.files.iter().map(|path| file::read(path, FILE_BYTES_MAX)).collect::<anyhow::Result<Vec<_>>>()?;
     let (image, digest) = match args.image.strip_prefix("oci-layout:") {
         Some(dir) => {
             let image = LayoutDir::open(Path::new(dir))?.first()?.digest.clone();
@@ -67,10 +70,4 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         ),
     }
     Ok(0)
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
-    ensure!(size <= FILE_BYTES_MAX, "{} has {size} bytes, more than {FILE_BYTES_MAX}", file.display());
-    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }

@@ -1,10 +1,11 @@
 //! `tidewaiter review [FILE]`: an AdmissionReview in, the answering AdmissionReview out.
 
 use super::{
-    ui::{self, Credentials, JudgeArgs},
+    ui::{self, Credentials, JudgeArgs, Output},
     verify::read_namespace,
 };
 use crate::{
+    file,
     json::Limits,
     webhook::{
         admit, config, images,
@@ -13,7 +14,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -26,9 +27,10 @@ Exit codes:
 
 Examples:
   tidewaiter review review.json --policy policies/
-  kubectl create --dry-run=server -o json ... | make-review | tidewaiter review - --policy policies/
+  tidewaiter review --policy policies/ < review.json
   tidewaiter review review.json --policy policies/ --mutate
-  tidewaiter review review.json --policy policies/ --namespace-object ns.json --at 2026-11-23T12:00:00Z")]
+  tidewaiter review review.json --policy policies/ \\
+      --namespace-object ns.json --at 2026-11-23T12:00:00Z")]
 pub struct Args {
     /// The review, JSON; `-` is stdin
     #[arg(default_value = "-", value_name = "FILE")]
@@ -47,12 +49,19 @@ pub struct Args {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
+    /// What is printed: the answering review, or its verdict and message
+    #[arg(long, short, value_enum, default_value = "json")]
+    pub output: Output,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let Args { file, judge, namespace_object, mutate, at, timeout } = args;
+    let Args { file, judge, namespace_object, mutate, at, timeout, output } = args;
+    anyhow::ensure!(
+        file != Path::new("-") || judge.policy != Path::new("-"),
+        "the review and the policy cannot both come from stdin"
+    );
     let namespace = namespace_object.map(|path| read_namespace(&path)).transpose()?;
-    let bytes = ui::read(&file, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let bytes = file::read_cut(&file, Limits::REVIEW.bytes_max)?;
     let settings = judge.settings(Credentials::OfThePerson)?;
     let snapshot = config::load(&settings)?;
     let now = at.unwrap_or_else(Timestamp::now);
@@ -62,7 +71,8 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         Ok(request) => request,
         Err(Unreadable::NotAReview(why)) => anyhow::bail!("{}: {why}", file.display()),
         Err(Unreadable::Denied { uid, fault }) => {
-            return Ok(print(&uid, &Answer::refused(&fault), fault.reason.class().exit_code()));
+            print(output, &uid, &Answer::refused(&fault));
+            return Ok(fault.reason.class().exit_code());
         }
     };
     if let Some(object) = &namespace
@@ -86,10 +96,19 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             Err(fault) => (Answer::refused(&fault), fault.reason.class().exit_code()),
         }
     };
-    Ok(print(&request.uid, &answer, code))
+    print(output, &request.uid, &answer);
+    Ok(code)
 }
 
-fn print(uid: &str, answer: &Answer, code: u8) -> u8 {
-    anstream::println!("{}", String::from_utf8_lossy(&review::respond(uid, answer)));
-    code
+fn print(output: Output, uid: &str, answer: &Answer) {
+    if output == Output::Json {
+        anstream::println!("{}", String::from_utf8_lossy(&review::respond(uid, answer)));
+        return;
+    }
+    anstream::println!("{}", ui::verdict(answer.allowed));
+    if let Some((_, message)) = &answer.denial {
+        anstream::println!("{message}");
+    }
+    answer.warnings.iter().for_each(|warning| anstream::println!("warning: {warning}"));
+    answer.patch.iter().for_each(|operation| anstream::println!("patch: {operation}"));
 }

@@ -1,8 +1,8 @@
 //! `tidewaiter run`: one step of a pipeline, recorded (design §8, §11; store §5).
 
 use crate::{
-    capture::{self, Container, Failure, Job, Progress, Recorder, image::Images, output, upload},
-    publish,
+    capture::{self, Container, Failure, Job, Progress, Recorder, image::Images, upload},
+    file, publish,
     reference::Reference,
     signer,
 };
@@ -21,9 +21,12 @@ const NOT_RECORDED: u8 = 125;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewaiter run --step build -m src -p dist --key build.pem -- make
-  tidewaiter run --step image -m dist --image registry.example.com/shop/api:1 --image-from-file meta.json \\
-      --key ci.pem -- docker buildx build --push --metadata-file meta.json -t registry.example.com/shop/api:1 .
-  tidewaiter run --step test -m . --key test.pem --store https://store.example.com --store-token-file token -- cargo test")]
+  tidewaiter run --step image -m dist --image \\
+      registry.example.com/shop/api:1 --image-from-file meta.json \\
+      --key ci.pem -- docker buildx build --push --metadata-file meta.json \\
+      -t registry.example.com/shop/api:1 .
+  tidewaiter run --step test -m . --key test.pem \\
+      --store https://store.example.com --store-token-file token -- cargo test")]
 pub struct Args {
     /// Name of the step in the layout
     #[arg(long, short = 's', value_name = "STEP")]
@@ -114,7 +117,7 @@ async fn record(args: &Args) -> Result<u8, Failure> {
             directory.as_deref().unwrap_or(Path::new("")).join(capture::link_file_name(&args.step, &key))
         }
     };
-    output::check_writable(&target)?;
+    file::check_writable(&target)?;
     if let Some(image) = &args.publish {
         image.digest().with_context(|| format!("--publish {image} has no digest"))?;
     }
@@ -136,7 +139,7 @@ async fn record(args: &Args) -> Result<u8, Failure> {
     for warning in &run.warnings {
         anstream::eprintln!("warning: {warning}");
     }
-    output::write(&target, &run.envelope.to_bytes())?;
+    file::write(&target, &run.envelope.to_bytes())?;
     let sent = send(args, &run.envelope).await;
     for error in &sent {
         anstream::eprintln!("warning: the link \"{}\" is not sent: {error:#}", target.display());

@@ -18,9 +18,12 @@ pub enum Command {
 /// Serve the metadata store over HTTP
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tidewaiter store serve --database sqlite:/var/lib/tidewaiter/store.db --config chains.yaml
-  tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key \\
-      --database sqlite:store.db --config chains/ --metrics-listen 0.0.0.0:9090")]
+  tidewaiter store serve --database sqlite:/var/lib/tidewaiter/store.db \\
+      --config chains.yaml
+  tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt \\
+      --tls-key tls.key \\
+      --database sqlite:store.db --config chains/ \\
+      --metrics-listen 0.0.0.0:9090")]
 pub struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_LISTEN", default_value = "127.0.0.1:8080")]

@@ -1,11 +1,13 @@
 //! What every subcommand shares: output format, colour that respects NO_COLOR, the edges' options by flag, the log.
 
 use crate::{
-    policy,
+    file, policy,
+    reference::Reference,
+    registry::{self, Registries, default_docker_config},
+    resource,
     source::store::{self, StoreClient},
     webhook::config,
 };
-use anyhow::Context;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// `--output text|json`.
@@ -19,14 +21,14 @@ pub enum Output {
 /// Policy documents and where evidence is read: shared by `webhook`, `verify`, `review`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JudgeArgs {
-    /// Policy documents: a file or a directory
+    /// Policy documents: a file or a directory; `-` is stdin
     #[arg(long, env = "TIDEWAITER_POLICY", value_name = "FILE|DIR")]
     pub policy: std::path::PathBuf,
     /// What happens to an image that no policy selects
-    #[arg(long, env = "TIDEWAITER_UNMATCHED", value_enum, default_value_t = Unmatched::Warn)]
+    #[arg(long, env = "TIDEWAITER_UNMATCHED", value_enum, ignore_case = true, default_value_t = Unmatched::Warn)]
     pub unmatched: Unmatched,
     /// Force Audit mode on every policy
-    #[arg(long, env = "TIDEWAITER_AUDIT_ONLY")]
+    #[arg(long, env = "TIDEWAITER_AUDIT_ONLY", value_parser = clap::builder::BoolishValueParser::new())]
     pub audit_only: bool,
     /// URL of the metadata store
     #[arg(long, env = "TIDEWAITER_STORE", value_name = "URL")]
@@ -75,7 +77,7 @@ impl JudgeArgs {
         let JudgeArgs { policy, unmatched, audit_only, store, store_token_file, store_ca, docker_config } = self;
         let store = store.map(|url| client(url, store_token_file, store_ca)).transpose()?;
         let docker_config = docker_config.or_else(|| match credentials {
-            Credentials::OfThePerson => persons_docker_config(),
+            Credentials::OfThePerson => default_docker_config(),
             Credentials::None => None,
         });
         Ok(config::Settings { path: policy, unmatched: unmatched.into(), audit_only, store, docker_config })
@@ -88,7 +90,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) -> anyhow::Result<Arc<StoreClient>> {
     let token = match token_file {
         Some(path) => {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let text = file::read_text(&path, file::SMALL_BYTES_MAX)?;
             Some(text.trim().to_owned())
         }
         None => None,
@@ -96,10 +98,42 @@ fn client(url: String, token_file: Option<PathBuf>, ca_file: Option<PathBuf>) ->
     Ok(Arc::new(StoreClient::new(&store::Options { url, token, ca_file, timeout: STORE_TIMEOUT })?))
 }
 
-fn persons_docker_config() -> Option<PathBuf> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
-    Some(folder.join("config.json")).filter(|path| path.is_file())
+/// The one registry that a person names on the command line: `in-toto verify`, `inspect`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RegistryArgs {
+    /// Talk http to the registry
+    #[arg(long)]
+    pub plain_http: bool,
+    /// The only CA certificates to trust (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Docker configuration with registry credentials (default: $DOCKER_CONFIG/config.json where it exists)
+    #[arg(long, env = "TIDEWAITER_DOCKER_CONFIG", value_name = "FILE")]
+    pub docker_config: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    /// A reader of the registry that `image` names: at a private address too, and over http where the person says so.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the flags do not go together.
+    pub fn reader(&self, image: &Reference) -> anyhow::Result<Registries> {
+        let mut spec =
+            serde_json::json!({ "host": image.registry(), "allowPrivate": true, "insecure": self.plain_http });
+        if let Some(file) = &self.ca_file {
+            spec["caBundle"] = file::read_text(file, file::SMALL_BYTES_MAX)?.into();
+        }
+        let document = serde_json::json!({
+            "apiVersion": resource::API_VERSION, "kind": "RegistryConfig", "metadata": { "name": "command-line" }, "spec": spec,
+        });
+        let resources = match resource::parse("command line", &document.to_string()) {
+            Ok(resources) => resources,
+            Err(errors) => anyhow::bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        };
+        // Over plain http nothing of the person's own goes along unasked.
+        let default = || if self.plain_http { None } else { default_docker_config() };
+        Registries::new(&registry::Options { docker_config: self.docker_config.clone().or_else(default), resources })
+    }
 }
 
 /// How the log is written.
@@ -119,22 +153,6 @@ pub fn log(format: LogFormat) {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Text => builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).try_init(),
     };
-}
-
-/// Reads a file that a person named, `-` being stdin.
-///
-/// # Errors
-/// It cannot be read.
-pub fn read(path: &std::path::Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    if path == std::path::Path::new("-") {
-        std::io::stdin().take(bytes_max).read_to_end(&mut bytes).context("read stdin")?;
-    } else {
-        let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-        file.take(bytes_max).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
-    }
-    Ok(bytes)
 }
 
 /// The verdict word, in colour where the terminal has some (anstream strips it elsewhere, and under NO_COLOR).

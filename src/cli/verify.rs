@@ -2,6 +2,7 @@
 
 use super::ui::{self, Credentials, JudgeArgs, Output};
 use crate::{
+    file,
     json::Limits,
     policy::{Decision, Workload, WorkloadImage},
     webhook::{admit, config, namespace},
@@ -24,9 +25,12 @@ Exit codes:
   3 denied, evidence is missing   4 denied, we could not look
 
 Examples:
-  tidewaiter verify registry.example.com/shop/api@sha256:3f9a... --policy policy.yaml
-  tidewaiter verify registry.example.com/shop/api:1.4 --policy policies/ --namespace shop-eu --explain
-  tidewaiter verify registry.example.com/shop/api:1.4 --policy policy.yaml --output json --at 2026-11-23T12:00:00Z")]
+  tidewaiter verify registry.example.com/shop/api@sha256:3f9a... \\
+      --policy policy.yaml
+  tidewaiter verify registry.example.com/shop/api:1.4 --policy policies/ \\
+      --namespace shop-eu --explain
+  tidewaiter verify registry.example.com/shop/api:1.4 --policy policy.yaml \\
+      --output json --at 2026-11-23T12:00:00Z")]
 pub struct Args {
     /// The image reference
     pub image: String,
@@ -75,9 +79,8 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         }],
         is_pod: true,
     };
-    let workload = admit::pin(&snapshot.judge, &snapshot.set, workload, deadline).await;
     let decision =
-        admit::decide(&snapshot.judge, &snapshot.set, &workload, namespace_object.as_ref(), deadline, now).await?;
+        admit::verify(&snapshot.judge, &snapshot.set, workload, namespace_object.as_ref(), deadline, now).await?;
     match output {
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&decision)?),
         Output::Text => print(&decision, explain),
@@ -90,7 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
 /// # Errors
 /// It cannot be read, or is no Namespace.
 pub(super) fn read_namespace(path: &std::path::Path) -> anyhow::Result<crate::policy::Namespace> {
-    let bytes = ui::read(path, Limits::REVIEW.bytes_max as u64 + 1)?;
+    let bytes = file::read_cut(path, Limits::REVIEW.bytes_max)?;
     namespace::parse(&bytes).with_context(|| path.display().to_string())
 }
 

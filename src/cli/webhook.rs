@@ -20,9 +20,12 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidewaiter webhook --policy /etc/tidewaiter/policies --tls-dir /etc/tidewaiter/tls
-  tidewaiter webhook --policy policy.yaml --tls-cert tls.crt --tls-key tls.key --listen 127.0.0.1:8443
-  tidewaiter webhook --policy policies/ --tls-dir tls --store https://store.tidewaiter:8443 --audit-only")]
+  tidewaiter webhook --policy /etc/tidewaiter/policies \\
+      --tls-dir /etc/tidewaiter/tls
+  tidewaiter webhook --policy policy.yaml --tls-cert tls.crt \\
+      --tls-key tls.key --listen 127.0.0.1:8443
+  tidewaiter webhook --policy policies/ --tls-dir tls \\
+      --store https://store.tidewaiter:8443 --audit-only")]
 pub struct Args {
     /// Address of the admission port
     #[arg(long, env = "TIDEWAITER_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
@@ -40,7 +43,7 @@ pub struct Args {
     #[arg(long, env = "TIDEWAITER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Serve admission over plain http: behind a proxy on the same host, or for tests
-    #[arg(long, env = "TIDEWAITER_INSECURE_HTTP", conflicts_with_all = ["tls_dir", "tls_cert", "tls_key"])]
+    #[arg(long, env = "TIDEWAITER_INSECURE_HTTP", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with_all = ["tls_dir", "tls_cert", "tls_key"])]
     pub insecure_http: bool,
     /// Seconds to go on serving after SIGTERM, with readiness failing, before connections are closed
     #[arg(long, env = "TIDEWAITER_DRAIN", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(0..=20))]
@@ -59,6 +62,8 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
+    // The documents are read again and again; stdin is empty the second time.
+    anyhow::ensure!(args.judge.policy.as_os_str() != "-", "--policy is stdin, expected a file or a directory to watch");
     let Args {
         listen,
         metrics_listen,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     digest::Digest,
     reason::{Fault, Reason},
-    reference::Reference,
+    reference::{Reference, without_user},
     resource::{API_VERSION, DigestRule, image_policy::DIGEST_REQUIREMENT},
 };
 use jiff::Timestamp;
@@ -88,7 +88,7 @@ impl<'d> Deciding<'d> {
         let mut decision = ImageDecision {
             field: image.field.clone(),
             name: image.name.clone(),
-            reference: message::clip(&image.image, message::REFERENCE_MAX),
+            reference: message::clip(&without_user(&image.image), message::REFERENCE_MAX),
             digest: None,
             policies: Vec::new(),
             fault: None,

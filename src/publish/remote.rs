@@ -2,7 +2,7 @@
 //! because what matters about them is in headers that it hides, and because we bound what we read.
 
 use super::Options;
-use crate::{digest::Digest, oci, reference::Reference};
+use crate::{digest::Digest, file, oci, reference::Reference};
 use anyhow::{Context, anyhow, bail, ensure};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_distribution::{
@@ -43,9 +43,7 @@ impl Remote {
         }
         let roots = match &options.ca_file {
             None => Vec::new(),
-            Some(file) => {
-                pem_blocks(&std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?)?
-            }
+            Some(path) => pem_blocks(&file::read(path, file::SMALL_BYTES_MAX)?)?,
         };
         let http = http_client(&roots, options.plain_http)?;
         let scheme = if options.plain_http { "http" } else { "https" };
@@ -61,7 +59,8 @@ impl Remote {
 
     async fn log_in(mut self, plain_http: bool) -> anyhow::Result<Self> {
         let url = format!("{}/v2/", self.base);
-        let answer = self.http.get(&url).send().await.with_context(|| format!("{url} cannot be reached"))?;
+        let hint = if plain_http { "" } else { " (a registry without TLS: --plain-http)" };
+        let answer = self.http.get(&url).send().await.with_context(|| format!("{url} cannot be reached{hint}"))?;
         let challenge =
             answer.headers().get(header::WWW_AUTHENTICATE).and_then(|text| text.to_str().ok()).unwrap_or_default();
         if let Some((_, realm)) = challenge.split_once("realm=\"http://") {
@@ -99,9 +98,7 @@ impl Remote {
 
     /// A manifest by tag or digest with its Content-Type, at most 4 MiB. `None`: 404.
     pub async fn manifest(&self, name: &str) -> anyhow::Result<Option<(Vec<u8>, Option<String>)>> {
-        use oci::media::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-        let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
-        let request = self.http.get(self.url("manifests", name)).header(header::ACCEPT, accept);
+        let request = self.http.get(self.url("manifests", name)).header(header::ACCEPT, oci::media::ACCEPT_DOCUMENT);
         let answer = self.send(request, name).await?;
         match answer.status() {
             StatusCode::OK => {}
@@ -162,7 +159,7 @@ fn http_client(roots: &[Vec<u8>], plain_http: bool) -> anyhow::Result<reqwest::C
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")));
+        .user_agent(crate::registry::USER_AGENT);
     // Without this a machine that has no roots at all could not even talk plain http (reqwest's platform verifier).
     if plain_http || !roots.is_empty() {
         let roots = roots.iter().map(|pem| reqwest::Certificate::from_pem(pem)).collect::<Result<Vec<_>, _>>()?;

@@ -4,11 +4,8 @@ use crate::{
     digest::Digest,
     envelope::{Content, Envelope},
     json::Value,
-    oci::{Document, media},
-    source::{
-        layout_dir::REF_NAME,
-        oci::{BLOB_BYTES_MAX, TOTAL_BYTES_MAX},
-    },
+    oci::{Document, REF_NAME, media},
+    source::oci::{BLOB_BYTES_MAX, TOTAL_BYTES_MAX},
 };
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;

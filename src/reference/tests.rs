@@ -302,6 +302,22 @@ fn texts() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn a_password_before_the_host_is_not_shown() {
+    for (text, shown) in [
+        ("robot:secret@r.example/shop/api:1", "...@r.example/shop/api:1"),
+        ("https://robot:secret@r.example/shop/api", "...@r.example/shop/api"),
+        ("robot:sec/ret@r.example/a@sha256:00", "...@r.example/a@sha256:00"),
+        ("robot:secret@r.example:5000", "...@r.example:5000"),
+    ] {
+        let error = text.parse::<Reference>().unwrap_err().to_string();
+        assert!(!error.contains("ret") && error.contains(shown), "{error}");
+    }
+    for text in ["a@sha256:00", "r.example/shop/api:1@sha256:00", "r.example/shop/api@md5:00", "a b"] {
+        assert_eq!(without_user(text), text);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]

@@ -60,10 +60,11 @@ impl HostConfig {
             allow_private: spec.allow_private,
             insecure: spec.insecure,
             ca_bundle: spec.ca_bundle.clone(),
-            mirrors: spec.mirrors.clone(),
+            // A layout directory is read instead of the network: of the host and of its mirrors.
+            mirrors: if spec.oci_layout.is_some() { Vec::new() } else { spec.mirrors.clone() },
             oci_layout: spec.oci_layout.as_ref().map(PathBuf::from),
             docker_config: credentials.and_then(|c| c.docker_config.as_ref()).map(PathBuf::from),
-            auth_realms: Vec::new(),
+            auth_realms: spec.auth_realms.clone(),
         })
     }
 }
@@ -89,7 +90,7 @@ pub fn mirror(text: &str) -> (String, &str) {
 pub fn client(rules: &HostConfig, limits: &Limits, lookup: &Lookup) -> anyhow::Result<reqwest::Client> {
     let build = || {
         reqwest::Client::builder()
-            .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
+            .user_agent(super::USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -131,7 +132,7 @@ mod tests {
         let text = |host: &str| {
             format!(
                 "apiVersion: tidewaiter.dev/v1alpha1\nkind: RegistryConfig\nmetadata: {{ name: a }}\nspec:\n  host: {host}\n  \
-                 allowPrivate: true\n  mirrors: [mirror.example.com/proxy]\n  credentials: {{ dockerConfig: /etc/docker.json }}\n"
+                 allowPrivate: true\n  mirrors: [mirror.example.com/proxy]\n  authRealms: [auth.example.com]\n  credentials: {{ dockerConfig: /etc/docker.json }}\n"
             )
         };
         let of = |text: &str| HostConfig::of(&crate::resource::parse("f", text).unwrap());
@@ -139,6 +140,7 @@ mod tests {
             host: "registry.example.com:5000".into(),
             allow_private: true,
             mirrors: vec!["mirror.example.com/proxy".into()],
+            auth_realms: vec!["auth.example.com".into()],
             docker_config: Some("/etc/docker.json".into()),
             ..HostConfig::default()
         };

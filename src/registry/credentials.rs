@@ -167,7 +167,7 @@ fn canonical_host(key: &str) -> Option<String> {
 pub fn default_docker_config() -> Option<PathBuf> {
     let directory = match std::env::var_os("DOCKER_CONFIG") {
         Some(directory) if !directory.is_empty() => PathBuf::from(directory),
-        _ => PathBuf::from(std::env::var_os("HOME")?).join(".docker"),
+        _ => std::env::home_dir()?.join(".docker"),
     };
     let file = directory.join("config.json");
     file.is_file().then_some(file)

@@ -7,7 +7,10 @@ use super::{
     credentials::{Credential, Secret},
     http::{Answer, Failure, Question, Way, Wire},
 };
-use crate::reason::{Fault, Reason};
+use crate::{
+    oci::media,
+    reason::{Fault, Reason},
+};
 use http::{StatusCode, header};
 use std::{
     collections::BTreeMap,
@@ -307,11 +310,8 @@ impl Fetcher {
 /// Media types we ask for; blobs are asked for as they are.
 fn accept(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::Manifest => Some(
-            "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
-             application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json",
-        ),
-        Kind::Referrers => Some(crate::oci::media::OCI_INDEX),
+        Kind::Manifest => Some(media::ACCEPT_DOCUMENT),
+        Kind::Referrers => Some(media::OCI_INDEX),
         Kind::Blob => None,
     }
 }

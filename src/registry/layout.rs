@@ -3,17 +3,14 @@
 
 use super::{Blob, Repository, limits::Limits};
 use crate::{
-    digest::{Algorithm, Digest},
-    oci::{Descriptor, Document, Index},
+    digest::Digest,
+    oci::{self, Descriptor, Document, Index},
     reason::{Fault, Reason},
 };
 use std::{
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
-
-/// `index.json` entries carry their tag, or a full name, in this annotation.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// One layout directory. Its functions read files: call them where blocking is allowed.
 #[derive(Clone, Debug)]
@@ -43,12 +40,7 @@ impl Layout {
 
     /// `blobs/<algorithm>/<hex>`, of at most `bytes_max` bytes, hash checked.
     pub fn blob(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Blob>, Fault> {
-        let algorithm = match digest.algorithm() {
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Sha384 => "sha384",
-            Algorithm::Sha512 => "sha512",
-        };
-        let path = self.directory.join("blobs").join(algorithm).join(digest.hex());
+        let path = self.directory.join(oci::blob_path(digest));
         let Some(bytes) = self.read(&path, bytes_max)? else { return Ok(None) };
         super::object::check(digest, &bytes, &self.name())?;
         Ok(Some(Blob { digest: digest.clone(), bytes, media_type: None }))
@@ -57,7 +49,7 @@ impl Layout {
     /// What refers to a digest: entries of `index.json` whose manifest says so, and those of the tag schema's index.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Fault> {
         let index = self.index()?;
-        let schema = format!("{}-{}", subject.to_string().split(':').next().unwrap_or_default(), subject.hex());
+        let schema = oci::referrers_tag(subject);
         let mut found: Vec<Descriptor> = Vec::new();
         for entry in &index.manifests {
             let Some(blob) = self.entry(entry)? else { continue };
@@ -127,7 +119,7 @@ impl Layout {
 }
 
 fn ref_name(entry: &Descriptor) -> Option<&str> {
-    entry.annotations.get(REF_NAME).map(String::as_str)
+    entry.annotations.get(oci::REF_NAME).map(String::as_str)
 }
 
 /// Whether an entry is named by this tag, bare or after a repository's name.

@@ -25,6 +25,9 @@ pub struct RegistryConfigSpec {
     /// `host[:port][/path]`, asked before the host itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// Other hosts, `host[:port]`, that may hand out this registry's tokens and so are sent its credentials (security §2.D5).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auth_realms: Vec<String>,
     /// An absolute path: an OCI layout directory that is read instead of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_layout: Option<String>,
@@ -85,6 +88,14 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
             ));
         }
     }
+    for (index, realm) in spec.auth_realms.iter().enumerate() {
+        if realm.contains('/') || canonical(realm).is_none_or(|host| host.registry() != realm) {
+            errors.push(FieldError::new(
+                format!("spec.authRealms[{index}]"),
+                format!("\"{}\" is no host[:port]", realm.escape_default()),
+            ));
+        }
+    }
     if spec.insecure && spec.credentials.is_some() {
         errors.push(FieldError::new("spec.insecure", "credentials are not sent over plain http"));
     }
@@ -98,11 +109,8 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
     }
     if let Some(path) = &spec.oci_layout {
         absolute("spec.ociLayout", path, errors);
-        if spec.insecure || spec.credentials.is_some() || !spec.mirrors.is_empty() {
-            errors.push(FieldError::new(
-                "spec.ociLayout",
-                "is read instead of the network: no insecure, mirrors, credentials",
-            ));
+        if spec.insecure {
+            errors.push(FieldError::new("spec.ociLayout", "is read instead of the network: no insecure"));
         }
     }
     if let Some(credentials) = &spec.credentials {

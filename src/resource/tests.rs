@@ -237,6 +237,9 @@ fn a_registry_config_cannot_send_credentials_in_the_clear() {
         "{ host: \"registry.example.com:5000\", allowPrivate: true, mirrors: [mirror.example.com/proxy] }",
         "{ host: \"localhost:5000\", insecure: true }",
         "{ host: r.example, ociLayout: /var/lib/images }",
+        // The example of design §6, less what is refused for now.
+        "{ host: \"registry.example.com:5000\", allowPrivate: true, insecure: false, caBundle: \"-----BEGIN CERTIFICATE-----\", \
+           mirrors: [\"mirror.example.com/proxy\"], ociLayout: /var/lib/tidewaiter/images }",
         "{ host: r.example, credentials: { dockerConfig: /etc/docker/config.json } }",
     ] {
         assert!(one("RegistryConfig", spec).is_ok(), "{spec}: {:?}", one("RegistryConfig", spec));
@@ -246,12 +249,15 @@ fn a_registry_config_cannot_send_credentials_in_the_clear() {
         ("{ host: r.example/path }", "spec.host: "),
         ("{ host: registry }", "spec.host: "),
         ("{ host: r.example, mirrors: [\"https://m.example\"] }", "spec.mirrors[0]: "),
+        ("{ host: r.example, authRealms: [\"https://auth.example/token\"] }", "spec.authRealms[0]: "),
+        ("{ host: r.example, authRealms: [auth.example, \"*.example\"] }", "spec.authRealms[1]: "),
         (
             "{ host: r.example, insecure: true, credentials: { dockerConfig: /c } }",
             "spec.insecure: credentials are not sent",
         ),
         ("{ host: r.example, insecure: true, caBundle: \"-----BEGIN CERTIFICATE-----\" }", "spec.insecure: a caBundle"),
         ("{ host: r.example, caBundle: x }", "spec.caBundle: holds no PEM"),
+        ("{ host: r.example, ociLayout: /images, insecure: true }", "spec.ociLayout: is read instead of the network"),
         ("{ host: r.example, ociLayout: images }", "spec.ociLayout: \"images\" is no absolute path"),
         (
             "{ host: r.example, credentials: { secretRef: { name: pull } } }",

@@ -1,5 +1,6 @@
 //! The serving certificate: read, checked, and swapped when its files change (security §3 "Certificates", §4.3 F12).
 
+use crate::file;
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use notify::Watcher;
@@ -11,7 +12,6 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -44,7 +44,7 @@ impl Certificates {
     /// # Errors
     /// A file cannot be read or parsed, the key is not the certificate's, or the certificate has expired.
     pub fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
-        let pair = Pair::new(read(certificate)?, read(key)?)
+        let pair = Pair::new(file::read(certificate, file::SMALL_BYTES_MAX)?, file::read(key, file::SMALL_BYTES_MAX)?)
             .with_context(|| format!("serving certificate {} with key {}", certificate.display(), key.display()))?;
         let files = Files { certificate: certificate.into(), key: key.into(), current: ArcSwap::from_pointee(pair) };
         Ok(Certificates(Arc::new(files)))
@@ -71,7 +71,8 @@ impl Certificates {
     /// # Errors
     /// As `load`; nothing has changed then.
     pub fn reload(&self) -> anyhow::Result<bool> {
-        let read = (read(&self.0.certificate)?, read(&self.0.key)?);
+        let read =
+            (file::read(&self.0.certificate, file::SMALL_BYTES_MAX)?, file::read(&self.0.key, file::SMALL_BYTES_MAX)?);
         if self.0.current.load().read == read {
             return Ok(false);
         }
@@ -142,16 +143,6 @@ fn not_after(leaf: &CertificateDer<'_>) -> anyhow::Result<jiff::Timestamp> {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
-}
-
-/// A chain of a few certificates has some kilobytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
-    Ok(bytes)
 }
 
 /// Watches the directories of the paths; says so once at the start, and at each change. Where the system gives no watch (inotify's limit), polling alone remains.

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
+    image::artifact_repository,
     intoto::{Artifacts, Layout, Link, Rule},
     json::{self, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
@@ -138,16 +139,15 @@ fn layout_images(layout: &Layout) -> impl Iterator<Item = &str> {
         .inspections
         .iter()
         .flat_map(|inspection| inspection.expected_materials.iter().chain(&inspection.expected_products));
-    let name = |rule| match rule {
-        &Rule::Create(ref pattern)
-        | &Rule::Delete(ref pattern)
-        | &Rule::Modify(ref pattern)
-        | &Rule::Allow(ref pattern)
-        | &Rule::Disallow(ref pattern)
-        | &Rule::Match { ref pattern, .. } => pattern.literal(),
-        &Rule::Require(ref name) => Some(name.as_str()),
-    };
-    of_steps.chain(of_inspections).filter_map(name).filter_map(|name| name.strip_prefix("oci:"))
+    of_steps.chain(of_inspections).filter_map(literal).filter_map(artifact_repository)
+}
+
+/// The one name that a rule is about; none for a glob of many.
+fn literal(rule: &Rule) -> Option<&str> {
+    match rule {
+        Rule::Require(name) => Some(name),
+        rule => rule.pattern()?.literal(),
+    }
 }
 
 /// The keys each step's functionaries have. A key that is unusable authorises nothing.
@@ -196,7 +196,7 @@ async fn admit_link(
             fits.push((*index, *rules, *writer, signers));
         }
     }
-    let images = link.products.keys().filter_map(|name| name.strip_prefix("oci:"));
+    let images = link.products.keys().filter_map(|name| artifact_repository(name));
     let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
     let (index, _, writer, signers) = chosen
         .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;

@@ -2,6 +2,7 @@
 
 use crate::{
     digest::Digest,
+    file,
     key::KeyRing,
     reference::{ImagePattern, Reference},
     resource::{self, Chain, Resource},
@@ -93,13 +94,9 @@ impl Chains {
     /// Chain and TrustRoot are checked and have no say here.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let mut documents = Vec::new();
-        for file in files(path)? {
-            let name = file.display().to_string();
-            let size = std::fs::metadata(&file).with_context(|| name.clone())?.len();
-            if size > resource::TEXT_BYTES_MAX as u64 {
-                bail!("{name} has {size} bytes, more than {}", resource::TEXT_BYTES_MAX);
-            }
-            let text = std::fs::read_to_string(&file).with_context(|| name.clone())?;
+        for path in files(path)? {
+            let name = path.display().to_string();
+            let text = file::read_text(&path, resource::TEXT_BYTES_MAX)?;
             documents.extend(parse(&name, &text)?);
         }
         Chains::new(documents)

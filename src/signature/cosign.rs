@@ -71,7 +71,7 @@ impl Flaw {
     }
 }
 
-/// See [`super::cosign`].
+/// See [`super::cosign()`].
 pub fn verify(candidates: &[Candidate], image: &Digest, ring: &KeyRing) -> Result<SignedBy, Fault> {
     if candidates.is_empty() {
         return Err(Fault::new(Reason::NoSignature, format!("no cosign signature of {image} was found")));

@@ -2,9 +2,9 @@
 //!
 //! File names choose what is read and mean nothing more (in-toto R22).
 
-use crate::{json, verify};
+use crate::{file, json, verify};
 use anyhow::Context;
-use std::{fs, io::Read, path::Path};
+use std::{fs, path::Path};
 
 /// The files that may hold an envelope, by the end of their name.
 const EXTENSIONS: [&str; 3] = ["link", "layout", "json"];
@@ -56,13 +56,7 @@ pub fn read(dir: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
 /// # Errors
 /// It cannot be read.
 pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let bytes_max = u64::try_from(json::Limits::METADATA.bytes_max).unwrap_or(u64::MAX);
-    let file = fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("read {}", path.display()))?;
-    Ok(bytes)
+    file::read_cut(path, json::Limits::METADATA.bytes_max)
 }
 
 #[cfg(test)]

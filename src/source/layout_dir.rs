@@ -4,18 +4,12 @@
 
 use crate::{
     digest::Digest,
+    file,
     oci::{self, Descriptor, Document},
     reference::Reference,
 };
 use anyhow::{Context, bail, ensure};
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
-
-/// The annotation of an entry of index.json that names the image.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+use std::path::{Path, PathBuf};
 
 /// An OCI layout directory.
 #[derive(Clone, Debug)]
@@ -32,6 +26,11 @@ impl LayoutDir {
             serde_json::from_slice(&marker).with_context(|| format!("{}: oci-layout is no JSON", dir.display()))?;
         let version = marker.get("imageLayoutVersion").and_then(|version| version.as_str());
         ensure!(version == Some("1.0.0"), "{} is no OCI layout of version 1.0.0", dir.display());
+        Self::unmarked(dir)
+    }
+
+    /// Reads `index.json`, of a directory that is only read and so needs no `oci-layout`.
+    pub fn unmarked(dir: &Path) -> anyhow::Result<Self> {
         let bytes = read_at_most(&dir.join("index.json"), oci::DOCUMENT_BYTES_MAX as u64)?;
         match Document::parse(&bytes, None).with_context(|| format!("{}/index.json", dir.display()))? {
             Document::Index(index) => Ok(LayoutDir { dir: dir.into(), index }),
@@ -44,25 +43,26 @@ impl LayoutDir {
         self.index.manifests.first().with_context(|| format!("{}/index.json has no entry", self.dir.display()))
     }
 
-    /// `host[:port]/path` of the first entry: `image` where it is given, else the entry's name, which must be a whole reference
-    /// (many tools write a bare tag there, which names no repository).
+    /// The whole reference in this annotation of the first entry. Many tools write a bare tag there, which reads as a repository of
+    /// Docker Hub that nobody meant: what names no host is no name.
+    pub fn name(&self, annotation: &str) -> Option<Reference> {
+        let name = self.index.manifests.first()?.annotations.get(annotation)?;
+        let (host, _) = name.split_once('/')?;
+        (host.contains(['.', ':']) || host == "localhost").then(|| name.parse().ok())?
+    }
+
+    /// `host[:port]/path` of the first entry: `image` where it is given, else the entry's own name.
     pub fn repository(&self, image: Option<&Reference>) -> anyhow::Result<String> {
-        if let Some(image) = image {
-            return Ok(image.name());
-        }
-        let name = self.first()?.annotations.get(REF_NAME).map(String::as_str).unwrap_or_default();
-        let host = name.split_once('/').map(|(host, _)| host).unwrap_or_default();
-        ensure!(
-            host.contains(['.', ':']) || host == "localhost",
-            "the first entry of {}/index.json is named {name:?}, which names no repository; give --image REF",
-            self.dir.display()
-        );
-        Ok(name.parse::<Reference>()?.name())
+        let name = image.cloned().or_else(|| self.name(oci::REF_NAME));
+        let name = name.with_context(|| {
+            format!("the first entry of {}/index.json names no repository; give --image REF", self.dir.display())
+        })?;
+        Ok(name.name())
     }
 
     /// The file of a blob, whether it is there or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.dir.join(artifact(digest))
+        self.dir.join(oci::blob_path(digest))
     }
 
     /// A blob of at most `bytes_max`, its hash checked.
@@ -73,17 +73,7 @@ impl LayoutDir {
     }
 }
 
-/// `blobs/sha256/<hex>`: the file of a blob in a layout directory, and the artifact's name in a virtual inspection.
-pub fn artifact(digest: &Digest) -> String {
-    format!("blobs/{}", digest.to_string().replacen(':', "/", 1))
-}
-
 fn read_at_most(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-    ensure!(file.metadata()?.is_file(), "{} is no file", path.display());
-    let mut bytes = Vec::new();
-    let read = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
-    let read = read.with_context(|| format!("{} cannot be read", path.display()))?;
-    ensure!(u64::try_from(read)? <= bytes_max, "{} has more than {bytes_max} bytes", path.display());
-    Ok(bytes)
+    ensure!(!path.exists() || path.is_file(), "{} is no file", path.display());
+    file::read(path, usize::try_from(bytes_max)?)
 }

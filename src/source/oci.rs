@@ -8,7 +8,7 @@
 use crate::{
     cosign::{self, Candidate},
     digest::Digest,
-    oci::{Descriptor, Document, Manifest, media},
+    oci::{Descriptor, Document, Manifest, media, referrers_tag},
     reason::{Class, Fault, Reason},
     registry::{Blob, Registries, Repository},
 };
@@ -166,7 +166,7 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
     /// Layout A (signatures §2.1): the layers of the manifest tagged `sha256-<hex>.sig`.
     async fn legacy_signatures(&self) -> Found<Candidate> {
         let mut found = Found::new();
-        let tag = format!("{}.sig", tag_of(self.image));
+        let tag = format!("{}.sig", referrers_tag(self.image));
         match self.remote.tag(&tag).await {
             Err(fault) => found.failed(fault),
             Ok(None) => {}
@@ -235,7 +235,7 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
     /// Both places at once, joined by digest: a registry that answers the API may hold older entries under the tag, and
     /// some clients write the tag although the API works (components §1).
     async fn list_referrers(&self, found: &mut Found<Manifest>) -> Vec<Descriptor> {
-        let tag = tag_of(self.image);
+        let tag = referrers_tag(self.image);
         let (api, fallback) = futures::join!(self.remote.referrers(self.image), self.remote.tag(&tag));
         let mut listed = Vec::new();
         match api {
@@ -362,13 +362,6 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
         tracing::debug!(image = %self.image, "{text}");
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
-}
-
-/// The tag schema's name for an image (distribution-spec, "Referrers Tag Schema"): at most 32 of the algorithm, 64 of the hex.
-pub fn tag_of(image: &Digest) -> String {
-    let hex: String = image.hex().chars().take(64).collect();
-    let text = image.to_string();
-    format!("{}-{hex}", text.split(':').next().unwrap_or_default())
 }
 
 /// Whether a layer is an envelope of a chain. A bundle is none, whatever its statement says.

@@ -5,13 +5,16 @@
 use crate::{
     digest::Digest,
     envelope::Envelope,
+    file,
     reason::{Fault, Reason},
+    registry,
 };
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::StreamExt as _;
 use serde::Deserialize;
 use std::{
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -68,41 +71,54 @@ struct Record {
     envelope: String,
 }
 
+/// A store's URL, ending in a slash, and whether it is on this machine: https, or http there. Tokens go nowhere else.
+///
+/// # Errors
+/// It is no such URL, or has credentials or a query.
+pub(crate) fn base(text: &str) -> anyhow::Result<(Url, bool)> {
+    let mut base = Url::parse(text).with_context(|| format!("store \"{text}\""))?;
+    let loopback = match base.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if !(base.scheme() == "https" || base.scheme() == "http" && loopback) {
+        bail!("store \"{text}\": expected https, or http on loopback");
+    }
+    if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
+        bail!("the store's url has credentials or a query");
+    }
+    if !base.path().ends_with('/') {
+        let path = format!("{}/", base.path());
+        base.set_path(&path);
+    }
+    Ok((base, loopback))
+}
+
+/// The certificates of a CA bundle, of which there is at least one.
+pub(crate) fn authorities(path: &Path) -> anyhow::Result<Vec<reqwest::Certificate>> {
+    let pem = file::read(path, file::SMALL_BYTES_MAX)?;
+    let authorities = reqwest::Certificate::from_pem_bundle(&pem).with_context(|| path.display().to_string())?;
+    if authorities.is_empty() {
+        bail!("{} holds no certificate", path.display());
+    }
+    Ok(authorities)
+}
+
 impl StoreClient {
     /// A client; nothing is sent yet. An error for a URL that is not https (nor http on loopback), or certificates that do
     /// not read.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
-        let mut base = Url::parse(&options.url).with_context(|| format!("store \"{}\"", options.url))?;
-        let loopback = match base.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if !(base.scheme() == "https" || base.scheme() == "http" && loopback) {
-            bail!("store \"{}\": expected https, or http on loopback", options.url);
-        }
-        if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
-            bail!("the store's url has credentials or a query");
-        }
-        if !base.path().ends_with('/') {
-            let path = format!("{}/", base.path());
-            base.set_path(&path);
-        }
+        let base = base(&options.url)?.0;
         let mut http = reqwest::Client::builder()
             // A store that sends us elsewhere is no store of ours; a proxy of the environment is none either.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
-            .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")));
-        if let Some(file) = &options.ca_file {
-            let pem = std::fs::read(file).with_context(|| file.display().to_string())?;
-            let authorities =
-                reqwest::Certificate::from_pem_bundle(&pem).with_context(|| file.display().to_string())?;
-            if authorities.is_empty() {
-                bail!("{} holds no certificate", file.display());
-            }
-            http = http.tls_certs_only(authorities);
+            .user_agent(registry::USER_AGENT);
+        if let Some(path) = &options.ca_file {
+            http = http.tls_certs_only(authorities(path)?);
         }
         Ok(StoreClient {
             http: http.build().context("store client")?,

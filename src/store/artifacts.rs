@@ -3,6 +3,7 @@
 
 use crate::{
     digest::{Digest, DigestSet},
+    image::artifact_repository,
     intoto::Artifacts,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,9 +30,12 @@ pub struct Set {
     pub chunks: Vec<Chunk>,
 }
 
+/// A name within its directory, and its digests.
+type Entry<'a> = (&'a str, &'a BTreeMap<String, String>);
+
 /// The list as chunks; `None` when it is empty.
 pub fn set(artifacts: &Artifacts) -> Option<Set> {
-    let mut directories: BTreeMap<&str, Vec<(&str, &BTreeMap<String, String>)>> = BTreeMap::new();
+    let mut directories: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
     for (path, digests) in artifacts {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         directories.entry(directory).or_default().push((name, &digests.0));
@@ -65,7 +69,7 @@ pub fn postings(bytes: &[u8]) -> Option<BTreeSet<i64>> {
 /// The images among a link's products: what `oci:…` names, and files of an OCI image layout, `…blobs/sha256/<hex>`, whose
 /// content is what their name says. At most `max` of them, `oci:` first.
 pub fn images(products: &Artifacts, max: usize) -> BTreeSet<Digest> {
-    let named = products.iter().filter(|(path, _)| path.starts_with("oci:"));
+    let named = products.iter().filter(|(path, _)| artifact_repository(path).is_some());
     let blobs = products.iter().filter(|(path, digests)| {
         let mut parts = path.rsplit('/');
         let name = parts.next();

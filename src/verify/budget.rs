@@ -33,6 +33,7 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What the webhook and every command verify with.
     pub const DEFAULT: Limits = Limits {
         envelopes_max: 8_192,
         evidence_bytes_max: 64 << 20,

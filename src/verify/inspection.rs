@@ -2,9 +2,10 @@
 
 use super::Rejection;
 use crate::{
-    digest::{Digest, DigestSet},
-    image::ImageFacts,
+    digest::DigestSet,
+    image::{ImageFacts, artifact_name},
     intoto::{Artifacts, Inspection},
+    oci::blob_path,
 };
 
 /// What the inspection sees before its command, and, since a built-in changes nothing, after it.
@@ -22,24 +23,15 @@ pub(super) fn artifacts(inspection: &Inspection, image: Option<&ImageFacts>) -> 
 
 /// The names under which an inspection sees the admitted digest itself: what a MATCH must have consumed.
 pub(super) fn subjects(image: &ImageFacts) -> [String; 2] {
-    [manifest_name(image), blob_name(&image.digest)]
+    [artifact_name(&image.repository), blob_path(&image.digest)]
 }
 
 /// One artifact, that binds repository and content.
 fn manifest(image: &ImageFacts) -> Option<Artifacts> {
-    Some(Artifacts::from([(manifest_name(image), DigestSet::of(&image.digest))]))
+    Some(Artifacts::from([(artifact_name(&image.repository), DigestSet::of(&image.digest))]))
 }
 
 /// Every blob behind the digest, as in an OCI image layout directory; `None` while a manifest is not known.
 fn blobs(image: &ImageFacts) -> Option<Artifacts> {
-    Some(image.blobs()?.iter().map(|blob| (blob_name(blob), DigestSet::of(blob))).collect())
-}
-
-fn manifest_name(image: &ImageFacts) -> String {
-    format!("oci:{}", image.repository)
-}
-
-/// `blobs/sha256/<hex>`.
-fn blob_name(digest: &Digest) -> String {
-    format!("blobs/{}", digest.to_string().replacen(':', "/", 1))
+    Some(image.blobs()?.iter().map(|blob| (blob_path(blob), DigestSet::of(blob))).collect())
 }

@@ -21,7 +21,7 @@ pub enum Rejection {
     #[error("the demand names no key of an owner")]
     NoOwners,
     /// Among the envelopes is no layout, by whomever.
-    #[error("no layout among {envelopes} envelopes, {unreadable} of them unreadable")]
+    #[error("{}", no_layout(*.envelopes, *.unreadable))]
     NoLayout { envelopes: usize, unreadable: usize },
     /// in-toto 5.2.1: not signed by enough owners.
     #[error("the layout is signed by {} of the {needed} owners it needs{}", .signed_by.len(), among(.signed_by))]
@@ -101,6 +101,7 @@ impl Rejection {
         }
     }
 
+    /// The rejection for a person: its reason of the closed list, and its message.
     pub fn fault(&self) -> Fault {
         Fault::new(self.reason(), self.to_string())
     }
@@ -160,6 +161,14 @@ fn shorts(keys: &[String; 2], at: usize) -> String {
 fn keys(ids: &[String]) -> String {
     let named: Vec<String> = ids.iter().take(4).map(|id| short(id)).collect();
     format!("{}{}", named.join(", "), more(ids.len(), named.len()))
+}
+
+fn no_layout(envelopes: usize, unreadable: usize) -> String {
+    match (envelopes, unreadable) {
+        (0, _) => "no layout: nothing was found".into(),
+        (_, 0) => format!("no layout among what was found ({envelopes})"),
+        _ => format!("no layout among what was found ({envelopes}, {unreadable} unreadable)"),
+    }
 }
 
 fn among(names: &[String]) -> String {

@@ -20,6 +20,7 @@ pub struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
+    /// The artifacts of one side.
     pub fn of(self, side: Side) -> &'a Artifacts {
         match side {
             Side::Materials => self.materials,

@@ -102,7 +102,8 @@ pub async fn mutate(
     };
     let mut answer = Answer::allowed();
     for (index, digest) in judge.pins(set, &workload, deadline).await {
-        let Some(image) = workload.images.get(index) else { continue };
+        // What cannot be resolved stays as it is: the validating webhook says so.
+        let (Some(image), Ok(digest)) = (workload.images.get(index), digest) else { continue };
         answer
             .patch
             .push(json!({ "op": "replace", "path": pointer(&image.field), "value": pinned(&image.image, &digest) }));
@@ -113,14 +114,41 @@ pub async fn mutate(
     Ok(answer)
 }
 
-/// The workload as it would be after the mutating webhook (for `verify` and `review`).
-pub async fn pin(judge: &Judge, set: &PolicySet, mut workload: Workload, deadline: Instant) -> Workload {
+/// Judges one image as in a Pod that has been through the mutating webhook (for `verify`). Where that could not have pinned
+/// it, the decision says why: the tag names nothing, or could not be looked up. Its `reference` stays as it was given.
+///
+/// # Errors
+/// As [`decide`].
+pub async fn verify(
+    judge: &Judge,
+    set: &Arc<PolicySet>,
+    mut workload: Workload,
+    namespace: Option<&Namespace>,
+    deadline: Instant,
+    now: Timestamp,
+) -> Result<Decision, Fault> {
+    let given: Vec<String> = workload.images.iter().map(|image| image.image.clone()).collect();
+    let mut lost: Vec<Option<Fault>> = given.iter().map(|_| None).collect();
     for (index, digest) in judge.pins(set, &workload, deadline).await {
-        if let Some(image) = workload.images.get_mut(index) {
-            image.image = pinned(&image.image, &digest);
+        match (workload.images.get_mut(index), lost.get_mut(index), digest) {
+            (Some(image), _, Ok(digest)) => image.image = pinned(&image.image, &digest),
+            (_, Some(lost), Err(fault)) => *lost = Some(fault),
+            _ => {}
         }
     }
-    workload
+    if lost.iter().any(Option::is_some) {
+        // As a controller's, whose tags are resolved: the same policies, and the fault for an answer.
+        workload.is_pod = false;
+        let readings = set.read(&workload);
+        return Ok(set.decide(&workload, namespace, readings, lost.into_iter().map(|it| it.map(Err)).collect(), now));
+    }
+    let mut decision = decide(judge, set, &workload, namespace, deadline, now).await?;
+    for (image, given) in decision.images.iter_mut().zip(given) {
+        if image.reference.starts_with(&given) {
+            image.reference = given;
+        }
+    }
+    Ok(decision)
 }
 
 /// `spec.containers[0].image` as a JSON pointer. Our field names hold neither `~` nor `/`.

@@ -6,6 +6,7 @@
 use super::Judge;
 use crate::{
     cache::Cache,
+    file,
     policy::{PolicySet, Unmatched},
     reason::{Fault, Reason},
     registry::{self, Registries},
@@ -17,7 +18,6 @@ use anyhow::Context;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -257,8 +257,6 @@ fn has_trust_root(files: &Files) -> bool {
 /// Name and text of each file.
 type Files = Vec<(String, String)>;
 
-/// `resource::parse` takes 256 KiB a file.
-const FILE_BYTES_MAX: u64 = (256 << 10) + 1;
 const FILES_MAX: usize = 1024;
 
 fn read(path: &Path) -> anyhow::Result<Files> {
@@ -275,9 +273,17 @@ fn read(path: &Path) -> anyhow::Result<Files> {
         // An empty directory is a volume that is not mounted, not a wish to let everything in.
         anyhow::ensure!(!paths.is_empty(), "{} holds no *.yaml, *.yml or *.json", path.display());
     } else {
+        // A denial names the policy, which is not where its documents are.
+        let hint = || {
+            format!("{}: no such file: --policy takes the file or directory that holds the documents", path.display())
+        };
+        anyhow::ensure!(path == Path::new("-") || path.exists(), hint());
         paths.push(path.into());
     }
-    paths.iter().map(|path| Ok((path.display().to_string(), text(path)?))).collect()
+    paths
+        .iter()
+        .map(|path| Ok((path.display().to_string(), file::read_text(path, resource::TEXT_BYTES_MAX)?)))
+        .collect()
 }
 
 /// Kubernetes keeps its own folders beside the links to the files (`..data`).
@@ -285,11 +291,4 @@ fn is_document(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     let known = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
     known && !hidden && path.is_file()
-}
-
-fn text(path: &Path) -> anyhow::Result<String> {
-    let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("read {}", path.display()))?;
-    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))
 }

@@ -128,6 +128,23 @@ async fn referrers_are_found_by_subject_and_by_tag() {
     assert_eq!(of(&by_tag.0).await, []);
 }
 
+/// The tag schema keeps 64 digits of the hex, whatever the algorithm.
+#[tokio::test]
+async fn referrers_of_a_longer_digest_are_found_by_its_shortened_tag() {
+    let mut disk = Disk::new();
+    let image: Digest = format!("sha512:{}{}", "a".repeat(64), "b".repeat(64)).parse().unwrap();
+    let referrer = disk.manifest("signature", None);
+    let listed = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
+        {"mediaType": OCI_MANIFEST, "digest": referrer.0.to_string(), "size": referrer.1},
+    ]});
+    let listed = listed.to_string().into_bytes();
+    let index = (disk.blob(&listed), listed.len());
+    disk.entry(OCI_INDEX, &index, Some(&format!("sha512-{}", "a".repeat(64))));
+    let reader = disk.reader();
+    let found = reader.registries.referrers(&reader.repository, &image, soon()).await.unwrap().unwrap();
+    assert_eq!(found.into_iter().map(|found| found.digest).collect::<Vec<_>>(), [referrer.0]);
+}
+
 #[tokio::test]
 async fn a_directory_that_is_no_layout_has_a_reason() {
     let reader = {

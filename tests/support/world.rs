@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 use tidewaiter::{
-    envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
+    envelope::{Envelope, INTOTO_PAYLOAD_TYPE, Signature},
     json as strict,
     key::{Scheme, SecretKey},
 };
 
 pub const HOST: &str = "registry.example.com";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 pub const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 
@@ -174,6 +175,25 @@ impl World {
         image
     }
 
+    /// An index `shop/<name>` with the tag `1` over images of the world.
+    pub fn index(&mut self, name: &'static str, children: &[&str]) -> Image {
+        let platform = json!({"architecture": "amd64", "os": "linux"});
+        let children = children.iter().map(|child| &self.images[child]);
+        let manifests: Vec<Value> = children
+            .map(|it| json!({"mediaType": MANIFEST, "digest": it.digest, "size": it.size, "platform": platform}))
+            .collect();
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
+        let repository = format!("{}/shop/{name}", self.host);
+        let (digest, size) = self.blob(index.to_string().as_bytes());
+        let mut entry = descriptor(INDEX, &(digest.clone(), size));
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": format!("{repository}:1")});
+        self.index.push(entry);
+        self.write_index();
+        let image = Image { repository, digest, size };
+        self.images.insert(name, image.clone());
+        image
+    }
+
     /// cosign's payload for an image.
     pub fn simple_signing(&self, name: &str) -> Vec<u8> {
         let image = &self.images[name];
@@ -276,7 +296,13 @@ impl World {
     pub fn seal(&self, document: &Value, keys: &[&str]) -> Vec<u8> {
         let keys: Vec<&SecretKey> = keys.iter().map(|name| &self.keys[name]).collect();
         let payload = strict::to_text(&document.into()).into_bytes();
-        Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, payload, &keys).expect("an envelope").to_bytes()
+        let mut envelope = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, payload, &[]).expect("an envelope");
+        // One by one: `sign_dsse` keeps one signature of each key, and whoever cheats does not.
+        for key in keys {
+            let sig = key.sign(&envelope.signed_bytes()).expect("a signature");
+            envelope.signatures.push(Signature { keyid: Some(key.public().id().to_owned()), sig });
+        }
+        envelope.to_bytes()
     }
 
     /// An artifact whose subject is the image; in the tag schema's index too, as on a registry without the referrers API.
@@ -342,7 +368,7 @@ impl World {
     }
 
     fn write_index(&self) {
-        let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": self.index});
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": self.index});
         fs::write(self.layout_dir().join("index.json"), index.to_string()).expect("an index");
     }
 }

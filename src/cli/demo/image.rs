@@ -4,7 +4,7 @@ use crate::{
     cosign::{LEGACY_LAYER, LEGACY_SIGNATURE_ANNOTATION, LEGACY_TYPE},
     digest::Digest,
     key::SecretKey,
-    oci::media,
+    oci::{REF_NAME, blob_path, media},
 };
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -13,7 +13,6 @@ use std::path::Path;
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// An OCI layout at `layout` whose one image holds the files of the directory `files`; the manifest's digest.
 pub fn package(files: &Path, layout: &Path, name: &str) -> anyhow::Result<Digest> {
@@ -91,7 +90,7 @@ fn read(path: &Path) -> anyhow::Result<Value> {
 /// Writes a blob; its descriptor.
 fn blob(layout: &Path, bytes: &[u8], media_type: &str) -> anyhow::Result<Value> {
     let digest = Digest::sha256(bytes);
-    std::fs::write(layout.join("blobs/sha256").join(digest.hex()), bytes)?;
+    std::fs::write(layout.join(blob_path(&digest)), bytes)?;
     Ok(json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() }))
 }
 

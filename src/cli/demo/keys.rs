@@ -1,7 +1,7 @@
 //! The people of the demonstration.
 
 use crate::{
-    capture::output,
+    file,
     key::{Scheme, SecretKey},
 };
 use std::path::Path;
@@ -27,8 +27,8 @@ impl Keys {
         std::fs::create_dir_all(directory)?;
         let key = |name: &str, scheme| -> anyhow::Result<SecretKey> {
             let key = SecretKey::generate(scheme)?;
-            output::write_new(&directory.join(format!("{name}.pem")), key.to_pem().as_bytes(), 0o600)?;
-            output::write_new(&directory.join(format!("{name}.pem.pub")), key.public().to_pem().as_bytes(), 0o644)?;
+            file::write_new(&directory.join(format!("{name}.pem")), key.to_pem().as_bytes(), 0o600)?;
+            file::write_new(&directory.join(format!("{name}.pem.pub")), key.public().to_pem().as_bytes(), 0o644)?;
             Ok(key)
         };
         Ok(Keys {

@@ -3,9 +3,10 @@
 use super::{image, keys::Keys};
 use crate::{
     author,
-    capture::{self, Container, Job, Progress, Recorder, image::Images, output},
+    capture::{self, Container, Job, Progress, Recorder, image::Images},
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
+    file,
     intoto::Layout,
     json,
     key::SecretKey,
@@ -54,7 +55,7 @@ impl Layouts {
     pub fn new(directory: &Path, keys: &Keys) -> anyhow::Result<Self> {
         let now = Timestamp::now();
         let template = directory.join("layout.yaml");
-        output::write(&template, TEMPLATE.as_bytes())?;
+        file::write(&template, TEMPLATE.as_bytes())?;
         let layout = author::read(&template, None, now)?.layout().clone();
         let findings = author::lint(&layout, now);
         anyhow::ensure!(findings.is_empty(), "the demonstration's layout is not clean: {findings:?}");
@@ -62,7 +63,7 @@ impl Layouts {
         let mut expired = layout.clone();
         expired.expires = Timestamp::from_second(now.as_second())?.checked_sub(SignedDuration::from_hours(1))?;
         let loose = directory.join("loose.yaml");
-        output::write(
+        file::write(
             &loose,
             TEMPLATE
                 .replace("MATCH oci:registry.example.com/shop/api WITH PRODUCTS FROM package", "ALLOW oci:*")
@@ -78,7 +79,7 @@ impl Layouts {
             loose: sign(&loose, &owners)?,
         };
         std::fs::create_dir_all(directory.join("layouts"))?;
-        output::write(&directory.join("layouts/good.layout"), &layouts.good.to_bytes())?;
+        file::write(&directory.join("layouts/good.layout"), &layouts.good.to_bytes())?;
         Ok(layouts)
     }
 }
@@ -170,7 +171,7 @@ async fn step(
         }
     };
     anyhow::ensure!(run.outcome.exit_code == 0, "step {name} ended with {}", run.outcome.exit_code);
-    output::write(&work.join(capture::link_file_name(name, key)), &run.envelope.to_bytes())?;
+    file::write(&work.join(capture::link_file_name(name, key)), &run.envelope.to_bytes())?;
     Ok(run.envelope)
 }
 

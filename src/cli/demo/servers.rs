@@ -2,8 +2,8 @@
 
 use super::{keys::Keys, pipeline::REPOSITORY};
 use crate::{
-    capture::output,
     digest::Digest,
+    file,
     policy::Unmatched,
     serve,
     server::{Bounds, Chains, Options, Server},
@@ -37,7 +37,7 @@ pub fn write_documents(directory: &Path, keys: &Keys) -> anyhow::Result<()> {
         aws_lc_rs::rand::fill(&mut random)?;
         let token = hex::encode(random);
         std::fs::create_dir_all(directory.join("tokens"))?;
-        output::write_new(&directory.join("tokens").join(name), token.as_bytes(), 0o600)?;
+        file::write_new(&directory.join("tokens").join(name), token.as_bytes(), 0o600)?;
         Ok(Digest::sha256(token.as_bytes()).to_string())
     };
     let registry = directory.join("registry");
@@ -100,7 +100,7 @@ spec:
         reader = token("reader")?,
     );
     std::fs::create_dir_all(directory.join("policy"))?;
-    output::write(&directory.join("policy/shop.yaml"), text.as_bytes())
+    file::write(&directory.join("policy/shop.yaml"), text.as_bytes())
 }
 
 /// Both servers, running.
@@ -238,7 +238,7 @@ fn write_certificates(directory: &Path) -> anyhow::Result<()> {
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
-    output::write(&directory.join("ca.crt"), authority.pem().as_bytes())?;
-    output::write(&directory.join("tls.crt"), certificate.pem().as_bytes())?;
-    output::write_new(&directory.join("tls.key"), key.serialize_pem().as_bytes(), 0o600)
+    file::write(&directory.join("ca.crt"), authority.pem().as_bytes())?;
+    file::write(&directory.join("tls.crt"), certificate.pem().as_bytes())?;
+    file::write_new(&directory.join("tls.key"), key.serialize_pem().as_bytes(), 0o600)
 }

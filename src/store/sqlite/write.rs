@@ -108,7 +108,7 @@ impl Writer {
         while let Some(job) = batch.pop() {
             // A savepoint a job: one that fails takes nothing of the others with it.
             let mut savepoint = transaction.begin().await.map_err(error)?;
-            let mut write = Write { connection: &mut *savepoint, ids: &mut self.ids };
+            let mut write = Write { connection: &mut savepoint, ids: &mut self.ids };
             match job {
                 Job::Chain { name, answer } => {
                     let result = write.chain(&name).await;

@@ -1,12 +1,50 @@
-//! Files that are whole or not there: a temporary file beside, fsync, rename, fsync of the directory.
+//! Files on this machine: read with a bound, and written whole or not at all (a temporary file beside, fsync, rename, fsync of the
+//! directory).
 
 use anyhow::Context as _;
 use std::{
     fs::{File, Permissions},
-    io::Write as _,
+    io::{Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
+
+/// Most bytes of a token, a certificate bundle or a key: what is larger is another file.
+pub const SMALL_BYTES_MAX: usize = 1 << 20;
+
+/// All of a file.
+///
+/// # Errors
+/// It cannot be read, or has more bytes.
+pub fn read(path: &Path, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
+    let bytes = read_cut(path, bytes_max)?;
+    anyhow::ensure!(bytes.len() <= bytes_max, "\"{}\" has more than {bytes_max} bytes", path.display());
+    Ok(bytes)
+}
+
+/// A file, one byte longer than `bytes_max` where it is larger: for who has an answer of its own to what is too large. `-` is standard
+/// input.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_cut(path: &Path, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
+    let named = |what| format!("\"{}\" cannot be {what}", path.display());
+    let input: Box<dyn std::io::Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(File::open(path).with_context(|| named("opened"))?),
+    };
+    let mut bytes = Vec::new();
+    input.take(bytes_max as u64 + 1).read_to_end(&mut bytes).with_context(|| named("read"))?;
+    Ok(bytes)
+}
+
+/// A text file; see [`read`].
+///
+/// # Errors
+/// As [`read`], or it is not UTF-8.
+pub fn read_text(path: &Path, bytes_max: usize) -> anyhow::Result<String> {
+    String::from_utf8(read(path, bytes_max)?).with_context(|| format!("\"{}\" is not UTF-8", path.display()))
+}
 
 /// Writes (or replaces) a file that everybody may read, as far as the umask allows.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -68,6 +106,20 @@ mod tests {
             std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_is_larger_is_refused_and_never_cut_unsaid() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_text(&path, 5).unwrap(), "12345");
+        assert!(read(&path, 4).unwrap_err().to_string().contains("has more than 4 bytes"));
+        assert_eq!(read_cut(&path, 3).unwrap(), b"1234");
+        std::fs::write(&path, [0xff]).unwrap();
+        assert!(read_text(&path, 5).unwrap_err().to_string().contains("not UTF-8"));
+        assert!(read(directory.path(), 5).is_err());
     }
 
     #[test]
