@@ -48,7 +48,7 @@ const LANDING: Duration = Duration::from_millis(200);
 /// The verdict cache. Cheap to share (`Arc`).
 pub struct Cache {
     kept: moka::future::Cache<Key, Arc<Entry>>,
-    flights: Arc<Flights<Key, Landed>>,
+    flights: Arc<Flights<Key, Arc<ImageVerdict>>>,
     counts: Counts,
 }
 /// Since start, for metrics.
@@ -66,13 +66,6 @@ struct Entry {
     judged: Timestamp,
     kept_for: Duration,
 }
-/// What a flight came back with, and how much time it had.
-#[derive(Clone)]
-struct Landed {
-    verdict: Arc<ImageVerdict>,
-    deadline: Instant,
-}
-
 impl Default for Cache {
     fn default() -> Self {
         Cache {
@@ -113,6 +106,7 @@ impl Cache {
     where
         F: Future<Output = ImageVerdict> + Send + 'static,
     {
+        let mut flights = 0;
         loop {
             if let Some(entry) = self.kept.get(&key).await
                 && entry.serves(now)
@@ -120,7 +114,8 @@ impl Cache {
                 self.counts.hits.fetch_add(1, Relaxed);
                 return Ok(Arc::clone(&entry.verdict));
             }
-            let flight = self.flights.join(&key, || {
+            flights += 1;
+            let flight = self.flights.join(&key, deadline, || {
                 let own = deadline.checked_sub(LANDING).unwrap_or(deadline);
                 let (judged, kept, key) = (judge(own), self.kept.clone(), key.clone());
                 async move {
@@ -129,7 +124,7 @@ impl Cache {
                         let entry = Entry { verdict: Arc::clone(&verdict), judged: now, kept_for };
                         kept.insert(key, Arc::new(entry)).await;
                     }
-                    Landed { verdict, deadline }
+                    verdict
                 }
             });
             let count = if flight.leads { &self.counts.misses } else { &self.counts.joined };
@@ -138,8 +133,9 @@ impl Cache {
                 Err(_) => return Err(Fault::new(Reason::DeadlineExceeded, "the review's time ran out")),
                 Ok(None) => return Err(Fault::new(Reason::InternalError, "judging the image failed")),
                 // The one who started it had less time than we have: fly again (G7).
-                Ok(Some(landed)) if landed.deadline < deadline && hurried(&landed.verdict) => {}
-                Ok(Some(landed)) => return Ok(landed.verdict),
+                Ok(Some(verdict))
+                    if flights < FLIGHTS_MAX && reasons(&verdict).any(|it| hurried(it, flight.until, deadline)) => {}
+                Ok(Some(verdict)) => return Ok(verdict),
             }
         }
     }
@@ -164,9 +160,24 @@ fn keep(verdict: &ImageVerdict, now: Timestamp) -> Option<Duration> {
     Some(left.min(most)).filter(|left| !left.is_zero())
 }
 
-fn hurried(verdict: &ImageVerdict) -> bool {
-    let mut requirements = verdict.policies.iter().flat_map(|policy| &policy.requirements);
-    requirements.any(|requirement| requirement.reason == Some(Reason::DeadlineExceeded))
+fn reasons(verdict: &ImageVerdict) -> impl Iterator<Item = Reason> {
+    let requirements = verdict.policies.iter().flat_map(|policy| &policy.requirements);
+    requirements.filter_map(|requirement| requirement.reason)
+}
+
+/// How often one caller flies with others who turn out to have less time.
+pub const FLIGHTS_MAX: usize = 3;
+/// So much more time may see an answer where less saw a place that did not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether a flight that ended at `until` was told this only because its time ran out, and `deadline` leaves more. Who asks us with
+/// next to no time must not decide for the others.
+pub fn hurried(reason: Reason, until: Instant, deadline: Instant) -> bool {
+    match reason {
+        Reason::DeadlineExceeded => until < deadline,
+        Reason::RegistryTimeout | Reason::StoreUnavailable => until + PATIENCE < deadline,
+        _ => false,
+    }
 }
 
 fn weight(key: &Key, entry: &Entry) -> u32 {
@@ -192,16 +203,26 @@ impl moka::Expiry<Key, Arc<Entry>> for Expiry {
     }
 }
 
-/// Work under way, by key: whoever asks for the same while it runs gets the same answer. Nothing is kept afterwards.
+/// Work under way, by key: whoever asks for the same while it runs gets the same answer. Nothing is kept afterwards. Work that has less
+/// than half of the time left that a caller has is not for him: he starts his own, which those after him join.
 ///
 /// The work is a task of its own: it goes on when the caller who started it hangs up, since others wait for it.
-pub struct Flights<K, V>(Mutex<HashMap<K, Landing<V>>>);
+pub struct Flights<K, V>(Mutex<HashMap<K, Departed<V>>>);
 type Landing<V> = Shared<BoxFuture<'static, Option<V>>>;
+
+struct Departed<V> {
+    /// Apart from others of the same key.
+    number: u64,
+    until: Instant,
+    landing: Landing<V>,
+}
 
 /// A seat in a flight.
 pub struct Flight<V: Clone> {
     /// Whether this caller started it.
     pub leads: bool,
+    /// How much time it has.
+    pub until: Instant,
     /// `None`: the work panicked.
     pub landing: Landing<V>,
 }
@@ -216,27 +237,32 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Joins the flight for `key`, or starts one with `work`.
-    pub fn join<F>(self: &Arc<Self>, key: &K, work: impl FnOnce() -> F) -> Flight<V>
+    /// Joins the flight for `key`, or starts one with `work`, which has until `until`.
+    pub fn join<F>(self: &Arc<Self>, key: &K, until: Instant, work: impl FnOnce() -> F) -> Flight<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
+        let now = Instant::now();
         let mut flights = self.lock();
-        if let Some(landing) = flights.get(key) {
-            return Flight { leads: false, landing: landing.clone() };
-        }
-        let (work, entry) = (work(), Listed { flights: Arc::clone(self), key: key.clone() });
+        let number = match flights.get(key) {
+            Some(known) if known.until.saturating_duration_since(now) * 2 >= until.saturating_duration_since(now) => {
+                return Flight { leads: false, until: known.until, landing: known.landing.clone() };
+            }
+            Some(known) => known.number.wrapping_add(1),
+            None => 0,
+        };
+        let (work, entry) = (work(), Listed { flights: Arc::clone(self), key: key.clone(), number });
         let task = tokio::spawn(async move {
             let _entry = entry; // struck off when done, also by a panic
             work.await
         });
         let landing = async move { task.await.ok() }.boxed().shared();
-        flights.insert(key.clone(), landing.clone());
-        Flight { leads: true, landing }
+        flights.insert(key.clone(), Departed { number, until, landing: landing.clone() });
+        Flight { leads: true, until, landing }
     }
 }
 impl<K, V> Flights<K, V> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Landing<V>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Departed<V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -244,10 +270,14 @@ impl<K, V> Flights<K, V> {
 struct Listed<K: Eq + Hash, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
+    number: u64,
 }
 impl<K: Eq + Hash, V> Drop for Listed<K, V> {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        let mut flights = self.flights.lock();
+        if flights.get(&self.key).is_some_and(|listed| listed.number == self.number) {
+            flights.remove(&self.key);
+        }
     }
 }
 

@@ -3,17 +3,19 @@
 
 use crate::{
     digest::Digest,
-    envelope::{Envelope, EnvelopeError},
+    envelope::{Content as Signed, Envelope, EnvelopeError},
     image::ImageFacts,
     intoto::{
         Artifacts, Layout, Link,
         layout::Place,
         rule::{Rule, Side},
     },
+    json::{JsonError, Value},
     key::KeyRing,
 };
 use jiff::Timestamp;
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
@@ -104,13 +106,14 @@ pub fn verify_given(
     links: &[Vec<u8>],
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
-    let mut given = Evidence::open(&[layout.to_vec()])?;
+    let layout = [layout.to_vec()];
+    let mut given = Evidence::open(&layout)?;
     let layouts = take_layouts(demand, &mut given).map_err(|error| match (error, given.envelopes.first()) {
-        (Rejection::NoLayout { .. }, Some(envelope)) => Rejection::NotALayout { found: Content::of(envelope).kind() },
+        (Rejection::NoLayout { .. }, Some(held)) => Rejection::NotALayout { found: Content::of(held).kind() },
         (error, _) => error,
     })?;
     let mut evidence = Evidence::open(links)?;
-    evidence.envelopes.retain(|envelope| layouts.iter().all(|layout| layout.name != envelope.digest()));
+    evidence.envelopes.retain(|held| layouts.iter().all(|layout| layout.name != held.envelope.digest()));
     judge_newest(&layouts, image, &evidence, now)
 }
 
@@ -118,7 +121,7 @@ pub fn verify_given(
 fn judge_newest(
     layouts: &[SignedLayout],
     image: Option<&ImageFacts>,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
     let mut verdict =
@@ -137,7 +140,7 @@ fn judge_newest(
 fn judge(
     signed: &SignedLayout,
     image: Option<&ImageFacts>,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
     // in-toto 5.2.1: its signatures were checked when it was taken. Its grammar comes first, since what follows is read from it.
@@ -265,23 +268,60 @@ fn remarks(layout: &Layout) -> Vec<String> {
 }
 
 /// The envelopes that could be opened. Nothing in them is verified yet.
-struct Evidence {
-    envelopes: Vec<Envelope>,
+struct Evidence<'b> {
+    envelopes: Vec<Held<'b>>,
     unreadable: Vec<EnvelopeError>,
+    /// How often the signatures of one envelope may be tried.
+    attempts_max: usize,
 }
 
-impl Evidence {
-    fn open(envelopes: &[Vec<u8>]) -> Result<Evidence, Rejection> {
-        budget::evidence(envelopes, &Limits::DEFAULT)?;
-        let mut evidence = Evidence { envelopes: Vec::new(), unreadable: Vec::new() };
+/// An envelope, of which the signed tree may have been let go.
+struct Held<'b> {
+    envelope: Envelope,
+    /// Where to read the tree again.
+    bytes: Option<&'b [u8]>,
+}
+
+/// A tree is many times its text, and of a Metablock it is there before anyone's signature was checked: beyond so many bytes of text,
+/// trees are let go and read again for those that somebody we know has signed (security §2.E; memory, design §10).
+const TREES_BYTES_MAX: usize = 3 << 20;
+
+impl<'b> Evidence<'b> {
+    fn open(envelopes: &'b [Vec<u8>]) -> Result<Evidence<'b>, Rejection> {
+        let attempts_max = budget::evidence(envelopes, &Limits::DEFAULT)?;
+        let mut evidence = Evidence { envelopes: Vec::new(), unreadable: Vec::new(), attempts_max };
+        let mut trees = 0;
         // Sorted, so that the order of arrival plays no part; and once each, as two sources may hold the same.
         for bytes in envelopes.iter().collect::<BTreeSet<_>>() {
             match Envelope::parse(bytes) {
-                Ok(envelope) => evidence.envelopes.push(envelope),
+                Ok(envelope) => evidence.envelopes.push(Held::new(envelope, bytes, &mut trees)),
                 Err(cause) => evidence.unreadable.push(cause),
             }
         }
         Ok(evidence)
+    }
+}
+
+impl<'b> Held<'b> {
+    fn new(mut envelope: Envelope, bytes: &'b [u8], trees: &mut usize) -> Self {
+        if let Signed::Metablock { signed, .. } = &mut envelope.content {
+            *trees += bytes.len();
+            if *trees > TREES_BYTES_MAX {
+                *signed = Value::Null;
+                return Held { envelope, bytes: Some(bytes) };
+            }
+        }
+        Held { envelope, bytes: None }
+    }
+
+    /// See [`Envelope::value`].
+    fn value(&self) -> Result<Cow<'_, Value>, JsonError> {
+        let Some(bytes) = self.bytes else { return self.envelope.value() };
+        // The same bytes were read before, to the same end.
+        match Envelope::parse(bytes).map(|envelope| envelope.content) {
+            Ok(Signed::Metablock { signed, .. }) => Ok(Cow::Owned(signed)),
+            Ok(Signed::Dsse { .. }) | Err(_) => Ok(Cow::Owned(Value::Null)),
+        }
     }
 }
 
@@ -293,7 +333,7 @@ struct SignedLayout {
 }
 
 /// in-toto 5.2.1: takes out the layouts that enough owners have signed, the newest-expiring first. The owners may have signed copies.
-fn take_layouts(demand: &ChainDemand, evidence: &mut Evidence) -> Result<Vec<SignedLayout>, Rejection> {
+fn take_layouts(demand: &ChainDemand, evidence: &mut Evidence<'_>) -> Result<Vec<SignedLayout>, Rejection> {
     if demand.owners.is_empty() {
         return Err(Rejection::NoOwners);
     }
@@ -304,8 +344,8 @@ fn take_layouts(demand: &ChainDemand, evidence: &mut Evidence) -> Result<Vec<Sig
     // Container and content → the owners' public keys, with their names.
     let mut signed: BTreeMap<(bool, Digest), BTreeMap<&[u8], &str>> = BTreeMap::new();
     let mut names = Vec::new();
-    for envelope in &evidence.envelopes {
-        let signers = quorum::signers(envelope, &demand.owners);
+    for Held { envelope, .. } in &evidence.envelopes {
+        let signers = quorum::signers_within(envelope, &demand.owners, evidence.attempts_max);
         let name = (!signers.is_empty()).then(|| (envelope.payload_type().is_some(), envelope.digest()));
         if let Some(name) = &name {
             let owners = signed.entry(name.clone()).or_default();
@@ -315,12 +355,12 @@ fn take_layouts(demand: &ChainDemand, evidence: &mut Evidence) -> Result<Vec<Sig
     }
 
     let mut layouts: BTreeMap<(bool, Digest), SignedLayout> = BTreeMap::new();
-    for (envelope, name) in evidence.envelopes.iter().zip(&names) {
+    for (held, name) in evidence.envelopes.iter().zip(&names) {
         let Some((name, owners)) = name.as_ref().and_then(|name| signed.get_key_value(name)) else { continue };
         if owners.len() < needed || layouts.contains_key(name) {
             continue;
         }
-        let layout = match Content::of(envelope) {
+        let layout = match Content::of(held) {
             Content::Layout(value) => Layout::from_value(&value).map_err(Rejection::from),
             Content::Unparsable(cause) => Err(Rejection::LayoutUnreadable { cause: cause.into() }),
             Content::Link(_) | Content::Other(_) => continue,
@@ -342,16 +382,13 @@ fn take_layouts(demand: &ChainDemand, evidence: &mut Evidence) -> Result<Vec<Sig
 
 /// Why there is none. Reads content that nobody trusted has signed, for the message alone.
 fn no_layout(
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     names: &[Option<(bool, Digest)>],
     signed: &BTreeMap<(bool, Digest), BTreeMap<&[u8], &str>>,
     needed: usize,
 ) -> Rejection {
-    let layouts = evidence
-        .envelopes
-        .iter()
-        .zip(names)
-        .filter(|(envelope, _)| matches!(Content::of(envelope), Content::Layout(_)));
+    let layouts =
+        evidence.envelopes.iter().zip(names).filter(|(held, _)| matches!(Content::of(held), Content::Layout(_)));
     let best = layouts
         .map(|(_, name)| name.as_ref().and_then(|name| signed.get(name)))
         .max_by_key(|owners| owners.map_or(0, BTreeMap::len));

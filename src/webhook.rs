@@ -1,7 +1,7 @@
 //! The admission webhook: one AdmissionReview as a straight line (design §3).
 
 use crate::{
-    cache::{Cache, Flights, Key},
+    cache::{self, Cache, Flights, Key},
     digest::Digest,
     policy::{Assessment, Decision, ImageVerdict, Namespace, PolicySet, Reading, Workload},
     reason::{Fault, Reason},
@@ -127,15 +127,23 @@ impl Judge {
 
     /// What a tag names now.
     async fn resolve(&self, reference: &Reference, deadline: Instant) -> Result<Arc<Blob>, Fault> {
-        let flight = self.resolving.join(&reference.to_string(), || {
-            let (registries, reference) = (Arc::clone(&self.sources.registries), reference.clone());
-            async move { registries.resolve(&reference, deadline).await.map(Arc::new) }
-        });
-        match tokio::time::timeout_at(deadline.into(), flight.landing).await {
-            Ok(Some(found)) => found,
-            Ok(None) => Err(Fault::new(Reason::InternalError, format!("resolving {reference} failed"))),
-            Err(_) => {
-                Err(Fault::new(Reason::DeadlineExceeded, format!("the review's time ran out resolving {reference}")))
+        let mut flights = 0;
+        loop {
+            flights += 1;
+            let flight = self.resolving.join(&reference.to_string(), deadline, || {
+                let (registries, reference) = (Arc::clone(&self.sources.registries), reference.clone());
+                async move { registries.resolve(&reference, deadline).await.map(Arc::new) }
+            });
+            match tokio::time::timeout_at(deadline.into(), flight.landing).await {
+                // Whoever started it had less time than we have.
+                Ok(Some(Err(fault)))
+                    if flights < cache::FLIGHTS_MAX && cache::hurried(fault.reason, flight.until, deadline) => {}
+                Ok(Some(found)) => return found,
+                Ok(None) => return Err(Fault::new(Reason::InternalError, format!("resolving {reference} failed"))),
+                Err(_) => {
+                    let why = format!("the review's time ran out resolving {reference}");
+                    return Err(Fault::new(Reason::DeadlineExceeded, why));
+                }
             }
         }
     }

@@ -177,6 +177,52 @@ async fn who_has_more_time_than_the_leader_flies_again() {
 }
 
 #[tokio::test]
+async fn nobody_is_made_to_fly_with_one_who_has_no_time() {
+    let cache = Arc::new(Cache::default());
+    // Somebody asks again and again with hardly any time, for what takes longer.
+    let hasty = Instant::now() + Duration::from_millis(400);
+    let rush = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.verdict(key("shop"), hasty, noon(), |_| std::future::pending()).await })
+    };
+    while cache.counts().misses.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let patient = cache.verdict(key("shop"), soon(), noon(), |_| std::future::ready(verdict(None))).await;
+    assert!(patient.unwrap().policies[0].met);
+    assert_eq!(cache.counts().joined.load(Relaxed), 0);
+    rush.abort();
+}
+
+#[tokio::test]
+async fn a_flight_that_is_replaced_strikes_off_itself_alone() {
+    let flights: Arc<Flights<u8, u8>> = Arc::default();
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let first = flights.join(&1, Instant::now() + Duration::from_millis(400), || {
+        let gate = gate.clone();
+        async move {
+            gate.notified().await;
+            1
+        }
+    });
+    let second = flights.join(&1, soon(), std::future::pending);
+    assert!(first.leads && second.leads);
+    gate.notify_one();
+    assert_eq!(first.landing.await, Some(1));
+    assert!(!flights.join(&1, soon(), std::future::pending).leads, "the second is still listed");
+}
+
+#[test]
+fn a_timeout_counts_for_those_who_had_no_more_time() {
+    let now = Instant::now();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    assert!(hurried(Reason::DeadlineExceeded, now, later(1)) && !hurried(Reason::DeadlineExceeded, now, now));
+    assert!(hurried(Reason::RegistryTimeout, now, later(2)) && !hurried(Reason::RegistryTimeout, now, later(1)));
+    assert!(hurried(Reason::StoreUnavailable, now, later(2)));
+    assert!(!hurried(Reason::RegistryAuth, now, later(9)) && !hurried(Reason::NoSignature, now, later(9)));
+}
+
+#[tokio::test]
 async fn a_panic_is_an_internal_error_and_the_key_is_free_again() {
     let cache = Cache::default();
     let panicked = cache.verdict(key("shop"), soon(), noon(), |_| async { panic!("on purpose") }).await;

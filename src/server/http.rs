@@ -38,7 +38,7 @@ const RUN_KEY_BYTES_MAX: usize = 512;
 /// What one server may have in hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Requests at once; the next is answered 503.
+    /// Requests that read, and as many that write, at once; the next is answered 503.
     pub requests_max: usize,
     /// From a request's head to its answer.
     pub request_timeout: Duration,
@@ -61,12 +61,15 @@ pub struct App {
     pub store: Arc<dyn Metadata>,
     pub metrics: Metrics,
     pub bounds: Bounds,
-    pub slots: Semaphore,
+    /// Apart from each other: a writer who sends his body byte by byte keeps no webhook waiting.
+    pub reading: Semaphore,
+    pub writing: Semaphore,
 }
 
 impl App {
     pub fn new(chains: Chains, ids: Vec<i64>, store: Arc<dyn Metadata>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
-        Arc::new(App { chains, ids, store, metrics, bounds, slots: Semaphore::new(bounds.requests_max) })
+        let slots = || Semaphore::new(bounds.requests_max);
+        Arc::new(App { chains, ids, store, metrics, bounds, reading: slots(), writing: slots() })
     }
 }
 
@@ -126,7 +129,9 @@ async fn bound(
 ) -> Response {
     let start = Instant::now();
     app.metrics.in_flight.inc();
-    let response = match app.slots.try_acquire() {
+    let is_reading = request.method().is_safe();
+    let slots = if is_reading { &app.reading } else { &app.writing };
+    let response = match slots.try_acquire() {
         Err(_) => refused(&app, Problem::overloaded()),
         Ok(_slot) => match tokio::time::timeout(app.bounds.request_timeout, next.run(request)).await {
             Ok(response) => response,

@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// Referrers that are opened (security §2.D9).
 const REFERRERS_MAX: usize = 256;
@@ -31,6 +31,11 @@ const ENVELOPES_MAX: usize = 1024;
 pub(crate) const BLOB_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of everything beside one image (security §2.D8).
 pub(crate) const TOTAL_BYTES_MAX: u64 = 32 << 20;
+/// Bytes beside one image that are read whatever else goes on: what a usual chain has.
+const OWN_BYTES_MAX: u64 = 1 << 20;
+/// KiB of all beyond that, of all images that are judged at once (security §3, overload; design §10, memory).
+const SHARED_KIB_MAX: usize = 64 << 10;
+static SHARED: Semaphore = Semaphore::const_new(SHARED_KIB_MAX);
 /// Blobs of one image in flight.
 const BLOBS_AT_ONCE: usize = 8;
 /// Manifests of one image in flight: the bulkhead of one registry (security §2.D7).
@@ -98,11 +103,18 @@ pub(crate) struct ImageEvidence<'a, R> {
     blob_slots: Semaphore,
     manifest_slots: Semaphore,
     bytes_left: Mutex<u64>,
+    shared: &'a Semaphore,
+    /// Held until the image is judged.
+    share: Mutex<Vec<SemaphorePermit<'a>>>,
     warnings: Mutex<Vec<String>>,
 }
 
 impl<'a, R: Remote> ImageEvidence<'a, R> {
     pub fn new(remote: &'a R, image: &'a Digest) -> Self {
+        Self::sharing(remote, image, &SHARED)
+    }
+
+    fn sharing(remote: &'a R, image: &'a Digest, shared: &'a Semaphore) -> Self {
         ImageEvidence {
             remote,
             image,
@@ -111,6 +123,8 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
             blob_slots: Semaphore::new(BLOBS_AT_ONCE),
             manifest_slots: Semaphore::new(MANIFESTS_AT_ONCE),
             bytes_left: Mutex::new(TOTAL_BYTES_MAX),
+            shared,
+            share: Mutex::default(),
             warnings: Mutex::default(),
         }
     }
@@ -265,7 +279,7 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
     /// `Ok(None)`: there, and not about this image.
     async fn open(&self, descriptor: &Descriptor) -> Result<Option<Manifest>, Fault> {
         let digest = &descriptor.digest;
-        if !self.reserve(descriptor) {
+        if !self.reserve(descriptor)? {
             return Ok(None);
         }
         let _slot = self.manifest_slots.acquire().await.map_err(closed)?;
@@ -321,7 +335,7 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
 
     async fn fetch(&self, layer: &Descriptor) -> Result<Option<Vec<u8>>, Fault> {
         let digest = &layer.digest;
-        if !self.reserve(layer) {
+        if !self.reserve(layer)? {
             return Ok(None);
         }
         let _slot = self.blob_slots.acquire().await.map_err(closed)?;
@@ -339,23 +353,28 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
         fetched
     }
 
-    /// Takes the object's size from what one image may cost. No: it is not fetched.
-    fn reserve(&self, descriptor: &Descriptor) -> bool {
+    /// Takes the object's size from what one image, and what all together may cost. No: it is not fetched. `overloaded`: not now.
+    fn reserve(&self, descriptor: &Descriptor) -> Result<bool, Fault> {
         let (digest, size) = (&descriptor.digest, descriptor.size);
         if size > BLOB_BYTES_MAX {
             self.warn(format!("{digest} has {size} bytes, more than {BLOB_BYTES_MAX}"));
-            return false;
+            return Ok(false);
         }
         let mut left = self.bytes_left.lock().unwrap_or_else(PoisonError::into_inner);
-        match left.checked_sub(size) {
-            Some(rest) => *left = rest,
-            None => {
-                drop(left);
-                self.warn(format!("{digest} would bring the evidence to more than {TOTAL_BYTES_MAX} bytes"));
-                return false;
-            }
+        let Some(rest) = left.checked_sub(size) else {
+            drop(left);
+            self.warn(format!("{digest} would bring the evidence to more than {TOTAL_BYTES_MAX} bytes"));
+            return Ok(false);
+        };
+        if TOTAL_BYTES_MAX - rest > OWN_BYTES_MAX {
+            let kib = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX);
+            let share = self.shared.try_acquire_many(kib).map_err(|_| {
+                Fault::new(Reason::Overloaded, "too much evidence is being read at once; try again in some seconds")
+            })?;
+            self.share.lock().unwrap_or_else(PoisonError::into_inner).push(share);
         }
-        true
+        *left = rest;
+        Ok(true)
     }
 
     fn warn(&self, text: String) {

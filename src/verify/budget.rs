@@ -23,8 +23,13 @@ pub struct Limits {
     pub layouts_max: usize,
     /// Signatures of one envelope that are looked at (security §2.D9).
     pub signatures_max: usize,
-    /// Verifications of one envelope's signatures under all keys. Ours: 128 cost at most some 10 ms, whoever made the envelope.
+    /// Verifications of one envelope's signatures under all keys. Ours: 128 of a short message cost some 10 ms, whoever made it.
     pub attempts_max: usize,
+    /// Every verification hashes its message anew. Ours: so many bytes in all cost less than a second; where there is much evidence,
+    /// each envelope gets fewer attempts …
+    pub hashed_bytes_max: usize,
+    /// … but these: one for each owner or functionary of a step, as good envelopes name their keys.
+    pub attempts_min: usize,
 }
 
 impl Limits {
@@ -40,6 +45,8 @@ impl Limits {
         layouts_max: 16,
         signatures_max: 64,
         attempts_max: 128,
+        hashed_bytes_max: 256 << 20,
+        attempts_min: 16,
     };
 }
 
@@ -53,10 +60,12 @@ pub struct Excess {
     pub max: usize,
 }
 
-/// Checks the evidence before any of it is read.
-pub(super) fn evidence(envelopes: &[Vec<u8>], limits: &Limits) -> Result<(), Excess> {
+/// Checks the evidence before any of it is read. Gives how often the signatures of each envelope may be tried.
+pub(super) fn evidence(envelopes: &[Vec<u8>], limits: &Limits) -> Result<usize, Excess> {
+    let bytes: usize = envelopes.iter().map(Vec::len).sum();
     at_most("envelopes", envelopes.len(), limits.envelopes_max)?;
-    at_most("bytes of evidence", envelopes.iter().map(Vec::len).sum(), limits.evidence_bytes_max)
+    at_most("bytes of evidence", bytes, limits.evidence_bytes_max)?;
+    Ok((limits.hashed_bytes_max / bytes.max(1)).clamp(limits.attempts_min, limits.attempts_max))
 }
 
 /// Counts down rules times artifacts.
@@ -181,5 +190,11 @@ mod tests {
         assert!(evidence(&[vec![0; 2], vec![0; 3]], &limits).is_ok());
         assert!(evidence(&[vec![0; 3], vec![0; 3]], &limits).is_err());
         assert!(evidence(&[vec![], vec![], vec![]], &limits).is_err());
+    }
+
+    #[test]
+    fn much_evidence_is_hashed_less_often() {
+        let attempts = |bytes: usize| evidence(&[vec![0; bytes]], &Limits::DEFAULT).unwrap();
+        assert_eq!((attempts(0), attempts(2 << 20), attempts(4 << 20), attempts(64 << 20)), (128, 128, 64, 16));
     }
 }

@@ -10,9 +10,14 @@ use std::collections::BTreeSet;
 /// id is the key's name or one of its ids, and those without an id (R5, R14). Looks at the first 64 signatures and verifies at most
 /// 128 times; what lies behind that does not count.
 pub fn signers<'k>(envelope: &Envelope, ring: &'k KeyRing) -> Vec<&'k NamedKey> {
+    signers_within(envelope, ring, Limits::DEFAULT.attempts_max)
+}
+
+/// The same with at most so many verifications, each of which hashes the whole message.
+pub(super) fn signers_within<'k>(envelope: &Envelope, ring: &'k KeyRing, attempts_max: usize) -> Vec<&'k NamedKey> {
     let limits = Limits::DEFAULT;
     let mut message = None;
-    let mut attempts = limits.attempts_max;
+    let mut attempts = attempts_max;
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for key in ring.iter() {

@@ -2,12 +2,13 @@
 //! (R24). A link that does not count never blocks (R8); it is said why it did not when its step falls short.
 
 use super::{
-    Evidence, Rejection,
+    Evidence, Held, Rejection,
     budget::Budget,
     quorum,
     rejection::{Ignored, short},
 };
 use crate::{
+    digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     intoto::{Artifacts, Layout, Link, Step, rule::Side},
     json::{JsonError, Value},
@@ -22,6 +23,9 @@ const NAMED_MAX: usize = 3;
 
 /// A valid link and the functionaries who signed it, by key id as the layout writes it.
 pub(super) struct Report {
+    /// Container and name of the record. Anybody can write the same link down in as many ways as he likes, or put signatures of his own
+    /// beside a functionary's: however often it comes, it is one.
+    record: (bool, Digest),
     pub(super) signers: Vec<String>,
     pub(super) link: Link,
 }
@@ -37,24 +41,30 @@ pub(super) struct Reports {
 }
 
 /// Finds the links of every step among the envelopes (in-toto 5.2.4 and 5.2.5).
-pub(super) fn collect<'l>(layout: &'l Layout, evidence: &Evidence) -> BTreeMap<&'l str, Reports> {
+pub(super) fn collect<'l>(layout: &'l Layout, evidence: &Evidence<'_>) -> BTreeMap<&'l str, Reports> {
     let ring = functionaries(layout);
     let mut steps: BTreeMap<&str, Reports> =
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
-    for envelope in &evidence.envelopes {
-        let signers = quorum::signers(envelope, &ring);
+    for held in &evidence.envelopes {
+        let envelope = &held.envelope;
+        let signers = quorum::signers_within(envelope, &ring, evidence.attempts_max);
         if signers.is_empty() {
             continue;
         }
         // Its signature was checked: now its content may be read (R4).
-        match Content::of(envelope) {
+        match Content::of(held) {
             Content::Link(value) => {
                 let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
                 let Some(step) = layout.steps.iter().find(|step| step.name == name) else { continue };
                 let signers = authorised(layout, step, &signers);
                 let (Some(first), Some(reports)) = (signers.first(), steps.get_mut(name)) else { continue };
+                let record = record(envelope);
+                if let Some(known) = reports.links.iter_mut().find(|known| known.record == record) {
+                    known.add(signers);
+                    continue;
+                }
                 match Link::from_value(&value) {
-                    Ok(link) => reports.links.push(Report { signers, link }),
+                    Ok(link) => reports.links.push(Report { record, signers, link }),
                     Err(cause) => reports.ignored.push(Ignored::Malformed { key: first.clone(), cause }),
                 }
             }
@@ -93,6 +103,18 @@ fn ignore(
     }
 }
 
+/// What two copies of one record have in common.
+fn record(envelope: &Envelope) -> (bool, Digest) {
+    (envelope.payload_type().is_some(), envelope.digest())
+}
+
+impl Report {
+    fn add(&mut self, signers: Vec<String>) {
+        let new: Vec<String> = signers.into_iter().filter(|signer| !self.signers.contains(signer)).collect();
+        self.signers.extend(new);
+    }
+}
+
 impl Reports {
     /// For a step that has enough: commands that differ from the expected one (R35), links that did not count.
     pub(super) fn remarks(&self, step: &Step) -> Vec<String> {
@@ -117,7 +139,7 @@ pub(super) fn meet(
     layout: &Layout,
     step: &Step,
     reports: &Reports,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     budget: &Budget,
 ) -> Result<Vec<String>, Rejection> {
     budget.links(&step.name, reports.links.len())?;
@@ -240,16 +262,17 @@ fn authorised(layout: &Layout, step: &Step, signers: &[&NamedKey]) -> Vec<String
 }
 
 /// What lies about and might have been meant for the step. Reads unverified content, for the message alone.
-fn ignored(layout: &Layout, step: &Step, reports: &Reports, evidence: &Evidence) -> Vec<Ignored> {
+fn ignored(layout: &Layout, step: &Step, reports: &Reports, evidence: &Evidence<'_>) -> Vec<Ignored> {
     let ring = functionaries(layout);
     let mut ignored = reports.ignored.clone();
-    for envelope in &evidence.envelopes {
+    for held in &evidence.envelopes {
         if ignored.len() >= IGNORED_MAX {
             break;
         }
-        match Content::of(envelope) {
+        let envelope = &held.envelope;
+        match Content::of(held) {
             Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(&step.name) => {
-                let signers = quorum::signers(envelope, &ring);
+                let signers = quorum::signers_within(envelope, &ring, evidence.attempts_max);
                 if !authorised(layout, step, &signers).is_empty() {
                     continue;
                 }
@@ -289,12 +312,13 @@ pub(super) enum Content<'e> {
 }
 
 impl<'e> Content<'e> {
-    pub(super) fn of(envelope: &'e Envelope) -> Self {
+    pub(super) fn of(held: &'e Held<'_>) -> Self {
+        let envelope = &held.envelope;
         // security §2.E1: the payload type is part of what was signed, and compared exactly.
         if envelope.payload_type().is_some_and(|kind| kind != INTOTO_PAYLOAD_TYPE) {
             return Content::Other(envelope.payload_type().map(str::to_owned));
         }
-        let value = match envelope.value() {
+        let value = match held.value() {
             Ok(value) => value,
             Err(cause) => return Content::Unparsable(cause),
         };
@@ -315,3 +339,6 @@ impl<'e> Content<'e> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

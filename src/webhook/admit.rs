@@ -1,11 +1,6 @@
 //! A request to its answer: the validating and the mutating half. The webhook and `tidewaiter review` share them.
 
-use super::{
-    Judge,
-    images::{self, Subject},
-    pinned,
-    review::{Answer, Request},
-};
+use super::{Judge, images::Subject, pinned, review::Answer};
 use crate::{
     policy::{Decision, Namespace, PolicySet, Workload},
     reason::{Fault, Reason},
@@ -42,24 +37,27 @@ impl Outcome {
     }
 }
 
-/// `/validate`: judges what the request would let in.
+/// `/validate`: judges what a request in the namespace would let in.
 ///
 /// # Errors
 /// A fault of the request itself.
 pub async fn validate(
     judge: &Judge,
     set: &Arc<PolicySet>,
-    request: &Request,
+    name: &str,
+    subject: Result<Subject, Fault>,
     namespace: Option<&Namespace>,
     deadline: Instant,
     now: Timestamp,
 ) -> Result<Outcome, Fault> {
-    match images::subject(request) {
+    match subject {
         Ok(Subject::Nothing) => Ok(Outcome::Nothing),
         Ok(Subject::Workload(workload)) => {
             Ok(Outcome::Decided(decide(judge, set, &workload, namespace, deadline, now).await?))
         }
-        Err(fault) if fault.reason == Reason::UnsupportedField && !set.may_deny_in(&request.namespace) => {
+        Err(fault)
+            if matches!(fault.reason, Reason::UnsupportedField | Reason::TooManyImages) && !set.may_deny_in(name) =>
+        {
             Ok(Outcome::Watched(fault))
         }
         Err(fault) => Err(fault),
@@ -91,8 +89,13 @@ pub async fn decide(
 ///
 /// # Errors
 /// `review_malformed` alone.
-pub async fn mutate(judge: &Judge, set: &PolicySet, request: &Request, deadline: Instant) -> Result<Answer, Fault> {
-    let workload = match images::subject(request) {
+pub async fn mutate(
+    judge: &Judge,
+    set: &PolicySet,
+    subject: Result<Subject, Fault>,
+    deadline: Instant,
+) -> Result<Answer, Fault> {
+    let workload = match subject {
         Ok(Subject::Workload(workload)) if workload.is_pod => workload,
         Err(fault) if fault.reason == Reason::ReviewMalformed => return Err(fault),
         Ok(_) | Err(_) => return Ok(Answer::allowed()),

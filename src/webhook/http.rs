@@ -6,6 +6,7 @@
 use super::{
     admit::{self, Outcome},
     config::{Policies, Snapshot},
+    images::{self, Subject},
     metrics::{Endpoint, Labels, Metrics},
     review::{self, Answer, Request, Unreadable, printable},
 };
@@ -31,7 +32,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -143,11 +144,11 @@ impl Webhook {
         let deadline = started + time_to_answer(uri.query());
         let _flying = InFlight::enter(&self.metrics);
         let review = match self.review(headers, body, deadline).await {
-            Ok(request) => Review {
-                outcome: self.outcome(endpoint, &request, deadline, now).await,
-                uid: request.uid.clone(),
-                request: Some(request),
-            },
+            Ok(Seated { request, subject, seat }) => {
+                let outcome = self.outcome(endpoint, &request, subject, deadline, now).await;
+                drop(seat);
+                Review { outcome, uid: request.uid.clone(), request: Some(request) }
+            }
             Err(Unreadable::NotAReview(why)) => {
                 tracing::warn!(endpoint = endpoint.as_str(), why = printable(&why, 256), "no review");
                 return (StatusCode::BAD_REQUEST, format!("{}\n", printable(&why, 256))).into_response();
@@ -160,14 +161,15 @@ impl Webhook {
         answered(&review::respond(&review.uid, &answer))
     }
 
-    /// Reads and parses the body, in bounded memory and time.
-    async fn review(&self, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Request, Unreadable> {
+    /// Reads and parses the body, in bounded memory and time. What is judged is taken out of the object at once: a tree that waited
+    /// for a slow registry would be one of many.
+    async fn review(&self, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Seated<'_>, Unreadable> {
         let mut read = Read::default();
         let denied = |read: &Read, reason, why: &str| {
             let uid = review::peek_uid(&read.bytes).unwrap_or_default();
             Unreadable::Denied { uid, fault: Fault::new(reason, why) }
         };
-        let Ok(_seat) = self.reviews.try_acquire() else {
+        let Ok(seat) = self.reviews.try_acquire() else {
             read.keep_max = review::HEAD_BYTES;
             let _ = tokio::time::timeout_at(deadline.into(), read.all(body)).await;
             return Err(denied(&read, Reason::Overloaded, "too many reviews at once; try again in some seconds"));
@@ -195,9 +197,15 @@ impl Webhook {
         let Ok(_parsing) = tokio::time::timeout_at(deadline.into(), parsing).await else {
             return Err(denied(&read, Reason::Overloaded, "too much to parse at once; try again in some seconds"));
         };
-        self.caught(async { review::parse(&read.bytes) })
-            .await
-            .unwrap_or_else(|fault| Err(denied(&read, fault.reason, &fault.message)))
+        let parsed = self.caught(async {
+            let mut request = review::parse(&read.bytes)?;
+            let subject = images::subject(&request);
+            (request.object, request.old_object) = (None, None);
+            Ok((request, subject))
+        });
+        let (request, subject) =
+            parsed.await.unwrap_or_else(|fault| Err(denied(&read, fault.reason, &fault.message)))?;
+        Ok(Seated { request, subject, seat })
     }
 
     /// Judges, with a panic as one more way to fail (T-62, F18).
@@ -205,6 +213,7 @@ impl Webhook {
         &self,
         endpoint: Endpoint,
         request: &Request,
+        subject: Result<Subject, Fault>,
         deadline: Instant,
         now: Timestamp,
     ) -> Result<Judged, Fault> {
@@ -212,10 +221,11 @@ impl Webhook {
             let snapshot: Arc<Snapshot> = self.policies.current()?;
             let Snapshot { judge, set, .. } = snapshot.as_ref();
             match endpoint {
-                Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate(judge, set, request, deadline).await?)),
+                Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate(judge, set, subject, deadline).await?)),
                 // The cluster's namespaces are not read yet: no exception counts here.
                 Endpoint::Validate => {
-                    Ok(Judged::Validated(admit::validate(judge, set, request, None, deadline, now).await?))
+                    let namespace = &request.namespace;
+                    Ok(Judged::Validated(admit::validate(judge, set, namespace, subject, None, deadline, now).await?))
                 }
             }
         });
@@ -260,6 +270,13 @@ impl Webhook {
 
 fn is_of_the_body(reason: Reason) -> bool {
     matches!(reason, Reason::ReviewMalformed | Reason::ReviewTooLarge)
+}
+
+/// A review that was read, and its place among those that are judged at once.
+struct Seated<'w> {
+    request: Request,
+    subject: Result<Subject, Fault>,
+    seat: SemaphorePermit<'w>,
 }
 
 struct Review {

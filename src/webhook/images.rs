@@ -10,6 +10,9 @@ use crate::{
     reference::Reference,
 };
 
+/// Images of one workload, the same one counted as often as it stands there: each is looked at and told of. Ours: no node runs so many.
+const IMAGES_MAX: usize = 1_024;
+
 /// What a request asks us to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -37,7 +40,7 @@ const KINDS: &[(&str, &str, &str, &[&str])] = &[
 /// The images of a request's object.
 ///
 /// # Errors
-/// `unsupported_resource`, `unsupported_field`, `review_malformed`, `namespace_unknown`, and
+/// `unsupported_resource`, `unsupported_field`, `review_malformed`, `namespace_unknown`, `too_many_images`, and
 /// `internal_error` where a Pod has containers and no image was found (T-17).
 pub fn subject(request: &Request) -> Result<Subject, Fault> {
     match &request.operation {
@@ -130,6 +133,10 @@ fn found(spec: &Value, at: &str) -> Result<Vec<WorkloadImage>, Fault> {
         }
     }
     match (images.is_empty(), without.first()) {
+        (false, None) if images.len() > IMAGES_MAX => {
+            let why = format!("{at} names {} images, more than {IMAGES_MAX}", images.len());
+            Err(Fault::new(Reason::TooManyImages, why))
+        }
         (false, None) => Ok(images),
         (true, _) => Err(Fault::new(Reason::InternalError, format!("no image found in the containers of {at}"))),
         (false, Some(field)) => Err(malformed(format!("{field} is missing"))),

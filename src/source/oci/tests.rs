@@ -126,6 +126,24 @@ fn with_envelopes(envelopes: &[&[u8]]) -> Double {
     double
 }
 #[test]
+fn images_with_much_beside_them_share_what_memory_there_is_and_small_ones_need_none_of_it() {
+    let large: Vec<Vec<u8>> = (0..3).map(|at| vec![at; 1 << 20]).collect();
+    let double = with_envelopes(&large.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let (image, shared) = (image(), Semaphore::new(4 << 10));
+    let first = ImageEvidence::sharing(&double, &image, &shared);
+    let found = double.run(first.envelopes());
+    assert_eq!((found.items.len(), found.fault), (3, None));
+    // While that waits to be judged, the next of its kind is told to come again ...
+    let second = ImageEvidence::sharing(&double, &image, &shared);
+    assert_eq!(double.run(second.envelopes()).fault.unwrap().reason, Reason::Overloaded);
+    // ... an ordinary image is read, and afterwards all is as before.
+    let small = with_envelopes(&[b"{}"]);
+    assert_eq!(small.run(ImageEvidence::sharing(&small, &image, &shared).envelopes()).items.len(), 1);
+    drop((first, second));
+    assert_eq!(shared.available_permits(), 4 << 10);
+}
+
+#[test]
 fn a_legacy_signature_takes_two_trips_and_no_request_twice() {
     let mut double = Double::default();
     let payload = double.add(b"payload");

@@ -62,10 +62,12 @@ pub async fn evidence(
     chains.extend(of_subject);
     chains.retain(|chain| may_read.contains(chain));
 
-    let mut answer = Answer { evidence: Evidence::default(), bytes: 0, limits };
+    let mut answer = Answer { evidence: Evidence::default(), bytes: 0, bytes_until: 0, limits };
     answer.evidence.truncated = chains.len() > CHAINS_MAX;
-    let part = limits.records_max / chains.len().clamp(1, CHAINS_MAX);
-    for chain in chains.into_iter().take(CHAINS_MAX) {
+    let sharing = chains.len().clamp(1, CHAINS_MAX);
+    let part = limits.records_max / sharing;
+    for (place, chain) in chains.into_iter().take(CHAINS_MAX).enumerate() {
+        answer.next_chain(sharing - place);
         let bound = bindings.remove(&chain).unwrap_or_default();
         let layouts = layouts(connection, chain, &bound, now, limits.layouts_max).await?;
         let mut look = Look { connection: &mut *connection, chain, part, lookups: 0, seen: HashMap::new() };
@@ -102,16 +104,24 @@ pub async fn envelope(connection: &mut SqliteConnection, id: i64) -> Result<Foun
 struct Answer {
     evidence: Evidence,
     bytes: usize,
+    /// The chain that is read may bring them up to this.
+    bytes_until: usize,
     limits: EvidenceLimits,
 }
 
 impl Answer {
+    /// Another chain, and with it so many that are still to come: what is left is theirs in equal parts. A writer of one chain may name
+    /// any image, and must not crowd out what the image's own chain knows of it.
+    fn next_chain(&mut self, left: usize) {
+        self.bytes_until = self.bytes + self.limits.bytes_max.saturating_sub(self.bytes) / left.max(1);
+    }
+
     /// Adds a record while there is room; its size is asked before its bytes are read.
     async fn add(&mut self, connection: &mut SqliteConnection, id: i64) -> Result<(), StoreError> {
         let size: i64 =
             sqlx::query_scalar(sql::ENVELOPE_SIZE).bind(id).fetch_one(&mut *connection).await.map_err(error)?;
         let bytes = self.bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
-        if bytes > self.limits.bytes_max || self.evidence.records.len() >= self.limits.records_max {
+        if bytes > self.bytes_until || self.evidence.records.len() >= self.limits.records_max {
             self.evidence.truncated = true;
             return Ok(());
         }

@@ -254,6 +254,24 @@ async fn an_answer_stays_within_its_limits_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(options(&dir)).await.unwrap();
+    // Made first, so read first.
+    let (loud, shop) = (store.chain("loud").await.unwrap(), store.chain("shop").await.unwrap());
+    let link =
+        |chain, step: &str, text: &str| NewRecord { produced: set(&["image"]), ..record(chain, step, text, &["ci"]) };
+    for noise in 0..8 {
+        store.put(link(loud, &format!("step {noise}"), &format!("{noise}").repeat(1_000))).await.unwrap();
+    }
+    store.put(link(shop, "build", "build")).await.unwrap();
+    let limits = EvidenceLimits { bytes_max: 4_000, ..EvidenceLimits::DEFAULT };
+    let found = store.evidence(&digest("image"), &[loud, shop].into(), now(), limits).await.unwrap();
+    assert!(found.truncated && found.records.iter().any(|record| record.chain == loud));
+    assert!(found.records.iter().any(|record| record.chain == shop));
+}
+
+#[tokio::test]
 async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused() {
     let dir = tempfile::tempdir().unwrap();
     let small = Options { pages_max: Some(120), ..options(&dir) };

@@ -226,6 +226,46 @@ async fn too_many_reviews_are_overloaded() {
     allowed(&site.ask("/mutate", pod("busybox")).await);
 }
 
+/// A registry that takes every connection and says nothing; `Require` and `Enforce` as in `shop`.
+async fn silent_registry() -> (tokio::net::TcpListener, String, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let config = json!({
+        "apiVersion": "tidewaiter.dev/v1alpha1", "kind": "RegistryConfig", "metadata": { "name": "silent" },
+        "spec": { "host": host, "allowPrivate": true, "insecure": true },
+    });
+    let policies = format!("{}\n---\n{config}", shop().replace("registry.example.com", &host));
+    (listener, host, policies)
+}
+
+#[tokio::test]
+async fn a_review_has_its_place_until_it_is_judged() {
+    let (listener, host, policies) = silent_registry().await;
+    let site = site_with(&policies, |_| {}, 1);
+    let waiting = site.ask("/validate?timeout=2s", pod(&format!("{host}/api@sha256:{}", "ab".repeat(32))));
+    let second = async {
+        let _asked = listener.accept().await.unwrap(); // the first is being judged
+        site.ask("/validate", pod("busybox")).await
+    };
+    let (first, second) = futures::join!(waiting, second);
+    assert_eq!(denied(&second), "overloaded");
+    assert_eq!(first["allowed"], false);
+    allowed(&site.ask("/validate", pod("busybox")).await);
+}
+
+#[tokio::test]
+async fn a_pod_of_a_thousand_containers_is_not_looked_at_one_by_one() {
+    let containers = |count: usize| {
+        let one = |at: usize| json!({ "name": format!("c{at}"), "image": "busybox" });
+        review_of("CREATE", ("", "Pod"), json!({ "spec": { "containers": (0..count).map(one).collect::<Vec<_>>() } }))
+    };
+    let site = site();
+    allowed(&site.ask("/validate", containers(1_024)).await);
+    assert_eq!(denied(&site.ask("/validate", containers(1_025)).await), "too_many_images");
+    let watching = site_with(&shop().replace("Enforce", "Audit"), |_| {}, 8);
+    allowed(&watching.ask("/validate", containers(1_025)).await);
+}
+
 #[tokio::test]
 async fn without_policies_nothing_is_ready_and_all_is_denied() {
     let site = site_with("kind: Nonsense", |_| {}, 8);

@@ -1,0 +1,93 @@
+use super::super::{ChainDemand, Evidence, Signed, TREES_BYTES_MAX, VerifiedChain, verify};
+use super::*;
+use crate::{
+    envelope::Signature,
+    key::{Scheme, SecretKey},
+    verify::Limits,
+};
+use serde_json::json;
+
+struct Shop {
+    owner: SecretKey,
+    builders: [SecretKey; 2],
+}
+
+impl Shop {
+    fn new() -> Self {
+        let key = || SecretKey::generate(Scheme::Ed25519).unwrap();
+        Shop { owner: key(), builders: [key(), key()] }
+    }
+
+    fn layout(&self, threshold: usize) -> Vec<u8> {
+        let keys: serde_json::Map<_, _> =
+            self.builders.iter().map(|key| (key.public().id().to_owned(), key.public().to_layout())).collect();
+        let pubkeys: Vec<_> = keys.keys().cloned().collect();
+        let step = json!({ "_type": "step", "name": "build", "threshold": threshold, "pubkeys": pubkeys,
+            "expected_command": [], "expected_materials": [], "expected_products": [] });
+        let layout = json!({ "_type": "layout", "expires": "2030-01-01T00:00:00Z", "readme": "", "keys": keys,
+            "steps": [step], "inspect": [] });
+        Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, layout.to_string().into(), &[&self.owner]).unwrap().to_bytes()
+    }
+
+    fn verify(&self, envelopes: &[Vec<u8>]) -> Result<VerifiedChain, Rejection> {
+        let owner = NamedKey { name: "owner".into(), key: self.owner.public().clone() };
+        let demand = ChainDemand { owners: KeyRing::new(vec![owner]), threshold: None };
+        verify(&demand, None, envelopes, "2026-11-23T12:00:00Z".parse().unwrap())
+    }
+}
+
+fn link(note: &str) -> serde_json::Value {
+    json!({ "_type": "link", "name": "build", "command": [], "materials": {}, "products": {},
+        "byproducts": { "stdout": note }, "environment": {} })
+}
+
+fn dsse(keys: &[&SecretKey]) -> Envelope {
+    Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, link("").to_string().into(), keys).unwrap()
+}
+
+#[test]
+fn a_stranger_who_copies_a_link_makes_no_more_of_it() {
+    let shop = Shop::new();
+    let signed = dsse(&[&shop.builders[0]]);
+    let mut envelopes = vec![shop.layout(1)];
+    for copy in 0..2 * Limits::DEFAULT.links_per_step_max {
+        let mut other = signed.clone();
+        other.signatures.push(Signature { keyid: Some(copy.to_string()), sig: vec![0] });
+        envelopes.push(other.to_bytes());
+    }
+    let chain = shop.verify(&envelopes).unwrap();
+    assert_eq!(chain.steps()[0].signers, [shop.builders[0].public().id()]);
+}
+
+#[test]
+fn copies_of_one_link_by_two_functionaries_are_theirs_and_one_by_one_is_not() {
+    let shop = Shop::new();
+    let [first, second] = [0, 1].map(|at: usize| dsse(&[&shop.builders[at]]).to_bytes());
+    let chain = shop.verify(&[shop.layout(2), first.clone(), second]).unwrap();
+    assert_eq!(chain.steps()[0].signers.len(), 2);
+    let again = [first.as_slice(), b"\n"].concat();
+    let rejection = shop.verify(&[shop.layout(2), first, again]).unwrap_err();
+    assert!(matches!(&rejection, Rejection::ThresholdNotMet { counted, .. } if counted.len() == 1), "{rejection}");
+}
+
+#[test]
+fn trees_that_nobody_vouches_for_are_let_go_and_those_of_functionaries_are_read_again() {
+    let shop = Shop::new();
+    let stranger = SecretKey::generate(Scheme::Ed25519).unwrap();
+    let metablock = |note: &str, key| Envelope::sign_metablock(Value::from(&link(note)), &[key]).unwrap().to_bytes();
+    let mut envelopes = vec![shop.layout(1)];
+    // Large enough that whichever comes last finds no room.
+    for note in ["a", "b"] {
+        envelopes.push(metablock(&note.repeat(TREES_BYTES_MAX), &stranger));
+    }
+    envelopes.push(metablock("by the builder", &shop.builders[0]));
+    let evidence = Evidence::open(&envelopes).unwrap();
+    let trees = evidence
+        .envelopes
+        .iter()
+        .filter(|held| matches!(&held.envelope.content, Signed::Metablock { signed, .. } if *signed != Value::Null));
+    assert!(trees.count() <= 1);
+    assert_eq!(shop.verify(&envelopes).unwrap().steps()[0].signers, [shop.builders[0].public().id()]);
+    envelopes.pop();
+    assert!(matches!(shop.verify(&envelopes), Err(Rejection::ThresholdNotMet { .. })));
+}
