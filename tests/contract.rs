@@ -134,6 +134,9 @@ fn the_documents_of_the_design_load_and_mirrors_are_not_asked_beside_a_layout_di
     let good = shop.world.images["good"].clone();
     let (release, officer) = (shop.world.key("release").public().to_pem(), shop.world.key("officer").public().to_pem());
     let [alice, bob] = ["alice", "bob"].map(|name| json!(shop.world.key(name).public().to_pem()));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a mirror");
+    listener.set_nonblocking(true).expect("a listener");
+    let mirror = listener.local_addr().expect("its address");
     let text = format!(
         r#"apiVersion: tidewaiter.dev/v1alpha1
 kind: ClusterImagePolicy
@@ -175,8 +178,13 @@ spec:
   allowPrivate: true
   insecure: false                    # plain http; refused together with credentials
   caBundle: "-----BEGIN CERTIFICATE-----…"
-  mirrors: ["127.0.0.1:1/proxy"]
+  mirrors: ["{mirror}/proxy"]
   ociLayout: {layout}     # read from disk instead of the network
+---
+apiVersion: tidewaiter.dev/v1alpha1
+kind: RegistryConfig
+metadata: {{ name: mirror }}
+spec: {{ host: "{mirror}", allowPrivate: true, insecure: true }}
 "#,
         release = json!(release),
         officer = json!(officer),
@@ -193,6 +201,8 @@ spec:
     assert!(code == 1 && out.contains("[rule_violation]"), "{out}");
     let (code, out, _) = verify(&good.pinned().replace("shop/good", "shop/sandbox/evil"), "shop-eu");
     assert!(code == 0 && out.contains("warning: spec.containers[0] \"verify\": no policy selects"), "{out}");
+    let nobody = listener.accept().map(|(_, address)| address).map_err(|error| error.kind());
+    assert_eq!(nobody, Err(std::io::ErrorKind::WouldBlock), "the mirror was asked");
     // The same from stdin.
     let (code, out, err) =
         tidewaiter(shop.dir.path(), &["verify", &good.pinned(), "--policy", "-", "-n", "shop-eu"], &[], &text);
@@ -333,13 +343,13 @@ async fn the_readme_is_true() {
     let registry = Registry::start(Kind::old()).await;
     let host = registry.address.to_string();
     let config = registry.blob(br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#);
-    let push = |layer: &str| {
+    let push = |layer: &str, tag: &str| {
         let digest = registry.blob(layer.as_bytes());
-        registry.manifest("shop/api", None, &json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        registry.manifest("shop/api", Some(tag), &json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.to_string(), "size": 78},
             "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest.to_string(), "size": layer.len()}]}))
     };
-    let (image, other) = (push("the product"), push("another"));
+    let (image, other) = (push("the product", "1"), push("another", "2"));
     let dir = tempfile::tempdir().expect("a scratch directory");
     fs::create_dir(dir.path().join("src")).expect("a source tree");
     fs::write(dir.path().join("src/main.c"), "int main;").expect("a source");
@@ -368,9 +378,19 @@ async fn the_readme_is_true() {
         )
     };
     let denied = format!("tidewaiter verify {host}/shop/api@{other} --policy policy.yaml");
-    let (first, second) = tokio::task::spawn_blocking(move || (run(script), run(denied))).await.expect("it ran");
-    assert!(first.0 == 0 && first.1.contains("built-by-us: met by owner"), "{}", first.1);
-    assert!(second.0 == 3 && second.1.contains("[no_layout]"), "{}", second.1);
+    // One layout by hand, at a registry without TLS and a private address, as `publish` and `inspect` reach it.
+    let by_hand = |tag: &str, more: &str| {
+        format!(
+            "tidewaiter in-toto verify --layout shop.layout --key owner.pem.pub --links . --image {host}/shop/api:{tag} {more}"
+        )
+    };
+    let scripts = [script, denied, by_hand("1", "--plain-http"), by_hand("2", "--plain-http"), by_hand("1", "")];
+    let ran = tokio::task::spawn_blocking(move || scripts.map(run)).await.expect("it ran");
+    assert!(ran[0].0 == 0 && ran[0].1.contains("built-by-us: met by owner"), "{}", ran[0].1);
+    assert!(ran[1].0 == 3 && ran[1].1.contains("[no_layout]"), "{}", ran[1].1);
+    assert!(ran[2].0 == 0 && ran[2].1.contains("signed by owner"), "{}", ran[2].1);
+    assert!(ran[3].0 == 1 && ran[3].1.contains("[rule_violation]"), "{}", ran[3].1);
+    assert!(ran[4].0 == 4 && ran[4].1.contains("[registry_un"), "{}", ran[4].1);
 
     // What was published is an evidence set as design §12 has it.
     let index = registry.find("shop/api", &format!("sha256-{}", image.hex())).expect("the tag schema");
