@@ -25,7 +25,7 @@ lint: ## format, clippy, documentation, the wall around the core, one crypto pro
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
-	@if $(CARGO) tree --locked -e normal -i ring >/dev/null 2>&1; then echo "ring is in the tree"; exit 1; fi
+	@tree="$$($(CARGO) tree --locked -e normal -i ring 2>/dev/null)"; [ -z "$$tree" ] || { echo "ring is in the tree: $$tree"; exit 1; }
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
 
 fuzz: ## each fuzz target for some seconds (FUZZ_SECONDS)

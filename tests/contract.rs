@@ -308,6 +308,25 @@ fn the_examples_of_every_help_text_can_be_pasted() {
     assert!(seen > 30, "{seen} lines of examples");
 }
 
+/// The template that docs/layouts.md explains is one: linted, signed and shown by what the page says.
+#[test]
+fn the_template_of_the_documentation_is_one() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let page = include_str!("../docs/layouts.md").split("## The template").nth(1).expect("the section");
+    let template = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a template");
+    fs::write(dir.path().join("shop.yaml"), template).expect("a template");
+    let run = |arguments: &[&str]| tidewaiter(dir.path(), arguments, &[], "");
+    for key in ["ci.pem", "alice.pem", "bob.pem"] {
+        assert_eq!(run(&["key", "new", "-o", key]).0, 0);
+    }
+    let (code, out, err) = run(&["layout", "lint", "shop.yaml"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    assert_eq!(run(&["layout", "sign", "shop.yaml", "--key", "alice.pem", "-o", "shop.layout"]).0, 0);
+    assert_eq!(run(&["layout", "sign", "shop.layout", "--key", "bob.pem", "-o", "shop.layout"]).0, 0);
+    let (code, out, _) = run(&["layout", "show", "shop.layout", "--key", "alice.pem.pub", "--key", "bob.pem.pub"]);
+    assert!(code == 0 && out.matches("signed by ").count() == 2 && !out.contains("not signed by"), "{out}");
+}
+
 /// The README's own commands, run as they stand against a registry without the referrers API.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_is_true() {

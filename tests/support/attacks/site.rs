@@ -32,6 +32,7 @@ use tidewaiter::{
         Judge, admit,
         config::{Policies, Settings},
         http::Webhook,
+        images,
         metrics::Metrics,
         namespace,
         review::{self, Answer, Unreadable},
@@ -117,7 +118,9 @@ async fn straight(world: &World, given: &Given, judge: &Judge) -> (u16, String) 
         Err(Unreadable::Denied { uid, fault }) => review::respond(&uid, &Answer::refused(&fault)),
         Ok(request) => {
             let namespace = namespace_of(world, given);
-            let outcome = admit::validate(judge, &set, &request, namespace.as_ref(), deadline, now).await;
+            let subject = images::subject(&request);
+            let outcome =
+                admit::validate(judge, &set, &request.namespace, subject, namespace.as_ref(), deadline, now).await;
             let answer = outcome.map_or_else(|fault| Answer::refused(&fault), |outcome| outcome.answer());
             review::respond(&request.uid, &answer)
         }
