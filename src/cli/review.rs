@@ -8,7 +8,7 @@ use crate::{
     file,
     json::Limits,
     webhook::{
-        admit, config,
+        admit, config, images,
         review::{self, Answer, Unreadable},
     },
 };
@@ -81,13 +81,16 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         anyhow::bail!("the namespace object is of \"{}\", the review of \"{}\"", object.name, request.namespace);
     }
     let judge = &snapshot.judge;
+    let subject = images::subject(&request);
     let (answer, code) = if mutate {
-        match admit::mutate(judge, &snapshot.set, &request, deadline).await {
+        match admit::mutate(judge, &snapshot.set, subject, deadline).await {
             Ok(answer) => (answer, 0),
             Err(fault) => (Answer::refused(&fault), fault.reason.class().exit_code()),
         }
     } else {
-        match admit::validate(judge, &snapshot.set, &request, namespace.as_ref(), deadline, now).await {
+        match admit::validate(judge, &snapshot.set, &request.namespace, subject, namespace.as_ref(), deadline, now)
+            .await
+        {
             Ok(outcome) => (outcome.answer(), outcome.exit_code()),
             Err(fault) if settings.audit_only => (Answer::watched(&fault), 0),
             Err(fault) => (Answer::refused(&fault), fault.reason.class().exit_code()),

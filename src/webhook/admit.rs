@@ -1,11 +1,6 @@
 //! A request to its answer: the validating and the mutating half. The webhook and `tidewaiter review` share them.
 
-use super::{
-    Judge,
-    images::{self, Subject},
-    pinned,
-    review::{Answer, Request},
-};
+use super::{Judge, images::Subject, pinned, review::Answer};
 use crate::{
     policy::{Decision, Namespace, PolicySet, Workload},
     reason::{Fault, Reason},
@@ -42,27 +37,11 @@ impl Outcome {
     }
 }
 
-/// `/validate`: judges what the request would let in.
+/// `/validate`: judges what a request in the namespace would let in.
 ///
 /// # Errors
 /// A fault of the request itself.
 pub async fn validate(
-    judge: &Judge,
-    set: &Arc<PolicySet>,
-    request: &Request,
-    namespace: Option<&Namespace>,
-    deadline: Instant,
-    now: Timestamp,
-) -> Result<Outcome, Fault> {
-    let subject = images::subject(request);
-    validate_subject(judge, set, &request.namespace, subject, namespace, deadline, now).await
-}
-
-/// The same of what was taken out of a request in the namespace of that name, whose objects are not needed any more.
-///
-/// # Errors
-/// As [`validate`].
-pub async fn validate_subject(
     judge: &Judge,
     set: &Arc<PolicySet>,
     name: &str,
@@ -110,15 +89,7 @@ pub async fn decide(
 ///
 /// # Errors
 /// `review_malformed` alone.
-pub async fn mutate(judge: &Judge, set: &PolicySet, request: &Request, deadline: Instant) -> Result<Answer, Fault> {
-    mutate_subject(judge, set, images::subject(request), deadline).await
-}
-
-/// The same of what was taken out of a request.
-///
-/// # Errors
-/// As [`mutate`].
-pub async fn mutate_subject(
+pub async fn mutate(
     judge: &Judge,
     set: &PolicySet,
     subject: Result<Subject, Fault>,

@@ -221,12 +221,11 @@ impl Webhook {
             let snapshot: Arc<Snapshot> = self.policies.current()?;
             let Snapshot { judge, set, .. } = snapshot.as_ref();
             match endpoint {
-                Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate_subject(judge, set, subject, deadline).await?)),
+                Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate(judge, set, subject, deadline).await?)),
                 // The cluster's namespaces are not read yet: no exception counts here.
                 Endpoint::Validate => {
                     let namespace = &request.namespace;
-                    let judged = admit::validate_subject(judge, set, namespace, subject, None, deadline, now);
-                    Ok(Judged::Validated(judged.await?))
+                    Ok(Judged::Validated(admit::validate(judge, set, namespace, subject, None, deadline, now).await?))
                 }
             }
         });
