@@ -264,7 +264,7 @@ async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows() {
     for noise in 0..8 {
         store.put(link(loud, &format!("step {noise}"), &format!("{noise}").repeat(1_000))).await.unwrap();
     }
-    store.put(link(shop, "build", "build")).await.unwrap();
+    store.put(link(shop, "build", &"build".repeat(200))).await.unwrap();
     let limits = EvidenceLimits { bytes_max: 4_000, ..EvidenceLimits::DEFAULT };
     let found = store.evidence(&digest("image"), &[loud, shop].into(), now(), limits).await.unwrap();
     assert!(found.truncated && found.records.iter().any(|record| record.chain == loud));
