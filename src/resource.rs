@@ -173,11 +173,35 @@ fn resource(value: serde_json::Value) -> Result<Resource, Vec<FieldError>> {
     }
 }
 
+/// What the API server writes into every object, beside what its author wrote.
+const WRITTEN_BY_THE_API_SERVER: [&str; 8] = [
+    "creationTimestamp",
+    "finalizers",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// The document as its author wrote it: `kubectl get -o yaml` is as good a file as the one that was applied.
+fn authored(mut value: serde_json::Value) -> serde_json::Value {
+    if let Some(object) = value.as_object_mut() {
+        object.remove("status");
+        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+            metadata.retain(|field, _| !WRITTEN_BY_THE_API_SERVER.contains(&field.as_str()));
+        }
+    }
+    value
+}
+
 /// Decodes and validates one kind.
 fn object<S: serde::de::DeserializeOwned>(
     value: serde_json::Value,
     validate: fn(&Object<S>, &mut Vec<FieldError>),
 ) -> Result<Object<S>, Vec<FieldError>> {
+    let value = authored(value);
     let object: Object<S> = typed::from_value(value).map_err(|error| vec![error])?;
     let mut errors = Vec::new();
     let name = &object.metadata.name;

@@ -53,6 +53,17 @@ fn json_says_the_same_as_yaml() {
 }
 
 #[test]
+fn what_kubectl_prints_is_what_was_applied() {
+    let printed = POLICY.replace(
+        "{ name: shop }",
+        "{ name: shop, uid: 0e9c, resourceVersion: \"12\", generation: 3, creationTimestamp: \"2026-01-01T00:00:00Z\", managedFields: [{ manager: kubectl }] }",
+    ) + "status: { conditions: [{ type: Ready, status: \"True\" }] }\n";
+    assert_eq!(parse("f", &printed).unwrap(), parse("f", POLICY).unwrap());
+    assert_eq!(refused("{ name: shop }", "{ name: shop, uuid: 0e9c }").len(), 1, "a slip is still one");
+    assert_eq!(refused("exceptions:", "stati: {}\n  exceptions:").len(), 1);
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_path() {
     for (from, to, expected) in [
         ("name: shop }", "name: shop, colour: red }", "metadata.colour: unknown field `colour`"),
