@@ -145,8 +145,8 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
         let mut seen = BTreeSet::new();
         found.items.retain(|candidate| seen.insert(fingerprint(candidate)));
         if found.items.len() > SIGNATURES_MAX {
-            self.warn(format!("more than {SIGNATURES_MAX} signatures of {}: the rest was not looked at", self.image));
             found.items.truncate(SIGNATURES_MAX);
+            self.cut(&mut found, SIGNATURES_MAX, "signatures");
         }
         found
     }
@@ -160,8 +160,8 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
         let mut wanted: Vec<_> =
             layers.filter(|layer| is_envelope(&layer.media_type) && seen.insert(&layer.digest)).collect();
         if wanted.len() > ENVELOPES_MAX {
-            self.warn(format!("more than {ENVELOPES_MAX} envelopes of {}: the rest was not looked at", self.image));
             wanted.truncate(ENVELOPES_MAX);
+            self.cut(&mut found, ENVELOPES_MAX, "envelopes");
         }
         for (_, blob) in self.blobs_of(&wanted, &mut found).await {
             found.items.push(blob);
@@ -170,6 +170,13 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
             found.failed(fault.clone());
         }
         found
+    }
+
+    /// More than we look at: said, and whoever finds nothing in what is left has not seen everything.
+    fn cut<T>(&self, found: &mut Found<T>, max: usize, what: &str) {
+        let message = format!("more than {max} {what} of {}: the rest was not looked at", self.image);
+        self.warn(message.clone());
+        found.failed(Fault::new(Reason::RegistryUnavailable, message));
     }
 
     /// What was left out, and why.
@@ -270,8 +277,8 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
         // Likely ones first, so that a flood of others costs them nothing; never a filter (components §1).
         listed.sort_by_cached_key(|descriptor| (!looks_like_evidence(descriptor), descriptor.digest.clone()));
         if listed.len() > REFERRERS_MAX {
-            self.warn(format!("more than {REFERRERS_MAX} referrers of {}: the rest was not looked at", self.image));
             listed.truncate(REFERRERS_MAX);
+            self.cut(found, REFERRERS_MAX, "referrers");
         }
         listed
     }

@@ -348,7 +348,9 @@ fn more_signatures_than_count_are_cut_and_said() {
     double.put(format!("{}.sig", fallback()), &manifest(None, &layers));
     let image = image();
     let evidence = ImageEvidence::new(&double, &image);
-    assert_eq!(double.run(evidence.signatures()).items.len(), SIGNATURES_MAX);
+    let found = double.run(evidence.signatures());
+    assert_eq!(found.items.len(), SIGNATURES_MAX);
+    assert_eq!(found.fault.map(|fault| fault.reason), Some(Reason::RegistryUnavailable), "not all was seen");
     assert!(evidence.into_warnings()[0].contains("more than 64 signatures"));
 }
 
@@ -363,6 +365,8 @@ fn more_referrers_than_count_are_cut_and_the_likely_ones_kept() {
     listed.extend(junk);
     let image = image();
     let evidence = ImageEvidence::new(&double, &image);
-    assert_eq!(double.run(evidence.envelopes()).items.len(), 1);
+    let found = double.run(evidence.envelopes());
+    assert_eq!(found.items.len(), 1);
+    assert_eq!(found.fault.map(|fault| fault.reason), Some(Reason::RegistryUnavailable), "not all was seen");
     assert!(evidence.into_warnings()[0].contains("more than 256 referrers"));
 }
