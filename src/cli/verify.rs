@@ -103,13 +103,14 @@ fn print(decision: &Decision, explain: bool) {
         let digest = digest.map(|digest| format!(" ({digest})")).unwrap_or_default();
         anstream::println!("{} {}{digest}", ui::verdict(decision.allowed), image.reference);
     }
+    if explain {
+        anstream::print!("{}", decision.explain());
+        return;
+    }
     if !decision.allowed {
         anstream::println!("{}", decision.message());
     }
     for warning in &decision.warnings {
         anstream::println!("warning: {warning}");
-    }
-    if explain {
-        anstream::print!("{}", decision.explain());
     }
 }

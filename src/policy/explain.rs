@@ -4,13 +4,12 @@ use super::{Decision, Mode, message};
 use std::fmt::Write as _;
 
 impl Decision {
-    /// Everything the decision knows, for a terminal: printable, a line a fact. Not bounded as a denial is.
+    /// Everything the decision knows but its last word, for a terminal: printable, a line a fact. Not bounded as a denial is.
     pub fn explain(&self) -> String {
         let mut text = String::new();
         let mut line = |depth: usize, words: String| {
             let _ = writeln!(text, "{:width$}{}", "", message::printable(&words), width = depth * 2);
         };
-        line(0, if self.allowed { "allowed".into() } else { "denied".into() });
         for image in &self.images {
             line(0, format!("{} {}", message::place(image), image.reference));
             if let Some(digest) = &image.digest {

@@ -29,12 +29,14 @@ impl SupplyChain {
                 EvidenceSource::Store => "the store",
             })
             .collect();
+        let owners = self.demand.owners.distinct();
         let count = match self.demand.threshold {
-            Some(threshold) => format!("{threshold} of the {}", self.demand.owners.distinct()),
-            None => format!("all {}", self.demand.owners.distinct()),
+            Some(threshold) => format!("{threshold} of the {owners} owners"),
+            None if owners == 1 => "the owner".into(),
+            None => format!("all {owners} owners"),
         };
         format!(
-            "an in-toto chain that ends in the digest, its layout signed by {count} owners of TrustRoot \"{}\", evidence from {}",
+            "an in-toto chain that ends in the digest, its layout signed by {count} of TrustRoot \"{}\", evidence from {}",
             self.owners,
             sources.join(" and ")
         )

@@ -160,7 +160,6 @@ fn the_explanation_tells_what_was_checked() {
     decision.images[0].policies[0].requirements[2].details = vec!["a cosign signature".into()];
     let text = decision.explain();
     for line in [
-        "denied",
         "spec.containers[0] \"api\" registry.example.com/shop/api:1",
         "  ClusterImagePolicy \"shop\" (Enforce): not met: denies",
         "    released: missing: no cosign signature by \"release-keys\" [no_signature]",
