@@ -4,6 +4,19 @@
 //! The list below is the architecture, in reading order. A module uses its own floor and the floors above it in this
 //! list, never one below. Floors 0 to 2 are pure: bytes, keys and a time come in, a value comes out; they build alone
 //! with `--no-default-features`. Only floor 3 waits.
+//!
+//! ```
+//! use tidewaiter::{ChainDemand, KeyRing, Rejection, verify::verify};
+//!
+//! fn who_vouches(owners: KeyRing, envelopes: &[Vec<u8>], now: jiff::Timestamp) -> Result<Vec<String>, Rejection> {
+//!     let demand = ChainDemand { owners, threshold: Some(2) };
+//!     let chain = verify(&demand, None, envelopes, now)?;
+//!     Ok(chain.owners().to_vec())
+//! }
+//!
+//! let nobody = who_vouches(KeyRing::default(), &[], jiff::Timestamp::UNIX_EPOCH);
+//! assert_eq!(nobody, Err(Rejection::NoOwners));
+//! ```
 
 // Without `programs` this is floors 0 to 2 alone: nothing there may panic on what came from outside (`make lint`).
 #![cfg_attr(
@@ -61,3 +74,14 @@ pub mod cli;
 pub mod server;
 #[cfg(feature = "programs")]
 pub mod webhook;
+
+// What a library user meets first.
+pub use digest::Digest;
+pub use envelope::Envelope;
+pub use image::ImageFacts;
+pub use intoto::{Layout, Link};
+pub use key::{KeyRing, NamedKey, PublicKey};
+pub use policy::{Assessment, Decision, PolicySet, Workload};
+pub use reason::{Class, Fault, Reason};
+pub use reference::Reference;
+pub use verify::{ChainDemand, Rejection, VerifiedChain};
