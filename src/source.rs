@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use store::Stored;
+
 pub mod dir;
 pub mod layout_dir;
 pub mod oci;
@@ -97,14 +99,19 @@ impl<R: Remote> Edge<'_, R> {
             },
             Want::Signatures => given(self.evidence.signatures().await, Given::Signatures),
             Want::Envelopes(EvidenceSource::Oci) => given(self.evidence.envelopes().await, Given::Envelopes),
-            Want::Envelopes(EvidenceSource::Store) => vec![self.stored().await.map(Given::Envelopes)],
+            Want::Envelopes(EvidenceSource::Store) => given(self.stored().await, Given::Envelopes),
         }
     }
 
-    async fn stored(&self) -> Result<Vec<Vec<u8>>, Fault> {
-        match self.store {
+    async fn stored(&self) -> Found<Vec<u8>> {
+        let found = match self.store {
             Some(store) => store.envelopes(self.image, self.deadline).await,
             None => Err(Fault::new(Reason::StoreUnavailable, "the policy names the store, and none is configured")),
+        };
+        let cut = || Fault::new(Reason::StoreUnavailable, "the metadata store has more than it answered");
+        match found {
+            Ok(Stored { envelopes, whole }) => Found { items: envelopes, fault: (!whole).then(cut) },
+            Err(fault) => Found { items: Vec::new(), fault: Some(fault) },
         }
     }
 }

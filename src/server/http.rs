@@ -9,6 +9,7 @@ use super::{
 use crate::{
     digest::Digest,
     json::Limits,
+    source::store::TRUNCATED,
     store::{EvidenceLimits, Metadata, Put},
 };
 use axum::{
@@ -355,7 +356,7 @@ async fn evidence(
     let body = serde_json::json!({ "image": image.to_string(), "records": records });
     let mut response = axum::Json(body).into_response();
     if found.truncated {
-        response.headers_mut().insert("tidewaiter-truncated", HeaderValue::from_static("true"));
+        response.headers_mut().insert(TRUNCATED, HeaderValue::from_static("true"));
     }
     Ok(response)
 }

@@ -106,6 +106,17 @@ pub(crate) fn authorities(path: &Path) -> anyhow::Result<Vec<reqwest::Certificat
     Ok(authorities)
 }
 
+/// The header by which a store says that it left records out (docs/store.md).
+pub const TRUNCATED: &str = "tidewaiter-truncated";
+
+/// What the store has for an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub envelopes: Vec<Vec<u8>>,
+    /// Whether that is all it has.
+    pub whole: bool,
+}
+
 impl StoreClient {
     /// A client; nothing is sent yet. An error for a URL that is not https (nor http on loopback), or certificates that do
     /// not read.
@@ -129,13 +140,16 @@ impl StoreClient {
         })
     }
 
-    /// Every envelope the store has for the image. `digest_mismatch` when a record is not what its name says;
-    /// `store_unavailable`, with why, for everything else that goes wrong; never a part of an answer.
-    pub async fn envelopes(&self, image: &Digest, deadline: Instant) -> Result<Vec<Vec<u8>>, Fault> {
+    /// The envelopes the store has for the image. `digest_mismatch` when a record is not what its name says;
+    /// `store_unavailable`, with why, for everything else that goes wrong.
+    pub async fn envelopes(&self, image: &Digest, deadline: Instant) -> Result<Stored, Fault> {
         let own = Instant::now().checked_add(self.timeout).unwrap_or(deadline);
         let answer = tokio::time::timeout_at(own.min(deadline).into(), self.fetch(image)).await;
         match answer {
-            Ok(answer) => records(image, &answer?),
+            Ok(answer) => {
+                let (body, whole) = answer?;
+                Ok(Stored { envelopes: records(image, &body)?, whole })
+            }
             Err(_) if deadline <= own => Err(unavailable("it did not answer before the review's deadline")),
             Err(_) => Err(unavailable(format!("it did not answer within {:?}", self.timeout))),
         }
@@ -146,7 +160,8 @@ impl StoreClient {
         self.requests.load(Ordering::Relaxed)
     }
 
-    async fn fetch(&self, image: &Digest) -> Result<Vec<u8>, Fault> {
+    /// The answer's body, and whether the store says that it is all.
+    async fn fetch(&self, image: &Digest) -> Result<(Vec<u8>, bool), Fault> {
         let url = self
             .base
             .join(&format!("v1/evidence/sha256:{}", image.hex()))
@@ -163,7 +178,8 @@ impl StoreClient {
             let body = body(response, PROBLEM_BYTES_MAX).await.unwrap_or_default();
             return Err(unavailable(format!("it answered {}{}", status.as_u16(), reason(&body))));
         }
-        body(response, ANSWER_BYTES_MAX).await
+        let whole = !response.headers().contains_key(TRUNCATED);
+        Ok((body(response, ANSWER_BYTES_MAX).await?, whole))
     }
 }
 

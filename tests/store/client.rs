@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tidewaiter::{
     digest::Digest,
     reason::{Fault, Reason},
-    source::store::{Options, StoreClient},
+    source::store::{Options, StoreClient, Stored, TRUNCATED},
 };
 
 fn image() -> Digest {
@@ -28,7 +28,7 @@ fn later() -> Instant {
 /// What the client says to a store that answers every question so.
 async fn told<R: IntoResponse + 'static>(
     answer: impl Fn() -> R + Clone + Send + Sync + 'static,
-) -> Result<Vec<Vec<u8>>, Fault> {
+) -> Result<Stored, Fault> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let app = Router::new().route("/v1/evidence/{image}", get(move || async move { answer().into_response() }));
@@ -38,7 +38,7 @@ async fn told<R: IntoResponse + 'static>(
     answer
 }
 
-fn refusal(answer: Result<Vec<Vec<u8>>, Fault>, words: &str) -> Reason {
+fn refusal(answer: Result<Stored, Fault>, words: &str) -> Reason {
     let fault = answer.unwrap_err();
     assert!(fault.message.contains(words), "{words}: {fault}");
     fault.reason
@@ -53,14 +53,23 @@ fn record(sealed: &Record, name: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_store_that_left_something_out_is_taken_at_its_word() {
+    let whole = move || evidence(&image(), json!([]));
+    assert_eq!(told(whole).await, Ok(Stored { envelopes: vec![], whole: true }));
+    let cut = move || ([(TRUNCATED, "true")], evidence(&image(), json!([])));
+    assert_eq!(told(cut).await, Ok(Stored { envelopes: vec![], whole: false }));
+}
+
+#[tokio::test]
 async fn an_honest_store_gives_every_envelope_in_one_request() {
     let shop = Shop::open().await;
     let layout = shop.put_layout().await;
     let build = seal(&link("build", &image()), &[&shop.keys.ci]);
     assert_eq!(shop.put(CI, &build).await, yes(201));
     let client = client_of(&shop.url(""), Some(CLUSTER), PATIENT);
-    assert_eq!(client.envelopes(&image(), later()).await, Ok(vec![layout.bytes, build.bytes]));
-    assert_eq!(client.envelopes(&Digest::sha256(b"unknown"), later()).await, Ok(vec![]));
+    let all = |envelopes| Ok(Stored { envelopes, whole: true });
+    assert_eq!(client.envelopes(&image(), later()).await, all(vec![layout.bytes, build.bytes]));
+    assert_eq!(client.envelopes(&Digest::sha256(b"unknown"), later()).await, all(vec![]));
     assert_eq!(client.requests(), 2);
 
     let refused = client_of(&shop.url(""), Some("nobody"), PATIENT).envelopes(&image(), later()).await;
@@ -72,7 +81,7 @@ async fn a_record_under_a_wrong_name_is_a_digest_mismatch() {
     let keys = Keys::new();
     let sealed = seal(&link("build", &image()), &[&keys.ci]);
     let right = evidence(&image(), json!([record(&sealed, &sealed.name)]));
-    assert_eq!(told(move || right.clone()).await, Ok(vec![sealed.bytes.clone()]));
+    assert_eq!(told(move || right.clone()).await, Ok(Stored { envelopes: vec![sealed.bytes.clone()], whole: true }));
     let wrong = evidence(&image(), json!([record(&sealed, &Digest::sha256(b"other").to_string())]));
     assert_eq!(refusal(told(move || wrong.clone()).await, "what is signed in it is"), Reason::DigestMismatch);
 }
