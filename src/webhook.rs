@@ -74,7 +74,7 @@ impl Judge {
                 .boxed()
             })
             .collect();
-        let outcomes: BTreeMap<Reference, Result<(Digest, ImageVerdict), Fault>> =
+        let outcomes: BTreeMap<Reference, Result<(Digest, Arc<ImageVerdict>), Fault>> =
             futures::stream::iter(work).buffer_unordered(IMAGES_AT_ONCE).collect().await;
         let verdicts =
             readings.iter().map(|reading| to_judge(reading).and_then(|it| outcomes.get(it).cloned())).collect();
@@ -89,7 +89,7 @@ impl Judge {
         namespace: &str,
         deadline: Instant,
         now: Timestamp,
-    ) -> Result<(Digest, ImageVerdict), Fault> {
+    ) -> Result<(Digest, Arc<ImageVerdict>), Fault> {
         let (digest, known) = match reference.digest() {
             Some(digest) => (digest.clone(), None),
             None => {
@@ -114,14 +114,13 @@ impl Judge {
                 let mut assessment = Assessment::new(&set, &pinned, &namespace);
                 let left_out = source::drive(&mut assessment, &repository, &digest, known, &sources, deadline).await;
                 let mut verdict = assessment.finish(now);
+                // D11: in every verdict. What it says of the registry is part of the policy hash, so it may be kept.
+                verdict.warnings.extend(sources.registries.warning(&repository.registry));
                 verdict.warnings.extend(left_out);
                 verdict
             }
         };
         let verdict = self.cache.verdict(key, deadline, now, drive).await?;
-        let mut verdict = ImageVerdict::clone(&verdict);
-        // D11: in every verdict, a kept one too.
-        verdict.warnings.extend(self.sources.registries.warning(reference.registry()));
         Ok((digest, verdict))
     }
 

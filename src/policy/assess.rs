@@ -153,14 +153,15 @@ impl ImageVerdict {
 impl RequirementDecision {
     /// A check's outcome under its name.
     pub(super) fn of(name: &str, checked: String, found: Result<Met, Fault>) -> Self {
-        let mut decision = RequirementDecision { name: name.to_owned(), details: vec![checked], ..Self::default() };
+        let mut decision = RequirementDecision { name: name.to_owned(), ..Self::default() };
+        let mut details = vec![checked];
         match found {
             Ok(met) => {
                 decision.met = true;
                 // Signers come in the order of their keys; people read names.
                 decision.by = met.by;
                 decision.by.sort();
-                decision.details.extend(met.details);
+                details.extend(met.details);
             }
             Err(fault) => {
                 decision.class = Some(fault.reason.class());
@@ -168,6 +169,7 @@ impl RequirementDecision {
                 decision.message = Some(fault.message);
             }
         }
+        decision.details = details.into();
         decision
     }
 }

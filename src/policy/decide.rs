@@ -14,6 +14,7 @@ use crate::{
     resource::{API_VERSION, DigestRule, image_policy::DIGEST_REQUIREMENT},
 };
 use jiff::Timestamp;
+use std::sync::Arc;
 
 impl PolicySet {
     /// Joins everything into the answer: verdicts by image field (same order; `Err` = could not even resolve), exceptions of the namespace,
@@ -23,7 +24,7 @@ impl PolicySet {
         workload: &Workload,
         namespace: Option<&Namespace>,
         readings: Vec<Reading>,
-        verdicts: Vec<Option<Result<(Digest, ImageVerdict), Fault>>>,
+        verdicts: Vec<Option<Result<(Digest, Arc<ImageVerdict>), Fault>>>,
         now: Timestamp,
     ) -> Decision {
         // An annotation of another namespace than the workload's is none.
@@ -83,7 +84,7 @@ impl<'d> Deciding<'d> {
         &mut self,
         image: &WorkloadImage,
         reading: Option<Reading>,
-        verdict: Option<Result<(Digest, ImageVerdict), Fault>>,
+        verdict: Option<Result<(Digest, Arc<ImageVerdict>), Fault>>,
     ) -> ImageDecision {
         let mut decision = ImageDecision {
             field: image.field.clone(),
@@ -98,7 +99,7 @@ impl<'d> Deciding<'d> {
             Some(Reading::Settled) => self.settled(image, &mut decision),
             Some(Reading::Refused(fault)) => self.refused(image, fault, &mut decision),
             Some(Reading::Judge { reference }) => match verdict {
-                Some(Ok((digest, verdict))) => self.judged(&reference, &digest, verdict, &mut decision),
+                Some(Ok((digest, verdict))) => self.judged(&reference, &digest, &verdict, &mut decision),
                 Some(Err(fault)) => self.unresolved(&reference, fault, &mut decision),
                 None => self.unresolved(&reference, broken("a selected image has no verdict"), &mut decision),
             },
@@ -206,19 +207,18 @@ impl<'d> Deciding<'d> {
         decision.fault = Some(fault.into());
     }
 
-    fn judged(&mut self, reference: &Reference, digest: &Digest, verdict: ImageVerdict, decision: &mut ImageDecision) {
+    fn judged(&mut self, reference: &Reference, digest: &Digest, verdict: &ImageVerdict, decision: &mut ImageDecision) {
         if reference.digest().is_some_and(|named| named != digest) {
             return self.unresolved(reference, broken("the verdict is of another digest"), decision);
         }
         decision.digest = Some(digest.to_string());
-        let mut found = verdict.policies;
         let (set, workload) = (self.set, self.workload);
         for policy in set.selecting(reference, &workload.namespace) {
-            let Some(index) = found.iter().position(|found| found.policy == policy.label) else {
+            let found = verdict.policies.iter().find(|found| found.policy == policy.label);
+            let Some(mut judged) = found.cloned() else {
                 // A verdict made under other policies admits nothing.
                 return self.unresolved(reference, broken("the verdict leaves a policy out"), decision);
             };
-            let mut judged = found.swap_remove(index);
             judged.mode = policy.mode;
             if !judged.met {
                 self.except(policy, reference, digest, &mut judged, decision);
@@ -234,7 +234,7 @@ impl<'d> Deciding<'d> {
             decision.denied |= !judged.met && judged.mode == Mode::Enforce;
             decision.policies.push(judged);
         }
-        for warning in verdict.warnings {
+        for warning in &verdict.warnings {
             self.warn(format!("{}: {warning}", message::place(decision)));
         }
         self.warn_unmet(decision);

@@ -6,6 +6,7 @@ use crate::{
     reason::{Class, Reason},
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The answer to one request, field for field the JSON of `verify --output json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,7 +99,7 @@ pub struct RequirementDecision {
     pub waived: bool,
     /// For `--explain`: what was checked, and what was looked at.
     #[serde(skip)]
-    pub details: Vec<String>,
+    pub details: Arc<[String]>,
 }
 
 /// An exception that was used on one image, or is ignored altogether (`field` is empty).

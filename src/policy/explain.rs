@@ -38,7 +38,7 @@ impl Decision {
                         (false, false) => message::requirement(requirement),
                     };
                     line(2, words);
-                    for detail in &requirement.details {
+                    for detail in requirement.details.iter() {
                         line(3, detail.clone());
                     }
                 }

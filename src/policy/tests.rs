@@ -151,7 +151,7 @@ spec:
                     }
                 }
                 assert_eq!(assessment.wants(), []);
-                Some(Ok((digest, assessment.finish(noon()))))
+                Some(Ok((digest, assessment.finish(noon()).into())))
             }
             _ => None,
         });
@@ -600,7 +600,7 @@ fn only_a_completed_verification_allows() {
     let set = set(&world.policy());
     let workload = pod(&[&world.pinned()]);
     let reading = || vec![Reading::Judge { reference: world.pinned().parse().unwrap() }];
-    let empty = || ImageVerdict { policies: vec![], warnings: vec![], valid_until: None };
+    let empty = || std::sync::Arc::new(ImageVerdict { policies: vec![], warnings: vec![], valid_until: None });
     for (readings, verdicts) in [
         (vec![], vec![]),
         (reading(), vec![]),
@@ -782,7 +782,7 @@ proptest::proptest! {
                 valid_until: None,
             };
             let workload = pod(&[&world.pinned()]);
-            let decision = set.decide(&workload, Some(&namespace), set.read(&workload), vec![Some(Ok((world.digest(), verdict)))], noon());
+            let decision = set.decide(&workload, Some(&namespace), set.read(&workload), vec![Some(Ok((world.digest(), verdict.into())))], noon());
             decision.allowed
         };
         let nonempty = |waived: &Vec<bool>| waived.contains(&true);

@@ -157,7 +157,7 @@ fn the_first_cause_is_of_the_first_class() {
 #[test]
 fn the_explanation_tells_what_was_checked() {
     let mut decision = denied();
-    decision.images[0].policies[0].requirements[2].details = vec!["a cosign signature".into()];
+    decision.images[0].policies[0].requirements[2].details = ["a cosign signature".to_owned()].into();
     let text = decision.explain();
     for line in [
         "spec.containers[0] \"api\" registry.example.com/shop/api:1",
