@@ -9,6 +9,8 @@ mod counting;
 mod load;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/tls.rs"]
+mod tls;
 #[allow(dead_code)] // the benchmark uses its part of the world
 #[path = "../tests/support/world.rs"]
 mod world;
@@ -50,9 +52,10 @@ impl Site {
             world.sign(name, "release");
             world.chain(name, Chain::default());
         }
-        let (registry, _) = Counting::serve(listener, world.layout_dir(), delay);
         let dir = tempfile::tempdir().expect("a scratch directory");
         let certificate = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).expect("a certificate");
+        let listener = tls::Listener::new(listener, &certificate);
+        let (registry, _) = Counting::serve(listener, world.layout_dir(), delay);
         fs::write(dir.path().join("tls.crt"), certificate.cert.pem()).expect("a file");
         fs::write(dir.path().join("tls.key"), certificate.signing_key.serialize_pem()).expect("a file");
         Site { dir, world, images: made, registry, ca: certificate.cert.pem() }
@@ -62,7 +65,7 @@ impl Site {
         let mut documents = self.world.documents(spec);
         for document in &mut documents {
             if document["kind"] == "RegistryConfig" {
-                document["spec"] = json!({"host": self.world.host, "allowPrivate": true, "insecure": true});
+                document["spec"] = json!({"host": self.world.host, "allowPrivate": true, "caBundle": self.ca});
             }
             if let (Some(images), "ClusterImagePolicy") = (images, document["kind"].as_str().expect("a kind")) {
                 document["spec"]["images"] = json!([images]);

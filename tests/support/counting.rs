@@ -1,4 +1,4 @@
-//! A registry over plain http that serves a world's OCI layout directory, counts what is asked of it, and sees how many round trips
+//! A registry that serves a world's OCI layout directory, counts what is asked of it, and sees how many round trips
 //! follow one another. Honest; the hostile one is `hostile.rs`.
 
 use axum::{
@@ -52,11 +52,11 @@ impl Counting {
     }
 
     /// Serves the layout until the task is aborted; each answer is `delay` late.
-    pub fn serve(
-        listener: tokio::net::TcpListener,
-        layout: PathBuf,
-        delay: Duration,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
+    pub fn serve<L>(listener: L, layout: PathBuf, delay: Duration) -> (Self, tokio::task::JoinHandle<()>)
+    where
+        L: axum::serve::Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let counting = Counting(Arc::new(Inner { layout, delay, seen: Mutex::default() }));
         let app = Router::new().route("/v2/{*rest}", get(answer)).with_state(counting.clone());
         let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
