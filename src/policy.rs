@@ -7,6 +7,7 @@
 use crate::{cosign::Candidate, digest::Digest, reason::Fault, reference::Reference};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::sync::Arc;
 
 mod assess;
 pub mod check;
@@ -133,6 +134,9 @@ pub struct ImageVerdict {
     /// has a limit of its own, security §2.G3). A denial: ten seconds from its judgement; one for a network fault: its judgement itself.
     pub valid_until: Option<Timestamp>,
 }
+
+/// What judging one image came to: its digest with the verdict, or why it could not even be resolved.
+pub type ImageOutcome = Result<(Digest, Arc<ImageVerdict>), Fault>;
 
 /// How one image field of a workload stands before evidence is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use crate::{
     cache::{self, Cache, Flights, Key},
     digest::Digest,
-    policy::{Assessment, Decision, ImageVerdict, Namespace, PolicySet, Reading, Workload},
+    policy::{Assessment, Decision, ImageOutcome, Namespace, PolicySet, Reading, Workload},
     reason::{Fault, Reason},
     reference::Reference,
     registry::{Blob, Repository},
@@ -74,7 +74,7 @@ impl Judge {
                 .boxed()
             })
             .collect();
-        let outcomes: BTreeMap<Reference, Result<(Digest, Arc<ImageVerdict>), Fault>> =
+        let outcomes: BTreeMap<Reference, ImageOutcome> =
             futures::stream::iter(work).buffer_unordered(IMAGES_AT_ONCE).collect().await;
         let verdicts =
             readings.iter().map(|reading| to_judge(reading).and_then(|it| outcomes.get(it).cloned())).collect();
@@ -89,7 +89,7 @@ impl Judge {
         namespace: &str,
         deadline: Instant,
         now: Timestamp,
-    ) -> Result<(Digest, Arc<ImageVerdict>), Fault> {
+    ) -> ImageOutcome {
         let (digest, known) = match reference.digest() {
             Some(digest) => (digest.clone(), None),
             None => {

@@ -1,8 +1,8 @@
 //! Joins readings, verdicts, exceptions and modes into the answer (design §3, §6).
 
 use super::{
-    Decision, ExceptionUse, FaultDecision, ImageDecision, ImageVerdict, Mode, Namespace, PolicyDecision, PolicySet,
-    Reading, RequirementDecision, Unmatched, Workload, WorkloadImage,
+    Decision, ExceptionUse, FaultDecision, ImageDecision, ImageOutcome, ImageVerdict, Mode, Namespace, PolicyDecision,
+    PolicySet, Reading, RequirementDecision, Unmatched, Workload, WorkloadImage,
     exception::{self, Judged},
     message,
     select::{self, Policy},
@@ -14,7 +14,6 @@ use crate::{
     resource::{API_VERSION, DigestRule, image_policy::DIGEST_REQUIREMENT},
 };
 use jiff::Timestamp;
-use std::sync::Arc;
 
 impl PolicySet {
     /// Joins everything into the answer: verdicts by image field (same order; `Err` = could not even resolve), exceptions of the namespace,
@@ -24,7 +23,7 @@ impl PolicySet {
         workload: &Workload,
         namespace: Option<&Namespace>,
         readings: Vec<Reading>,
-        verdicts: Vec<Option<Result<(Digest, Arc<ImageVerdict>), Fault>>>,
+        verdicts: Vec<Option<ImageOutcome>>,
         now: Timestamp,
     ) -> Decision {
         // An annotation of another namespace than the workload's is none.
@@ -84,7 +83,7 @@ impl<'d> Deciding<'d> {
         &mut self,
         image: &WorkloadImage,
         reading: Option<Reading>,
-        verdict: Option<Result<(Digest, Arc<ImageVerdict>), Fault>>,
+        verdict: Option<ImageOutcome>,
     ) -> ImageDecision {
         let mut decision = ImageDecision {
             field: image.field.clone(),
