@@ -200,6 +200,53 @@ fn a_chain_by_in_toto_run_and_python_layouts_in_every_registry() {
     }
 }
 
+#[test]
+fn a_link_of_ours_is_the_link_of_in_toto_run() {
+    let bench = Bench::new();
+    chain_keys(&bench);
+    bench.write("src/a b.c", "int main;\r\n");
+    bench.write("src/deep/é.txt", "text");
+    bench.write("src/.hidden", "");
+    std::os::unix::fs::symlink("a b.c", bench.path("src/link.c")).expect("a link");
+    let command = ["--", "sh", "-c", "cat src/*.c > out.txt"];
+    let signed = |path: &str| {
+        let link: serde_json::Value =
+            serde_json::from_slice(&fs::read(bench.path(path)).expect("a link")).expect("JSON");
+        assert_eq!(link["signatures"].as_array().map(Vec::len), Some(1), "{path}");
+        (link["signatures"][0]["keyid"].clone(), link["signed"].clone())
+    };
+    let theirs = ["-n", "build", "--signing-key", "functionary.pem", "-m", "src", "-p", "src", "out.txt"];
+    bench.tool("in-toto-run", &[&theirs[..], &command].concat()).expect(0);
+    let theirs = links(&bench).pop().expect("a link");
+    let expected = signed(&theirs);
+    fs::remove_file(bench.path(&theirs)).expect("it was there");
+    fs::remove_file(bench.path("out.txt")).expect("it was made");
+
+    let ours = [
+        "run",
+        "--step",
+        "build",
+        "--metablock",
+        "--key",
+        "functionary.pem",
+        "-m",
+        "src",
+        "-p",
+        "src",
+        "-p",
+        "out.txt",
+    ];
+    bench.tidewaiter(&[&ours[..], &command].concat()).expect(0);
+    assert_eq!(links(&bench), [theirs.clone()], "under the same file name");
+    assert_eq!(signed(&theirs), expected);
+    assert_eq!(expected.1["materials"].as_object().map(serde_json::Map::len), Some(4));
+
+    // A file more is another link.
+    bench.write("src/more", "");
+    bench.tidewaiter(&[&ours[..], &command].concat()).expect(0);
+    assert_ne!(signed(&theirs), expected);
+}
+
 /// Owner and functionary keys as PEM; the owner's public key.
 fn chain_keys(bench: &Bench) -> String {
     for key in ["owner.pem", "functionary.pem"] {
