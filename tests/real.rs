@@ -237,7 +237,7 @@ fn a_link_of_ours_is_the_link_of_in_toto_run() {
         "out.txt",
     ];
     bench.tidewaiter(&[&ours[..], &command].concat()).expect(0);
-    assert_eq!(links(&bench), [theirs.clone()], "under the same file name");
+    assert_eq!(links(&bench), std::slice::from_ref(&theirs), "under the same file name");
     assert_eq!(signed(&theirs), expected);
     assert_eq!(expected.1["materials"].as_object().map(serde_json::Map::len), Some(4));
 
