@@ -31,11 +31,20 @@ struct Site {
     registry: Counting,
     judge: Arc<Judge>,
     set: Arc<PolicySet>,
-    server: tokio::task::JoinHandle<()>,
+    /// What the registry runs on: ended, its kept connections go with it.
+    server: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.server.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Long enough for all requests of a round to have begun before the first of them is answered.
-const DELAY: Duration = Duration::from_millis(100);
+const DELAY: Duration = Duration::from_millis(250);
 
 const KEY_ALONE: &str = r#"{"digest": "Resolve", "require": {"all": [
     {"name": "released", "signature": {"cosign": {"trust": "release-keys"}}}]}}"#;
@@ -45,7 +54,13 @@ impl Site {
         let (listener, addr) = Counting::bind().await;
         let mut world = World::at(&addr.to_string());
         prepare(&mut world);
-        let (registry, server) = Counting::serve(listener, world.layout_dir(), DELAY);
+        let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let server = server.expect("a runtime of its own");
+        let registry = {
+            let _inside = server.enter();
+            let listener = listener.into_std().and_then(tokio::net::TcpListener::from_std);
+            Counting::serve(listener.expect("a listener"), world.layout_dir(), DELAY).0
+        };
         let mut documents = world.documents(spec);
         let config = documents.iter_mut().find(|d| d["kind"] == "RegistryConfig").expect("the registry's document");
         config["spec"] = json!({"host": addr.to_string(), "allowPrivate": true, "insecure": true});
@@ -56,7 +71,7 @@ impl Site {
         let options = registry::Options { docker_config: None, resources: parsed };
         let registries = Arc::new(Registries::new(&options).expect("registries"));
         let judge = Arc::new(Judge::new(Sources { registries, store: None }));
-        Site { world, registry, judge, set: Arc::new(set), server }
+        Site { world, registry, judge, set: Arc::new(set), server: Some(server) }
     }
 
     async fn judge(&self, images: &[String]) -> Decision {
@@ -223,7 +238,7 @@ async fn five_hundred_reviews_of_one_new_image_fetch_each_object_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_decision_asks_nothing_and_outlives_the_registry() {
-    let site = Site::new(World::demands(), |world| {
+    let mut site = Site::new(World::demands(), |world| {
         chained(world);
         world.image("new");
     })
@@ -232,7 +247,9 @@ async fn a_warm_decision_asks_nothing_and_outlives_the_registry() {
     site.cost(std::slice::from_ref(&image)).await;
     assert_eq!(site.cost(std::slice::from_ref(&image)).await.total(), 0);
 
-    site.server.abort();
+    let server = site.server.take().expect("it runs");
+    let end = move || server.shutdown_timeout(Duration::from_secs(10));
+    tokio::task::spawn_blocking(end).await.expect("it ended");
     assert!(site.judge(&[image]).await.allowed, "verified a moment ago, and its verdict has not expired");
     let unseen = site.judge(&[site.world.images["new"].pinned()]).await;
     assert!(!unseen.allowed);
