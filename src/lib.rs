@@ -49,6 +49,8 @@ pub mod verify;
 #[cfg(feature = "programs")]
 pub mod cache;
 #[cfg(feature = "programs")]
+pub mod cluster;
+#[cfg(feature = "programs")]
 pub mod file;
 #[cfg(feature = "programs")]
 pub mod publish;

@@ -1,0 +1,1 @@
+//! Our CustomResourceDefinitions, from the types that are parsed (design §6).

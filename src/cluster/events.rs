@@ -1,0 +1,1 @@
+//! Events on the workload a decision is about.

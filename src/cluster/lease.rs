@@ -1,0 +1,1 @@
+//! A Lease, so that one replica of many writes.

@@ -1,0 +1,1 @@
+//! Every Namespace, watched: its uid and its annotations.

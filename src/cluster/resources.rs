@@ -1,0 +1,1 @@
+//! Our own resources, watched; the last good version of each.

@@ -1,0 +1,1 @@
+//! Status conditions and counts of our resources.
