@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 TOOLS := tests/tools/install
+CLUSTER_TOOLS := e2e/tools/install
 
 .PHONY: help demo test bench lint fuzz
 
@@ -15,10 +16,11 @@ demo: ## the main job on embedded parts: a table of images, allowed and denied
 
 test: ## everything but the cluster: unit, property, attack, registry, store and tool tests
 	$(CARGO) check --locked --lib --no-default-features
-	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) test --locked
+	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))" TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) test --locked
 
 bench: ## ratios, measured side by side in one run (release build)
 	$(CARGO) bench --locked --bench decision
+	export TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) bench --locked --bench admission
 
 lint: ## format, clippy, documentation, the wall around the core, one crypto provider; cargo-deny where it is installed
 	$(CARGO) fmt --check
