@@ -18,7 +18,7 @@ ended() {
   if kill -TERM "$pid" 2>/dev/null; then
     # Nothing of a run outlives it: who takes longer than this to say goodbye is not waited for.
     for _ in $(seq 30); do
-      [ -d "/proc/$pid" ] || break
+      grep -qsv '^State:.Z' <(grep '^State' "/proc/$pid/status" 2>/dev/null) || break
       sleep 0.1
     done
     kill -KILL "$pid" 2>/dev/null || true
