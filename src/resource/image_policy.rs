@@ -17,6 +17,7 @@ pub const DIGEST_REQUIREMENT: &str = "digest";
 
 /// What follows when the policy is not met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 pub enum Mode {
     /// Denies.
     #[default]
@@ -29,6 +30,7 @@ pub enum Mode {
 
 /// What is asked of the reference itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 pub enum DigestRule {
     /// A reference without a digest is refused, on every kind.
     Require,
@@ -41,6 +43,7 @@ pub enum DigestRule {
 
 /// Where a chain's envelopes may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum EvidenceSource {
     /// The image's own registry, among its referrers.
@@ -51,6 +54,7 @@ pub enum EvidenceSource {
 
 /// The same for both kinds; `namespaces` and `exceptions` are the cluster's alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ImagePolicySpec {
     /// Host/path patterns, at least one.
@@ -72,6 +76,7 @@ pub struct ImagePolicySpec {
 
 /// How the requirements combine: one of the three, always written out (security §2.F8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Require {
     All(Vec<RequirementSpec>),
@@ -99,6 +104,7 @@ impl Require {
 
 /// `count` of the requirements are enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct AtLeast {
     pub count: u32,
@@ -107,6 +113,7 @@ pub struct AtLeast {
 
 /// One thing an image must show: exactly one of the three.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RequirementSpec {
     /// What denials and exceptions call it; unique within the policy.
@@ -122,6 +129,7 @@ pub struct RequirementSpec {
 
 /// An image signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SignatureSpec {
     pub cosign: CosignSpec,
@@ -129,6 +137,7 @@ pub struct SignatureSpec {
 
 /// A cosign signature by one key of a trust root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CosignSpec {
     /// A `TrustRoot` by name.
@@ -137,6 +146,7 @@ pub struct CosignSpec {
 
 /// An in-toto chain that ends in the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SupplyChainSpec {
     pub layout: LayoutSpec,
@@ -150,6 +160,7 @@ pub struct SupplyChainSpec {
 
 /// Whose layout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct LayoutSpec {
     /// A `TrustRoot` by name.
@@ -161,9 +172,11 @@ pub struct LayoutSpec {
 
 /// Who may make exceptions from this policy, and how long ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ExceptionsSpec {
-    /// From the seal to the end.
+    /// From the seal to the end: `30d`, `12h`, `1h30m`.
+    #[cfg_attr(feature = "programs", schemars(with = "String"))]
     pub max_duration: Span,
     /// A `TrustRoot` by name.
     pub signers: String,

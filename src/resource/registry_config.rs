@@ -9,6 +9,7 @@ pub type RegistryConfig = Object<RegistryConfigSpec>;
 
 /// Everything but `host` is optional; without a document a host is reached by https at public addresses only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RegistryConfigSpec {
     /// `host[:port]`, as image references name it.
@@ -37,6 +38,7 @@ pub struct RegistryConfigSpec {
 
 /// Credentials for this host alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Credentials {
     /// Not honoured yet: refused.
@@ -49,6 +51,7 @@ pub struct Credentials {
 
 /// A pull secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretRef {
     pub name: String,

@@ -13,6 +13,7 @@ pub const KEYS_MAX: usize = 64;
 
 /// The keys. None at all is loadable (it may be filled later), and whatever names such a root is denied with `no_trust_root`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TrustRootSpec {
     #[serde(default)]
@@ -21,6 +22,7 @@ pub struct TrustRootSpec {
 
 /// One key under a name of its own: exactly one of `pem`, `secretKeyRef`, `pgp`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TrustKey {
     /// What decisions call the signer.
@@ -38,6 +40,7 @@ pub struct TrustKey {
 
 /// A key of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretKeyRef {
     pub name: String,
