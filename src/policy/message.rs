@@ -64,7 +64,8 @@ pub fn clip(text: &str, max: usize) -> String {
     format!("{}...", text.get(..end).unwrap_or_default())
 }
 
-fn clean(text: &str, max: usize) -> String {
+/// Printable ASCII, at most `max` bytes of it.
+pub fn clean(text: &str, max: usize) -> String {
     clip(&printable(text), max)
 }
 
