@@ -44,9 +44,12 @@ pub struct Args {
     /// The demonstration's package step: make an OCI layout at the second path of the files below the first, under the third name
     #[arg(long, hide = true, num_args = 3, value_names = ["FILES", "LAYOUT", "NAME"])]
     package: Vec<String>,
-    /// The demonstration's registry: serve the OCI layout, read-only, on port 5000
+    /// The demonstration's registry: serve the OCI layout, read-only
     #[arg(long, hide = true, value_name = "LAYOUT")]
     serve_registry: Option<PathBuf>,
+    /// Where, instead of port 5000 of every address
+    #[arg(long, hide = true, value_name = "ADDR", requires = "serve_registry")]
+    listen: Option<std::net::SocketAddr>,
 }
 
 /// 0 where every answer is the expected one, 1 otherwise.
@@ -56,7 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         return Ok(0);
     }
     if let Some(layout) = args.serve_registry {
-        registry::serve(layout).await?;
+        registry::serve(layout, args.listen).await?;
         return Ok(0);
     }
     if args.kubernetes {

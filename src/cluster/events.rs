@@ -10,9 +10,12 @@
 use super::{Cluster, MANAGER};
 use crate::reason::Reason;
 use k8s_openapi::api::core::v1::ObjectReference;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -124,6 +127,20 @@ impl Counts {
     }
 }
 
+/// How often a count is written anew; the tests shorten it.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Of one event, at most so often.
+    pub recount: Duration,
+    /// How often counts are looked through.
+    pub round: Duration,
+}
+impl Default for Times {
+    fn default() -> Self {
+        Times { recount: Duration::from_secs(60), round: Duration::from_secs(10) }
+    }
+}
+
 /// The way to the task that tells.
 #[derive(Clone)]
 pub struct Events {
@@ -134,12 +151,18 @@ pub struct Events {
 impl Events {
     /// Starts the task; it ends with `stop`, after it told what was waiting (for two seconds at most).
     pub fn start(cluster: &Cluster, stop: CancellationToken) -> Self {
+        Events::start_with(cluster, Times::default(), stop)
+    }
+
+    /// As `start`, with other times than the default ones.
+    pub fn start_with(cluster: &Cluster, times: Times, stop: CancellationToken) -> Self {
         let (events, waiting) = Events::new();
         let instance = std::env::var("HOSTNAME").ok().filter(|it| !it.is_empty() && it.len() <= 128);
         let sender = send::Sender {
             client: cluster.client.clone(),
             instance: instance.unwrap_or_else(|| MANAGER.to_owned()),
             counts: Arc::clone(&events.counts),
+            times,
         };
         tokio::spawn(sender.run(waiting, stop));
         events

@@ -20,6 +20,7 @@ mod write; // get, change, replace
 
 pub use condition::{Finding, Holds, Why};
 pub use count::{Count, Counting};
+pub use write::report;
 
 /// The status of each of our kinds; a kind leaves the fields empty that are not its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

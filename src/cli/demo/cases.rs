@@ -324,7 +324,7 @@ mod tests {
             assert_eq!(plans.first().map(|plan| (plan.case, plan.expected)), Some((GOOD, None)));
             assert!(plans.iter().all(|plan| plan.papers != Papers::InStore && !plan.store_down));
             let names: std::collections::BTreeSet<_> = plans.iter().map(|plan| plan.name).collect();
-            assert_eq!((names.len(), plans.len()), (14, 14));
+            assert_eq!((names.len(), plans.len()), (15, 15));
             let by_tag = plans.iter().find(|plan| plan.by_tag).map(|plan| plan.expected.is_none());
             assert_eq!(by_tag, Some(pinned));
             assert!(plans.iter().any(|plan| plan.case == TAMPERED));

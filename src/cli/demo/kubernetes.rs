@@ -106,6 +106,3 @@ async fn make(directory: &Path, repository: &str, pins: bool) -> anyhow::Result<
     let made = cases::make(&cases::World { directory, keys: &keys, layouts: &layouts, repository }, pins).await?;
     Ok((keys, made))
 }
-
-#[cfg(test)]
-mod tests;

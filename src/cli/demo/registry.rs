@@ -29,18 +29,17 @@ use tokio_util::sync::CancellationToken;
 /// Where it listens: the distribution project's own.
 pub const PORT: u16 = 5000;
 
-/// Serves the layout until it is told to end.
-pub async fn serve(layout: PathBuf) -> anyhow::Result<()> {
-    let options = |address: IpAddr| serve::Options {
-        listen: SocketAddr::new(address, PORT),
-        tls: None,
-        connections_max: 64,
-        drain: Duration::ZERO,
-    };
-    // Both families where the node has both.
-    let bound = match serve::bind(options(Ipv6Addr::UNSPECIFIED.into())).await {
-        Ok(bound) => bound,
-        Err(_) => serve::bind(options(Ipv4Addr::UNSPECIFIED.into())).await?,
+/// Serves the layout until it is told to end; without an address on every one the node has.
+pub async fn serve(layout: PathBuf, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    let options = |listen| serve::Options { listen, tls: None, connections_max: 64, drain: Duration::ZERO };
+    let any = |address: IpAddr| options(SocketAddr::new(address, PORT));
+    let bound = match listen {
+        Some(listen) => serve::bind(options(listen)).await?,
+        // Both families where the node has both.
+        None => match serve::bind(any(Ipv6Addr::UNSPECIFIED.into())).await {
+            Ok(bound) => bound,
+            Err(_) => serve::bind(any(Ipv4Addr::UNSPECIFIED.into())).await?,
+        },
     };
     let stop = CancellationToken::new();
     let mut terminated = signal(SignalKind::terminate())?;

@@ -9,8 +9,6 @@ use std::{
 
 /// How long what was told counts as told.
 const WINDOW: Duration = Duration::from_secs(600);
-/// How often the count of one event is written anew.
-const RECOUNT: Duration = Duration::from_secs(60);
 /// Some MiB at most.
 const ENTRIES_MAX: usize = 4096;
 /// New events of one namespace in a minute: nobody's workloads fill the whole queue.
@@ -52,6 +50,7 @@ pub struct Recount {
 /// Bounded, and a function of what it is given.
 pub struct Memory {
     entries: BTreeMap<Key, Entry>,
+    recount: Duration,
     minute: Instant,
     namespaces: BTreeMap<String, u32>,
 }
@@ -61,8 +60,9 @@ fn key(told: &Told) -> Key {
 }
 
 impl Memory {
-    pub fn new(now: Instant) -> Self {
-        Memory { entries: BTreeMap::new(), minute: now, namespaces: BTreeMap::new() }
+    /// `recount`: the count of one event is written anew at most so often.
+    pub fn new(now: Instant, recount: Duration) -> Self {
+        Memory { entries: BTreeMap::new(), recount, minute: now, namespaces: BTreeMap::new() }
     }
 
     pub fn take(&mut self, told: &Told, now: Instant) -> Act {
@@ -105,7 +105,7 @@ impl Memory {
         let mut due = Vec::new();
         for ((regarding, ..), entry) in &mut self.entries {
             let Some(name) = &entry.name else { continue };
-            if entry.once || entry.count == entry.counted || now.duration_since(entry.written) < RECOUNT {
+            if entry.once || entry.count == entry.counted || now.duration_since(entry.written) < self.recount {
                 continue;
             }
             (entry.counted, entry.written) = (entry.count, now);
@@ -134,6 +134,8 @@ impl Memory {
 pub(super) mod tests {
     use super::*;
 
+    const RECOUNT: Duration = Duration::from_secs(60);
+
     pub fn told(name: &str, what: What, note: &str) -> Told {
         let regarding = Regarding {
             api_version: "apps/v1".into(),
@@ -148,7 +150,7 @@ pub(super) mod tests {
     #[test]
     fn the_same_is_told_once_and_then_counted() {
         let start = Instant::now();
-        let mut memory = Memory::new(start);
+        let mut memory = Memory::new(start, RECOUNT);
         let web = told("web", What::ImageDenied, "a");
         assert_eq!(memory.take(&web, start), Act::Write);
         memory.written(&web, "e-1".into());
@@ -170,7 +172,7 @@ pub(super) mod tests {
     #[test]
     fn what_is_told_once_is_not_counted_again() {
         let start = Instant::now();
-        let mut memory = Memory::new(start);
+        let mut memory = Memory::new(start, RECOUNT);
         let audit = Told { once: true, ..told("web", What::PolicyUnmet, "a") };
         assert_eq!(memory.take(&audit, start), Act::Write);
         memory.written(&audit, "e-1".into());
@@ -183,7 +185,7 @@ pub(super) mod tests {
     #[test]
     fn what_could_not_be_written_is_tried_again() {
         let start = Instant::now();
-        let mut memory = Memory::new(start);
+        let mut memory = Memory::new(start, RECOUNT);
         let web = told("web", What::ImageDenied, "a");
         assert_eq!(memory.take(&web, start), Act::Write);
         memory.lost(&web);
@@ -193,7 +195,7 @@ pub(super) mod tests {
     #[test]
     fn one_namespace_has_its_share_and_no_other_suffers() {
         let start = Instant::now();
-        let mut memory = Memory::new(start);
+        let mut memory = Memory::new(start, RECOUNT);
         let acts: Vec<Act> =
             (0..100).map(|at| memory.take(&told(&format!("made-up-{at}"), What::ImageDenied, ""), start)).collect();
         assert_eq!(acts.iter().filter(|act| **act == Act::Write).count(), NAMESPACE_MAX as usize);
@@ -207,7 +209,7 @@ pub(super) mod tests {
     #[test]
     fn it_is_bounded_and_the_latest_stay() {
         let start = Instant::now();
-        let mut memory = Memory::new(start);
+        let mut memory = Memory::new(start, RECOUNT);
         for at in 0..10_000u32 {
             let mut one = told(&format!("rs-{at}"), What::ImageDenied, "");
             one.regarding.namespace = format!("ns-{at}");

@@ -1,7 +1,7 @@
 //! The task that talks to the API server: one at a time, at a bounded rate, and never twice about the same.
 
 use super::{
-    Counts, Told,
+    Counts, Times, Told,
     memory::{Act, Memory, Recount},
 };
 use crate::cluster::MANAGER;
@@ -28,8 +28,6 @@ use tokio_util::sync::CancellationToken;
 const PACE: Duration = Duration::from_millis(100);
 /// For one write.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often counts are looked through.
-const ROUND: Duration = Duration::from_secs(10);
 /// For what waits when we are stopped.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -38,12 +36,13 @@ pub struct Sender {
     /// Which replica: `reportingInstance`.
     pub instance: String,
     pub counts: Arc<Counts>,
+    pub times: Times,
 }
 
 impl Sender {
     pub async fn run(self, mut waiting: Receiver<Told>, stop: CancellationToken) {
-        let mut memory = Memory::new(Instant::now());
-        let mut rounds = interval(ROUND);
+        let mut memory = Memory::new(Instant::now(), self.times.recount);
+        let mut rounds = interval(self.times.round);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

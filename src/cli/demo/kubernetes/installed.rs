@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     apps::v1::Deployment,
-    core::v1::Toleration,
+    core::v1::{PodSpec, Toleration},
 };
 use kube::{
     Api, Client,
@@ -58,26 +58,23 @@ impl Installed {
         let mutating: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
         let mutating = mutating.list(&ListParams::default()).await.context("list the mutating webhooks")?;
         let pins = mutating.items.iter().flat_map(|it| it.webhooks.iter().flatten()).any(|it| it.name == PIN);
-        let service = hook.client_config.service.as_ref().context("the webhook is not reached by a Service")?;
-        let deployments: Api<Deployment> = Api::namespaced(client.clone(), &service.namespace);
-        let labelled = ListParams::default().labels("app.kubernetes.io/name=tidewaiter");
-        let deployments = deployments.list(&labelled).await.context("list tidewaiter's Deployments")?;
-        let pod = deployments
-            .items
-            .into_iter()
-            .filter(|it| it.metadata.name.as_deref() == Some(service.name.as_str()) || image.is_some())
-            .find_map(|it| it.spec?.template.spec);
+        // A webhook that is reached by URL has no Deployment to look at.
+        let service = hook.client_config.service.as_ref();
+        let (namespace, name) = service.map_or(("outside", ""), |it| (it.namespace.as_str(), it.name.as_str()));
+        let pod = match service {
+            Some(_) => deployed(client, namespace, name).await?,
+            None => None,
+        };
         let (container, pod) = match pod {
             Some(mut pod) if !pod.containers.is_empty() => (Some(pod.containers.remove(0)), Some(pod)),
             _ => (None, None),
         };
         let found = image.or_else(|| container.as_ref()?.image.clone());
         let Some(image) = found else {
-            let (namespace, name) = (&service.namespace, &service.name);
             bail!("no Deployment {name} in namespace {namespace} to take the image from; name it with --image")
         };
         Ok(Installed {
-            namespace: service.namespace.clone(),
+            namespace: namespace.to_owned(),
             image,
             pull_policy: container.as_ref().and_then(|it| it.image_pull_policy.clone()),
             command: container.and_then(|it| it.command),
@@ -86,4 +83,14 @@ impl Installed {
             pins,
         })
     }
+}
+
+/// The pods of the Deployment behind the Service: they share its name, or else the only one there is taken.
+async fn deployed(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Option<PodSpec>> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let labelled = ListParams::default().labels("app.kubernetes.io/name=tidewaiter");
+    let found = deployments.list(&labelled).await.context("list tidewaiter's Deployments")?.items;
+    let of_name = found.iter().find(|it| it.metadata.name.as_deref() == Some(name));
+    let one = of_name.or_else(|| found.first().filter(|_| found.len() == 1));
+    Ok(one.and_then(|it| it.spec.as_ref()?.template.spec.clone()))
 }
