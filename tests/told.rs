@@ -11,6 +11,8 @@ mod answers;
 mod cluster;
 #[path = "told/demo.rs"]
 mod demo;
+#[path = "told/documents.rs"]
+mod documents;
 #[path = "told/events.rs"]
 mod events;
 #[path = "told/status.rs"]

@@ -1,31 +1,14 @@
 //! Warnings and audit annotations as they come out of the API server.
 
-use crate::{
-    apiserver::ApiServer,
-    cluster::{Webhook, apply, create},
-};
+use crate::cluster::{Webhook, apply, audited, create, empty_layout};
 use serde_json::{Value, json};
-
-const AUDIT: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n  resources: [{ group: \"\", resources: [pods] }]\n- level: None\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_keeps_all_we_say() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    std::fs::write(at("audit.yaml"), AUDIT).unwrap();
-    let log = at("audit.log");
-    let server = ApiServer::start(&[
-        "--audit-policy-file",
-        at("audit.yaml").to_str().unwrap(),
-        "--audit-log-path",
-        log.to_str().unwrap(),
-        "--audit-log-truncate-enabled",
-    ]);
-    // Registries on disk, with nothing in them.
-    let layout = at("layout");
-    std::fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
-    std::fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    std::fs::write(layout.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+    let (server, log) = audited(directory.path());
+    let layout = empty_layout(directory.path());
     let key = tidewaiter::key::SecretKey::generate(tidewaiter::key::Scheme::Ed25519).unwrap().public().to_pem();
     let mut documents = vec![
         json!({ "kind": "TrustRoot", "metadata": { "name": "keys" }, "spec": { "keys": [{ "name": "k", "pem": key }] } }),

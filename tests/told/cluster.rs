@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -39,6 +39,27 @@ pub fn define(server: &ApiServer) {
     within(60, "our kinds", || {
         KINDS.iter().all(|(_, plural, _)| kubectl(server, &["get", plural]).status.success()).then_some(())
     });
+}
+
+const AUDIT: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n  resources: [{ group: \"\", resources: [pods] }]\n- level: None\n";
+
+/// One that keeps an audit log of Pods, in this directory; and the log.
+pub fn audited(directory: &Path) -> (ApiServer, PathBuf) {
+    let (policy, log) = (directory.join("audit.yaml"), directory.join("audit.log"));
+    std::fs::write(&policy, AUDIT).unwrap();
+    let [policy, path] = [&policy, &log].map(|it| it.to_str().unwrap().to_owned());
+    let server =
+        ApiServer::start(&["--audit-policy-file", &policy, "--audit-log-path", &path, "--audit-log-truncate-enabled"]);
+    (server, log)
+}
+
+/// A registry on disk with nothing in it.
+pub fn empty_layout(directory: &Path) -> PathBuf {
+    let layout = directory.join("layout");
+    std::fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    std::fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    std::fs::write(layout.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+    layout
 }
 
 pub fn kubectl(server: &ApiServer, arguments: &[&str]) -> Output {
