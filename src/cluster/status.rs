@@ -45,6 +45,9 @@ pub struct Status {
     pub images_unmet: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_matched: Option<jiff::Timestamp>,
+    /// What a newer version of ours wrote: kept, and not understood.
+    #[serde(flatten)]
+    pub other: std::collections::BTreeMap<String, serde_json::Value>,
 }
 
 /// Starts both writers; they end with `stop`, the counts after a last report. `findings`: all objects, anew with each change of one;

@@ -7,6 +7,7 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{
+    io::Read,
     path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -152,7 +153,7 @@ async fn the_cluster_answers_as_expected_and_nothing_is_left() {
     assert_eq!(left(&server), Vec::<Value>::new());
 
     // Interrupted while it waits for its pod: all of it goes away.
-    let mut waiting = demo(&server, &image).spawn().unwrap();
+    let mut waiting = demo(&server, &image[..2]).spawn().unwrap();
     within(60, "its pod", || {
         let pods = get(&server, &["pods", "-A", "-l", LABEL]);
         (pods["items"].as_array().unwrap().len() == 2).then_some(())
@@ -160,6 +161,11 @@ async fn the_cluster_answers_as_expected_and_nothing_is_left() {
     let id = waiting.id().to_string();
     assert!(Command::new("sh").args(["-c", &format!("kill -INT {id}")]).status().unwrap().success());
     let status = within(30, "its end", || waiting.try_wait().unwrap());
-    assert_eq!(status.code(), Some(2));
+    let mut said = String::new();
+    waiting.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(2), "{said}");
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(lines, ["cluster", "namespace", "pipelines", "cleaning", "error:"], "{said}");
+    assert!(said.ends_with("interrupted\n"), "{said}");
     assert_eq!(left(&server), Vec::<Value>::new());
 }

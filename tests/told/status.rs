@@ -30,6 +30,16 @@ async fn conditions_by_the_leader_and_counts_by_everybody() {
     let object = |kind: &str, name: &str| json!({ "apiVersion": "tidewaiter.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": {} });
     apply(&server, object("ClusterImagePolicy", "shop"));
     apply(&server, object("TrustRoot", "owners"));
+    let newer = [
+        "patch",
+        "clusterimagepolicy",
+        "shop",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status":{"newer":{"a":1}}}"#,
+    ];
+    assert!(kubectl(&server, &newer).status.success());
     let cluster = connect(&server).await;
     let root = Finding {
         holds: Some(Holds { names: vec!["alice".into(), "bob".into()], expires: None }),
@@ -45,10 +55,10 @@ async fn conditions_by_the_leader_and_counts_by_everybody() {
     let of = |plural: &str, name: &str| get(&server, &[plural, name])["status"].clone();
     let ready = |status: &Value| status["conditions"][0].clone();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert_eq!(of("clusterimagepolicies", "shop"), Value::Null, "it does not lead");
+    assert_eq!(of("clusterimagepolicies", "shop"), json!({ "newer": { "a": 1 } }), "it does not lead");
 
     lead.send(true).unwrap();
-    let status = within(20, "Ready", || Some(of("clusterimagepolicies", "shop")).filter(|it| !it.is_null()));
+    let status = within(20, "Ready", || Some(of("clusterimagepolicies", "shop")).filter(|it| !ready(it).is_null()));
     let condition = ready(&status);
     assert_eq!(
         (&condition["type"], &condition["status"], &condition["reason"]),
@@ -83,6 +93,7 @@ async fn conditions_by_the_leader_and_counts_by_everybody() {
         Some(of("clusterimagepolicies", "shop")).filter(|it| it["imagesMatched"] == 61 && it["observedGeneration"] == 2)
     });
     assert_eq!(status["imagesUnmet"], 20);
+    assert_eq!(status["newer"]["a"], 1, "what we do not know is not ours to take away");
     assert!(status["lastMatched"].as_str().is_some_and(|it| it.parse::<Timestamp>().is_ok()), "{status}");
     let condition = ready(&status);
     assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("LastGoodInUse")));

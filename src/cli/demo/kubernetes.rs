@@ -47,6 +47,9 @@ pub async fn run(image: Option<String>, keep: bool, output: Output) -> anyhow::R
         tell(&format!("left      {}\n", objects.how_to_remove()));
     }
     let answers = played?;
+    if keep && let Some(image) = answers.iter().find(|it| it.case == cases::TAMPERED).map(|it| &it.image) {
+        tell(&format!("to try    kubectl run again --namespace {} --image {image} --dry-run=server\n", objects.name()));
+    }
     match output {
         Output::Text => anstream::print!("{}", table::text(&answers)),
         Output::Json => anstream::println!("{}", table::json(&answers)),

@@ -45,8 +45,11 @@ impl Count {
 pub struct Counting(Mutex<BTreeMap<String, Count>>);
 
 impl Counting {
-    /// Counts a decision, after it was answered. Not for a dry run.
-    pub fn decided(&self, decision: &Decision, now: Timestamp) {
+    /// Counts a decision, after it was answered; a dry run counts for nothing (B11).
+    pub fn decided(&self, decision: &Decision, dry_run: bool, now: Timestamp) {
+        if dry_run {
+            return;
+        }
         for policy in decision.images.iter().flat_map(|image| &image.policies) {
             self.add(&policy.policy, Count { matched: 1, unmet: i64::from(!policy.met), last: now });
         }
@@ -72,6 +75,7 @@ impl Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{ImageDecision, Mode, PolicyDecision};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -103,6 +107,43 @@ mod tests {
         assert_eq!((late.images_matched, late.images_unmet, late.last_matched), (Some(4), Some(2), Some(at(5))));
         let most = Status { images_matched: Some(i64::MAX), ..Status::default() };
         assert_eq!(count.added(&most).images_matched, Some(i64::MAX));
+    }
+
+    #[test]
+    fn each_image_counts_under_each_policy_and_a_dry_run_not_at_all() {
+        let policy = |name: &str, met| PolicyDecision {
+            policy: format!("ClusterImagePolicy/{name}"),
+            mode: Mode::Audit,
+            met,
+            requirements: Vec::new(),
+        };
+        let image = |met| ImageDecision {
+            field: "spec.containers[0].image".into(),
+            name: "api".into(),
+            reference: "registry.example.com/a:1".into(),
+            digest: None,
+            policies: vec![policy("shop", met), policy("base", true)],
+            fault: None,
+            denied: false,
+        };
+        let decision = Decision {
+            api_version: "tidewaiter.dev/v1alpha1",
+            kind: "Decision",
+            allowed: true,
+            images: vec![image(true), image(false)],
+            warnings: Vec::new(),
+            exceptions: Vec::new(),
+            policy_hash: "sha256:1".into(),
+            decided_at: at(1).to_string(),
+            namespace: "shop".into(),
+        };
+        let counting = Counting::default();
+        counting.decided(&decision, true, at(1));
+        assert!(counting.take().is_empty());
+        counting.decided(&decision, false, at(1));
+        let counted = counting.take();
+        assert_eq!(counted["ClusterImagePolicy/shop"], Count { matched: 2, unmet: 1, last: at(1) });
+        assert_eq!(counted["ClusterImagePolicy/base"], Count { matched: 2, unmet: 0, last: at(1) });
     }
 
     #[test]

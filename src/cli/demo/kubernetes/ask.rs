@@ -54,7 +54,8 @@ impl Asking {
                 Ok(_) => (in_a_row, last) = (0, "such a pod is admitted".into()),
                 Err(kube::Error::Api(status)) => {
                     let reason = Reason::ALL.iter().find(|it| it.as_str() == status.reason);
-                    let looked = reason.is_some_and(|it| it.class() != Class::Unavailable);
+                    let ours = status.message.contains(&format!("denied by ClusterImagePolicy \"{}\"", self.namespace));
+                    let looked = ours && reason.is_some_and(|it| it.class() != Class::Unavailable);
                     in_a_row = if looked { in_a_row + 1 } else { 0 };
                     last = status.message.clone();
                 }
@@ -65,7 +66,10 @@ impl Asking {
             }
             sleep(Duration::from_millis(200)).await;
         }
-        bail!("the policy is not in force after {} s; the last answer: {last}", PATIENCE.as_secs())
+        bail!(
+            "after {} s the policy is not in force, or tidewaiter's pods cannot reach {host} (a NetworkPolicy?); the last answer: {last}",
+            PATIENCE.as_secs()
+        )
     }
 
     /// One case.
