@@ -75,7 +75,7 @@ async fn play(
     objects: &Objects,
     tell: &impl Fn(&str),
 ) -> anyhow::Result<Vec<cases::Answer>> {
-    tell(&format!("cluster   tidewaiter in namespace {}, image {}", installed.namespace, installed.image));
+    tell(&format!("cluster   tidewaiter {}, image {}", installed.place, installed.image));
     let address = objects.namespace_and_service().await?;
     let host = format!("{address}:{}", registry::PORT);
     tell(&format!("namespace {}, its registry will be {host}", objects.name()));

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 /// What the demonstration needs to know of it.
 pub struct Installed {
-    pub namespace: String,
+    /// `in namespace tidewaiter`, for people.
+    pub place: String,
     pub image: String,
     pub pull_policy: Option<String>,
     /// The entry point, where the Deployment has one of its own.
@@ -60,7 +61,7 @@ impl Installed {
         let pins = mutating.items.iter().flat_map(|it| it.webhooks.iter().flatten()).any(|it| it.name == PIN);
         // A webhook that is reached by URL has no Deployment to look at.
         let service = hook.client_config.service.as_ref();
-        let (namespace, name) = service.map_or(("outside", ""), |it| (it.namespace.as_str(), it.name.as_str()));
+        let (namespace, name) = service.map_or(("", ""), |it| (it.namespace.as_str(), it.name.as_str()));
         let pod = match service {
             Some(_) => deployed(client, namespace, name).await?,
             None => None,
@@ -71,10 +72,10 @@ impl Installed {
         };
         let found = image.or_else(|| container.as_ref()?.image.clone());
         let Some(image) = found else {
-            bail!("no Deployment {name} in namespace {namespace} to take the image from; name it with --image")
+            bail!("no Deployment \"{name}\" in namespace \"{namespace}\" to take the image from; name it with --image")
         };
         Ok(Installed {
-            namespace: namespace.to_owned(),
+            place: if service.is_some() { format!("in namespace {namespace}") } else { "reached by URL".into() },
             image,
             pull_policy: container.as_ref().and_then(|it| it.image_pull_policy.clone()),
             command: container.and_then(|it| it.command),
