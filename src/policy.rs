@@ -21,7 +21,10 @@ pub mod select;
 
 pub use crate::resource::{DigestRule, EvidenceSource, Mode};
 pub use assess::Assessment;
-pub use decision::{Decision, ExceptionUse, FaultDecision, ImageDecision, PolicyDecision, RequirementDecision};
+pub use decision::{
+    Decision, ExceptionUse, FaultDecision, ImageDecision, PolicyDecision, RequirementDecision, Unenforced,
+};
+pub use message::clean;
 
 /// Most distinct images of one review (security §2.B14).
 pub const IMAGES_MAX: usize = 100;

@@ -19,7 +19,7 @@ pub mod config;
 mod credentials;
 mod fetch;
 mod http;
-mod layout;
+pub mod layout;
 pub mod limits;
 mod object;
 mod referrers;

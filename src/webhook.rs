@@ -24,6 +24,7 @@ pub mod images; // every image of every pod-bearing kind
 pub mod metrics;
 pub mod namespace; // the Namespace object, for its annotations
 pub mod review; // bytes ⇄ types: parse, respond, patch
+pub mod told; // what an answer is worth telling the owner of the workload
 
 /// B14: images of one review judged at the same time.
 const IMAGES_AT_ONCE: usize = 8;

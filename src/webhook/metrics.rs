@@ -3,6 +3,7 @@
 use super::config::Policies;
 use crate::{
     cache::Cache,
+    cluster::events::Counts,
     policy::{Decision, Mode},
     reason::{Fault, Reason},
     serve::tls::Certificates,
@@ -91,6 +92,7 @@ pub struct Metrics {
     policy_age: IntGauge,
     policy_ok: IntGauge,
     policy_errors: IntCounter,
+    events: IntCounterVec,
 }
 
 impl Metrics {
@@ -107,7 +109,9 @@ impl Metrics {
             .buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 100.0]);
         let decisions = Opts::new("tidewaiter_decisions_total", "Answers to reviews");
         let cache = Opts::new("tidewaiter_verdict_cache_total", "Verdicts asked for: kept, made, or waited for");
+        let events = Opts::new("tidewaiter_events_total", "What was to be told on workloads, by what became of it");
         Ok(Metrics {
+            events: added(&registry, IntCounterVec::new(events, &["result"])?)?,
             decisions: added(&registry, IntCounterVec::new(decisions, &["endpoint", "allowed", "reason", "mode"])?)?,
             duration: added(&registry, HistogramVec::new(seconds, &["endpoint"])?)?,
             images: added(&registry, Histogram::with_opts(images)?)?,
@@ -148,6 +152,13 @@ impl Metrics {
     /// How many images a review had.
     pub fn images(&self, count: usize) {
         self.images.observe(count as f64);
+    }
+
+    /// What became of the events so far; before each [`Metrics::render`].
+    pub fn events(&self, counts: &Counts) {
+        for (result, count) in counts.each() {
+            raise(&self.events.with_label_values(&[result]), count);
+        }
     }
 
     /// A panic was caught.
