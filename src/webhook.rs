@@ -23,6 +23,7 @@ pub mod http; // routes, health, panics, overload
 pub mod images; // every image of every pod-bearing kind
 pub mod metrics;
 pub mod namespace; // the Namespace object, for its annotations
+pub mod resources; // our own kinds, before they are stored
 pub mod review; // bytes ⇄ types: parse, respond, patch
 pub mod told; // what an answer is worth telling the owner of the workload
 

@@ -74,6 +74,18 @@ pub struct ImagePolicySpec {
     pub exceptions: Option<ExceptionsSpec>,
 }
 
+impl ImagePolicySpec {
+    /// The names of the TrustRoots it needs.
+    pub fn trust_roots(&self) -> BTreeSet<&str> {
+        let mut names: BTreeSet<&str> = self.exceptions.iter().map(|it| it.signers.as_str()).collect();
+        for item in self.require.items() {
+            names.extend(item.signature.iter().map(|it| it.cosign.trust.as_str()));
+            names.extend(item.supply_chain.iter().map(|it| it.layout.owners.as_str()));
+        }
+        names
+    }
+}
+
 /// How the requirements combine: one of the three, always written out (security §2.F8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
