@@ -8,6 +8,7 @@ use anyhow::Context;
 pub mod certificates; // the serving certificate in its Secret, made and renewed
 pub mod crd; // our CustomResourceDefinitions, from the types that are parsed
 pub mod events; // what became of a workload, told where its owner looks
+pub mod leader; // what the replica that leads does
 pub mod lease; // one replica of many writes
 pub mod namespaces; // every Namespace's uid and annotations, watched
 pub mod pull_secrets; // the credentials of one pod, by name

@@ -70,7 +70,7 @@ fn quick() -> Times {
 async fn site_of(app: Router, times: Times, drain: Duration, connections_max: usize) -> Site {
     let (folder, pair) = (tempfile::tempdir().unwrap(), Pair::new());
     pair.write(folder.path());
-    let options = Options { listen: loopback(), tls: Some(files(folder.path())), connections_max, drain };
+    let options = Options { listen: loopback(), tls: Some(files(folder.path()).into()), connections_max, drain };
     let bound = serve::bind_with(options, times).await.unwrap();
     let (address, stop) = (bound.local_addr(), CancellationToken::new());
     let running = tokio::spawn(bound.run(app, stop.clone()));
@@ -256,8 +256,12 @@ async fn a_pair_swapped_as_kubernetes_does_is_served() {
     link("..1", "..data");
     link("..data/tls.crt", "tls.crt");
     link("..data/tls.key", "tls.key");
-    let options =
-        Options { listen: loopback(), tls: Some(files(folder.path())), connections_max: 16, drain: Duration::ZERO };
+    let options = Options {
+        listen: loopback(),
+        tls: Some(files(folder.path()).into()),
+        connections_max: 16,
+        drain: Duration::ZERO,
+    };
     let bound = serve::bind_with(options, Times { certificate_poll: Duration::from_secs(3600), ..Times::default() })
         .await
         .unwrap();
@@ -302,7 +306,7 @@ async fn a_bad_pair_at_the_start_is_an_error() {
     let bind = || {
         serve::bind(Options {
             listen: loopback(),
-            tls: Some(files(folder.path())),
+            tls: Some(files(folder.path()).into()),
             connections_max: 1,
             drain: Duration::ZERO,
         })

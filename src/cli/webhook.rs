@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     };
     let stop = CancellationToken::new();
     let drain = Duration::from_secs(drain);
-    let bound = serve::bind(serve::Options { listen, tls, connections_max, drain }).await?;
+    let bound = serve::bind(serve::Options { listen, tls: tls.map(Into::into), connections_max, drain }).await?;
     let metrics_bound =
         serve::bind(serve::Options { listen: metrics_listen, tls: None, connections_max: 64, drain }).await?;
 
