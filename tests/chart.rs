@@ -241,3 +241,29 @@ fn pods_are_restricted() {
     let spec = &find(&documents, "Deployment", "tidewaiter-store")["spec"]["template"]["spec"];
     assert_eq!(spec["automountServiceAccountToken"], false, "the store asks the API server nothing");
 }
+
+/// Strict against the API server's own OpenAPI, and without a warning where PodSecurity warns.
+#[test]
+fn a_real_api_server_takes_all_of_it_without_a_warning() {
+    let server = apiserver::ApiServer::start(&[]);
+    let with_store =
+        String::from_utf8(render(&["--set", "store.enabled=true,store.config.chains\\.yaml=x"]).stdout).unwrap();
+    let file = server.directory.path().join("manifests.yaml");
+    fs::write(&file, with_store).unwrap();
+    let kubectl = |arguments: &[&str]| {
+        let output = server.kubectl().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    kubectl(&["create", "namespace", "tidewaiter"]);
+    kubectl(&["label", "namespace", "tidewaiter", "pod-security.kubernetes.io/warn=restricted"]);
+    let file = file.to_str().unwrap();
+    let told = kubectl(&["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", file]);
+    assert!(!told.contains("Warning"), "{told}");
+    // The check can fail: the same with one right more.
+    let text =
+        fs::read_to_string(file).unwrap().replace("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true");
+    fs::write(file, text).unwrap();
+    let told = kubectl(&["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", file]);
+    assert!(told.contains("Warning") && told.contains("allowPrivilegeEscalation"), "{told}");
+}
