@@ -4,7 +4,7 @@
 //! ([`renew`]): a new CA is trusted before it signs, and the old one is forgotten after everybody serves the new certificate, so
 //! at no moment is a certificate served that API servers do not trust. A Secret that holds rubbish changes nothing that is served.
 
-use super::Cluster;
+use super::{Cluster, complaints::Complaints};
 use crate::serve::tls::Certificates;
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
@@ -54,9 +54,17 @@ impl Default for Times {
     }
 }
 impl Times {
-    /// Serving certificates that live this long, and a CA that lives four times as long.
+    /// Serving certificates that live this long, and a CA that lives four times as long; with short lives everything else is
+    /// quicker too, for a renewal must fit into a third of them.
     pub fn with_lifetime(leaf: Duration) -> Self {
-        Times { leaf, ca: leaf.saturating_mul(4), ..Times::default() }
+        let usual = Times::default();
+        Times {
+            leaf,
+            ca: leaf.saturating_mul(4),
+            settle: usual.settle.min(leaf / 12),
+            swap: usual.swap.min(leaf / 6),
+            poll: usual.poll.min(leaf / 12),
+        }
     }
 }
 
@@ -123,9 +131,6 @@ pub async fn open(
     Ok(kept)
 }
 
-/// How long a start waits for a leader to repair the Secret before it does so itself.
-const UNSOUND_MAX: Duration = Duration::from_secs(20);
-
 /// The Secret's pair; `None`: look again soon.
 async fn first(
     api: &Api<Secret>,
@@ -147,8 +152,9 @@ async fn first(
     let stored = Stored::read(&found);
     let Err(error) = stored.sound(names, now) else { return Ok(Some(stored)) };
     let since = *unsound.get_or_insert_with(Instant::now);
-    // Nobody leads who does not serve; where all start with rubbish, one of them must repair it.
-    if since.elapsed() < UNSOUND_MAX && stored != Stored::default() {
+    // A leader repairs it better, knowing what is served. But nobody leads who does not serve: where all start with rubbish,
+    // one of them must do it.
+    if since.elapsed() < times.settle && stored != Stored::default() {
         return Err(error.context(format!("secret {name}")));
     }
     let repaired = stored.repaired(&[], None, names, times, now)?.into_secret(name, Some(&found), true);
@@ -166,13 +172,8 @@ async fn first(
     }
 }
 
-/// What the follower remembers between two looks.
-#[derive(Default)]
-struct Following {
-    complained: String,
-    /// A pair that must wait, and since when.
-    stranger: Option<(Vec<u8>, Instant)>,
-}
+/// A pair that must wait before it is served, and since when it has been seen.
+type Stranger = Option<(Vec<u8>, Instant)>;
 
 impl Kept {
     /// What is served: for the listener, and for the metric of its expiry.
@@ -190,48 +191,47 @@ impl Kept {
         let shared = &self.0;
         let watch = watcher::watch_object(shared.api.clone(), &shared.secret).default_backoff();
         let mut watch = std::pin::pin!(watch);
-        let mut following = Following::default();
-        let mut pause = shared.times.poll;
+        let (mut stranger, mut complaints) = (None, Complaints::default());
+        let mut next_look = Instant::now() + shared.times.poll;
         loop {
             let seen = tokio::select! {
                 () = stop.cancelled() => return,
-                Some(seen) = watch.next() => seen.map_err(anyhow::Error::from),
-                () = tokio::time::sleep(pause) => match tokio::time::timeout(Duration::from_secs(10), shared.api.get_opt(&shared.secret)).await {
-                    Ok(seen) => seen.map_err(anyhow::Error::from),
-                    Err(_) => Err(anyhow::anyhow!("no answer within 10 s")),
-                },
-            };
-            let taken = match seen {
-                Ok(Some(secret)) => self.take(&Stored::read(&secret), &mut following, Timestamp::now()),
-                Ok(None) => Err(anyhow::anyhow!("it is gone")),
-                Err(error) => Err(error.context("it cannot be read")),
-            };
-            // A pair that waits for its time is looked at when that has come.
-            pause = if following.stranger.is_some() {
-                shared.times.settle.min(shared.times.poll)
-            } else {
-                shared.times.poll
-            };
-            match taken {
-                Ok(true) => {
-                    tracing::info!(secret = shared.secret, expires = %shared.certificates.expires(), "serving certificate swapped");
-                    following.complained.clear();
+                Some(seen) = watch.next() => {
+                    let error = seen.as_ref().err().map(|error| format!("{error:#}"));
+                    complaints.tell("watch", error, |error| {
+                        tracing::warn!(secret = shared.secret, error, "the secret cannot be watched, it is read now and then");
+                    });
+                    let Ok(seen) = seen else { continue };
+                    Ok(seen)
                 }
-                Ok(false) => following.complained.clear(),
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    if error != following.complained {
-                        tracing::error!(secret = shared.secret, error, expires = %shared.certificates.expires(), "the secret is not usable, the old serving certificate stays");
-                        following.complained = error;
+                () = tokio::time::sleep_until(next_look) => {
+                    match tokio::time::timeout(Duration::from_secs(10), shared.api.get_opt(&shared.secret)).await {
+                        Ok(seen) => seen.context("it cannot be read"),
+                        Err(_) => Err(anyhow::anyhow!("it cannot be read: no answer within 10 s")),
                     }
                 }
+            };
+            let taken = match seen {
+                Ok(Some(secret)) => self.take(&Stored::read(&secret), &mut stranger, Timestamp::now()),
+                Ok(None) => Err(anyhow::anyhow!("it is gone")),
+                Err(error) => Err(error),
+            };
+            // A pair that waits for its time is looked at when that has come.
+            let poll = shared.times.poll;
+            next_look = Instant::now() + if stranger.is_some() { shared.times.settle.min(poll) } else { poll };
+            let expires = shared.certificates.expires();
+            if let Ok(true) = taken {
+                tracing::info!(secret = shared.secret, %expires, "serving certificate swapped");
             }
+            complaints.tell("secret", taken.err().map(|error| format!("{error:#}")), |error| {
+                tracing::error!(secret = shared.secret, error, %expires, "the secret is not usable, the old serving certificate stays");
+            });
             shared.changed.notify_one();
         }
     }
 
     /// Serves what the Secret holds if it is sound; whether that is another pair than before.
-    fn take(&self, stored: &Stored, following: &mut Following, now: Timestamp) -> anyhow::Result<bool> {
+    fn take(&self, stored: &Stored, stranger: &mut Stranger, now: Timestamp) -> anyhow::Result<bool> {
         let shared = &self.0;
         let issuer = stored.sound(&shared.names, now)?;
         let bundle = pki::bundle(&stored.bundle);
@@ -241,7 +241,7 @@ impl Kept {
         // altogether, and API servers must first be told of its CA.
         let expected = known.contains(&issuer) || pki::issuer_of(&certificate, &bundle, &shared.names, now).is_ok();
         if !expected {
-            let (pair, since) = following.stranger.get_or_insert_with(|| (stored.certificate.clone(), Instant::now()));
+            let (pair, since) = stranger.get_or_insert_with(|| (stored.certificate.clone(), Instant::now()));
             if *pair != stored.certificate {
                 (*pair, *since) = (stored.certificate.clone(), Instant::now());
             }
@@ -249,7 +249,7 @@ impl Kept {
                 return Ok(false);
             }
         }
-        following.stranger = None;
+        *stranger = None;
         let swapped = shared.certificates.swap(&stored.certificate, &stored.key)?;
         shared.known.store(Arc::new(bundle));
         Ok(swapped)

@@ -23,6 +23,7 @@
 
 use super::{
     certificates::{Kept, renew::Renewal, step::Step},
+    complaints::Complaints,
     registration::Registration,
 };
 use crate::file;
@@ -111,14 +112,14 @@ impl Leader {
             Trust::Made(kept) => Some(Renewal::new(kept.clone())),
             Trust::Given(_) => None,
         };
-        let mut complained = std::collections::BTreeMap::new();
+        let mut complaints = Complaints::default();
         loop {
             let mut wrote = false;
             let outcome = bounded(self.certificates(renewal.as_mut())).await.map(|step| wrote = step != Step::Wait);
-            told(&mut complained, "certificates and registration", outcome);
+            told(&mut complaints, "certificates and registration", outcome);
             for job in &mut self.jobs {
                 let outcome = bounded((job.run)()).await;
-                told(&mut complained, job.name, outcome);
+                told(&mut complaints, job.name, outcome);
             }
             if wrote {
                 continue; // what was written has its consequences at once
@@ -166,19 +167,8 @@ async fn bounded<T>(part: impl Future<Output = anyhow::Result<T>>) -> anyhow::Re
     tokio::time::timeout(PART_MAX, part).await.unwrap_or_else(|_| Err(anyhow::anyhow!("not done within {PART_MAX:?}")))
 }
 
-/// An error is told when it begins and when it becomes another one.
-fn told(
-    complained: &mut std::collections::BTreeMap<&'static str, String>,
-    part: &'static str,
-    outcome: anyhow::Result<()>,
-) {
-    let Err(error) = outcome else {
-        complained.remove(part);
-        return;
-    };
-    let error = format!("{error:#}");
-    if complained.get(part) != Some(&error) {
-        tracing::error!(part, error, "a duty of the leader failed, and is tried again");
-        complained.insert(part, error);
-    }
+fn told(complaints: &mut Complaints, part: &'static str, outcome: anyhow::Result<()>) {
+    let error = outcome.err().map(|error| format!("{error:#}"));
+    complaints
+        .tell(part, error, |error| tracing::error!(part, error, "a duty of the leader failed, and is tried again"));
 }

@@ -56,6 +56,8 @@ pub struct Site {
     pub server: Arc<ApiServer>,
     /// With the rights of the chart's service account.
     pub cluster: Cluster,
+    /// As `cluster`, but without the right to watch: it learns late of every change.
+    pub late: Cluster,
     pub namespace: String,
     /// Where the Service is.
     pub address: SocketAddr,
@@ -82,10 +84,13 @@ impl Site {
         let ip = read(&["get", "service", NAME, "-o", "jsonpath={.spec.clusterIP}"]);
         let token = read(&["create", "token", NAME]);
         let cluster = Cluster { client: client(&server.url, &token).await, namespace: namespace.to_owned() };
+        let late = read(&["create", "token", "late"]);
+        let late = Cluster { client: client(&server.url, &late).await, namespace: namespace.to_owned() };
         let address = SocketAddr::new(ip.parse().unwrap(), port);
         let site = Site {
             server,
             cluster,
+            late,
             namespace: namespace.to_owned(),
             address,
             directory: tempfile::tempdir().unwrap(),
@@ -191,9 +196,20 @@ impl Drop for Replica {
 
 impl Replica {
     pub async fn start(site: &Site, identity: &str, listen: SocketAddr, times: certificates::Times) -> Self {
+        Self::start_as(site, &site.cluster, identity, listen, times).await
+    }
+
+    /// With the rights of `cluster`.
+    pub async fn start_as(
+        site: &Site,
+        cluster: &Cluster,
+        identity: &str,
+        listen: SocketAddr,
+        times: certificates::Times,
+    ) -> Self {
         let stop = CancellationToken::new();
         let names = certificates::names(NAME, &site.namespace);
-        let kept = certificates::open(&site.cluster, SECRET, names, times, stop.clone()).await.unwrap();
+        let kept = certificates::open(cluster, SECRET, names, times, stop.clone()).await.unwrap();
         let ready = Arc::new(AtomicBool::new(true));
         let (reviews, rounds, report) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Report::default()));
@@ -204,7 +220,7 @@ impl Replica {
         let router = router(Arc::clone(&ready), Arc::clone(&reviews));
         let resign = CancellationToken::new();
         let (leading, leads) = watch::channel(false);
-        let lease = Lease::with_times(&site.cluster, NAME, identity, ELECTION);
+        let lease = Lease::with_times(cluster, NAME, identity, ELECTION);
         let (asked, counted) = (Arc::clone(&ready), Arc::clone(&rounds));
         let job = move || {
             counted.fetch_add(1, Relaxed);
@@ -212,7 +228,7 @@ impl Replica {
         };
         let leader = Leader {
             trust: Trust::Made(kept.clone()),
-            registration: Some(Registration::new(site.cluster.clone(), site.directory.path())),
+            registration: Some(Registration::new(cluster.clone(), site.directory.path())),
             ready: Box::new(move || asked.load(Relaxed)),
             jobs: vec![Job::new("count", job)],
             period: Duration::from_millis(250),
@@ -268,6 +284,10 @@ kind: ServiceAccount
 metadata: { name: tidewaiter, namespace: NAMESPACE }
 ---
 apiVersion: v1
+kind: ServiceAccount
+metadata: { name: late, namespace: NAMESPACE }
+---
+apiVersion: v1
 kind: Service
 metadata: { name: tidewaiter, namespace: NAMESPACE }
 spec: { ports: [{ port: PORT, targetPort: 8443 }] }
@@ -290,7 +310,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: { name: NAMESPACE }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAMESPACE }
-subjects: [{ kind: ServiceAccount, name: tidewaiter, namespace: NAMESPACE }]
+subjects: [{ kind: ServiceAccount, name: tidewaiter, namespace: NAMESPACE }, { kind: ServiceAccount, name: late, namespace: NAMESPACE }]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -307,4 +327,19 @@ kind: RoleBinding
 metadata: { name: tidewaiter, namespace: NAMESPACE }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: tidewaiter }
 subjects: [{ kind: ServiceAccount, name: tidewaiter, namespace: NAMESPACE }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: late, namespace: NAMESPACE }
+rules:
+- { apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tidewaiter], verbs: [get, update, patch] }
+- { apiGroups: [""], resources: [secrets], resourceNames: [tidewaiter-tls], verbs: [get, update, patch] }
+- { apiGroups: [""], resources: [secrets], verbs: [create] }
+- { apiGroups: [""], resources: [services], resourceNames: [tidewaiter], verbs: [get] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: late, namespace: NAMESPACE }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: late }
+subjects: [{ kind: ServiceAccount, name: late, namespace: NAMESPACE }]
 "#;
