@@ -21,6 +21,7 @@ use std::{
 };
 use tidewaiter::cluster::{
     certificates::{self, RENEW},
+    leader::Trust,
     lease::Lease,
 };
 use tokio::{sync::watch, task::JoinHandle};
@@ -129,7 +130,7 @@ async fn replicas_that_start_at_once_serve_one_pair() {
     let host = format!("{NAME}.{}.svc", site.namespace);
     for replica in &replicas {
         assert_eq!(call(&host, replica.address, bundle.as_bytes()).await.unwrap(), 200);
-        assert_eq!(replica.kept.certificates().expires(), replicas[0].kept.certificates().expires());
+        assert_eq!(replica.certificates.expires(), replicas[0].certificates.expires());
     }
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 1);
 }
@@ -317,6 +318,43 @@ async fn certificates_are_renewed_before_they_run_out_and_nothing_is_dropped() {
     .await;
     clients.none_failed().await;
     assert!(leaves >= 3, "{leaves} serving certificates while the CA lived");
+}
+
+/// cert-manager's part: another program owns the pair, and writes what is to be trusted beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_given_is_registered_and_kept_current() {
+    let site = Site::new("given").await;
+    let authority = |name: &str| {
+        let mut parameters = rcgen::CertificateParams::new(certificates::names(NAME, "given")).unwrap();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (old, key) = authority("old");
+    let file = site.directory.path().join("ca.crt");
+    std::fs::write(&file, "").unwrap();
+    let pair = tidewaiter::serve::tls::Certificates::held(old.as_bytes(), key.as_bytes()).unwrap();
+    let replica =
+        Replica::start_with(&site, &site.cluster, "only", site.address, pair, Trust::Given(file.clone())).await;
+    until("it has led some rounds", async || replica.rounds.load(Relaxed) > 3).await;
+    assert_eq!(webhooks(&site, "validating").await, [Value::Null; 0], "an empty file is no bundle");
+    let trusted = async |bundle: &str| {
+        webhooks(&site, "mutating").await.iter().all(|w| w["clientConfig"]["caBundle"] == encoded(bundle))
+    };
+    std::fs::write(&file, &old).unwrap();
+    until("registered", async || replica.report.registered.load(Relaxed)).await;
+    assert!(trusted(&old).await);
+    let both = format!("{old}{}", authority("new").0);
+    std::fs::write(&file, &both).unwrap();
+    until("the new bundle", async || trusted(&both).await).await;
+    for broken in
+        ["", "rubbish", &both[..both.len() / 2 + 40], "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    {
+        std::fs::write(&file, broken).unwrap();
+        let rounds = replica.rounds.load(Relaxed);
+        until("some rounds more", async || replica.rounds.load(Relaxed) > rounds + 2).await;
+        assert!(trusted(&both).await, "{broken}");
+    }
 }
 
 /// As after a Secret was deleted and a replica that started at that moment made another: nothing of the old one is in it.

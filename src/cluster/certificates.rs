@@ -5,7 +5,7 @@
 //! at no moment is a certificate served that API servers do not trust. A Secret that holds rubbish changes nothing that is served.
 
 use super::{Cluster, complaints::Complaints};
-use crate::serve::tls::Certificates;
+use crate::{file, serve::tls::Certificates};
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use futures::StreamExt;
@@ -16,15 +16,16 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use pki::Authority;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use secret::Stored;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 mod pki;
-pub mod renew;
+pub(super) mod renew;
 mod secret;
-pub mod step;
+pub(super) mod step;
 #[cfg(test)]
 mod tests;
 pub use secret::RENEW;
@@ -72,6 +73,24 @@ impl Times {
 pub fn names(service: &str, namespace: &str) -> Vec<String> {
     let inside = format!("{service}.{namespace}");
     vec![format!("{inside}.svc"), format!("{inside}.svc.cluster.local"), inside, service.to_owned()]
+}
+
+/// The bundle of a file that another program renews, as it is; one without a certificate is refused, for an API server that is told
+/// of none calls nobody.
+///
+/// # Errors
+/// The file cannot be read, or a part of it is no certificate.
+pub fn given(file: &Path) -> anyhow::Result<String> {
+    let text = file::read_text(file, file::SMALL_BYTES_MAX)?;
+    let mut certificates = 0;
+    for der in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        let der = der.map_err(|error| anyhow::anyhow!("{} is not PEM: {error}", file.display()))?;
+        x509_parser::parse_x509_certificate(&der)
+            .map_err(|error| anyhow::anyhow!("{} holds what is no certificate: {error}", file.display()))?;
+        certificates += 1;
+    }
+    anyhow::ensure!(certificates > 0, "{} holds no certificate", file.display());
+    Ok(text)
 }
 
 /// The pair we serve and the Secret it is kept in. Cheap to clone.

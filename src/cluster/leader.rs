@@ -22,11 +22,10 @@
 //! ```
 
 use super::{
-    certificates::{Kept, renew::Renewal, step::Step},
+    certificates::{self, Kept, renew::Renewal, step::Step},
     complaints::Complaints,
     registration::Registration,
 };
-use crate::file;
 use anyhow::Context;
 use futures::future::BoxFuture;
 use std::{
@@ -42,6 +41,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two rounds.
 pub const PERIOD: Duration = Duration::from_secs(5);
+/// From a write to the next round.
+const AFTER_WRITE: Duration = Duration::from_millis(200);
 /// Most time for one part of a round, so that a slow job delays certificates no longer than this.
 const PART_MAX: Duration = Duration::from_secs(30);
 
@@ -68,7 +69,7 @@ impl Job {
     }
 }
 
-/// What the leader found, for the metrics.
+/// What the leader found, for the metrics; all false and 0 where another replica leads.
 #[derive(Debug, Default)]
 pub struct Report {
     pub leads: AtomicBool,
@@ -104,6 +105,8 @@ impl Leader {
                 () = self.lead() => {}
             }
             self.report.leads.store(false, Relaxed);
+            self.report.registered.store(false, Relaxed);
+            self.report.differences.store(0, Relaxed);
         }
     }
 
@@ -122,7 +125,9 @@ impl Leader {
                 told(&mut complaints, job.name, outcome);
             }
             if wrote {
-                continue; // what was written has its consequences at once
+                // What was written has its consequences soon, but a step that leads nowhere must not spin.
+                tokio::time::sleep(AFTER_WRITE.min(self.period)).await;
+                continue;
             }
             match &self.trust {
                 Trust::Made(kept) => tokio::select! {
@@ -139,7 +144,7 @@ impl Leader {
     async fn certificates(&mut self, mut renewal: Option<&mut Renewal>) -> anyhow::Result<Step> {
         let bundle = match (&mut renewal, &self.trust) {
             (Some(renewal), _) => renewal.look().await?,
-            (None, Trust::Given(file)) => Some(file::read_text(file, file::SMALL_BYTES_MAX).context("caBundle")?),
+            (None, Trust::Given(file)) => Some(certificates::given(file).context("caBundle")?),
             (None, Trust::Made(_)) => None,
         };
         let registered = match &mut self.registration {

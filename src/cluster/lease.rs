@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 mod elector;
 #[cfg(test)]
 mod tests;
-pub use elector::{Elector, Record, Wish};
+use elector::{Elector, Record, Wish};
 
 /// The times of an election; the defaults are client-go's. `deadline` must be shorter than `duration`, so that we have stopped
 /// before another one may start.

@@ -14,8 +14,8 @@ use plan::Patch;
 use serde_json::Value;
 use std::path::PathBuf;
 
-pub mod desired;
-pub mod plan;
+mod desired;
+mod plan;
 mod probe;
 #[cfg(test)]
 mod tests;

@@ -18,13 +18,15 @@ use std::{
 };
 use tidewaiter::{
     cluster::{
-        Cluster,
-        certificates::{self, Kept},
+        Cluster, certificates,
         leader::{Job, Leader, Report, Trust},
         lease::{self, Lease},
         registration::Registration,
     },
-    serve::{self, tls::Source},
+    serve::{
+        self,
+        tls::{Certificates, Source},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -177,7 +179,7 @@ fn apply(server: &ApiServer, objects: &str) {
 /// One replica: it serves, it wants to lead, and it does what a leader does.
 pub struct Replica {
     pub address: SocketAddr,
-    pub kept: Kept,
+    pub certificates: Certificates,
     pub ready: Arc<AtomicBool>,
     pub report: Arc<Report>,
     pub reviews: Arc<AtomicUsize>,
@@ -207,13 +209,25 @@ impl Replica {
         listen: SocketAddr,
         times: certificates::Times,
     ) -> Self {
-        let stop = CancellationToken::new();
         let names = certificates::names(NAME, &site.namespace);
-        let kept = certificates::open(cluster, SECRET, names, times, stop.clone()).await.unwrap();
+        let kept = certificates::open(cluster, SECRET, names, times, CancellationToken::new()).await.unwrap();
+        Self::start_with(site, cluster, identity, listen, kept.certificates(), Trust::Made(kept)).await
+    }
+
+    /// With a pair from elsewhere.
+    pub async fn start_with(
+        site: &Site,
+        cluster: &Cluster,
+        identity: &str,
+        listen: SocketAddr,
+        certificates: Certificates,
+        trust: Trust,
+    ) -> Self {
+        let stop = CancellationToken::new();
         let ready = Arc::new(AtomicBool::new(true));
         let (reviews, rounds, report) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Report::default()));
-        let tls = Some(Source::Held(kept.certificates()));
+        let tls = Some(Source::Held(certificates.clone()));
         let options = serve::Options { listen, tls, connections_max: 256, drain: Duration::ZERO };
         let bound = serve::bind(options).await.unwrap();
         let address = bound.local_addr();
@@ -227,7 +241,7 @@ impl Replica {
             async { Ok(()) }
         };
         let leader = Leader {
-            trust: Trust::Made(kept.clone()),
+            trust,
             registration: Some(Registration::new(cluster.clone(), site.directory.path())),
             ready: Box::new(move || asked.load(Relaxed)),
             jobs: vec![Job::new("count", job)],
@@ -239,7 +253,7 @@ impl Replica {
             tokio::spawn(lease.hold(leading, resign.clone())),
             tokio::spawn(leader.run(leads.clone(), resign.clone())),
         ];
-        Replica { address, kept, ready, report, reviews, rounds, leads, resign, tasks }
+        Replica { address, certificates, ready, report, reviews, rounds, leads, resign, tasks }
     }
 }
 
