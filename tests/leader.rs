@@ -294,6 +294,16 @@ async fn break_glass_stays_until_the_registration_changes() {
     .await;
     assert_eq!(webhooks(&site, "validating").await[0]["failurePolicy"], "Fail");
     until("nothing differs", async || first.report.differences.load(Relaxed) == 0).await;
+    // An entry that is no longer wanted goes, though others changed fields of it.
+    site.kubectl(&["patch", "validatingwebhookconfiguration", &site.namespace, "--type=json", "-p", &patch]);
+    until("it is noticed", async || first.report.differences.load(Relaxed) == 1).await;
+    site.register_as("renamed.tidewaiter.dev", &["CREATE"]);
+    until("the other entry is there", async || {
+        webhooks(&site, "validating").await[0]["name"] == json!("renamed.tidewaiter.dev")
+    })
+    .await;
+    let now = webhooks(&site, "validating").await;
+    assert_eq!((now.len(), &now[0]["failurePolicy"]), (1, &json!("Fail")));
     // A broken file changes nothing.
     let good = site.configuration("validating").await;
     std::fs::write(site.directory.path().join("registration.yaml"), "webhooks: [").unwrap();
@@ -304,7 +314,7 @@ async fn break_glass_stays_until_the_registration_changes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_renewed_before_they_run_out_and_nothing_is_dropped() {
-    let times = certificates::Times { leaf: Duration::from_secs(12), ca: Duration::from_secs(45), ..quick() };
+    let times = certificates::Times { leaf: Duration::from_secs(9), ca: Duration::from_secs(24), ..quick() };
     let (site, first, second) = installed("short", times).await;
     let clients = Clients::start(&site, &[first.address, second.address]).await;
     let before = site.stored("ca.crt").await;
@@ -317,7 +327,7 @@ async fn certificates_are_renewed_before_they_run_out_and_nothing_is_dropped() {
     })
     .await;
     clients.none_failed().await;
-    assert!(leaves >= 3, "{leaves} serving certificates while the CA lived");
+    assert!(leaves >= 2, "{leaves} serving certificates while the CA lived");
 }
 
 /// cert-manager's part: another program owns the pair, and writes what is to be trusted beside it.

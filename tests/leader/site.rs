@@ -109,6 +109,11 @@ impl Site {
 
     /// Writes `registration.yaml`: every ConfigMap of the namespace is asked about at these operations.
     pub fn register(&self, operations: &[&str]) {
+        self.register_as("validate.tidewaiter.dev", operations);
+    }
+
+    /// With another name for the validating webhook.
+    pub fn register_as(&self, name: &str, operations: &[&str]) {
         let webhook = |kind: &str, name: &str, path: &str| {
             format!(
                 "apiVersion: admissionregistration.k8s.io/v1\nkind: {kind}\nmetadata: {{ name: {namespace} }}\nwebhooks:\n\
@@ -121,7 +126,7 @@ impl Site {
             )
         };
         let text = [
-            webhook("ValidatingWebhookConfiguration", "validate.tidewaiter.dev", "/validate"),
+            webhook("ValidatingWebhookConfiguration", name, "/validate"),
             webhook("MutatingWebhookConfiguration", "pin.tidewaiter.dev", "/mutate"),
         ];
         std::fs::write(self.directory.path().join("registration.yaml"), text.join("---\n")).unwrap();
