@@ -68,7 +68,7 @@ impl Registration {
                 let Some(bundle) = bundle else { return Ok((false, plan::applied(&desired, &live))) };
                 differences.extend(plan::differences(&desired, &live));
                 let patch = plan::plan(&desired, &live, bundle);
-                if let Some(Patch::Fill(_)) = &patch {
+                if let Some(Patch::Apply(_)) = &patch {
                     // One call says it for both objects.
                     let arrived = match probed {
                         Some(arrived) => arrived,
@@ -145,13 +145,16 @@ async fn write(api: &Api<DynamicObject>, desired: &Desired, patch: Patch) -> any
     let mut parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     parameters.field_validation = Some(ValidationDirective::Strict);
     let written = match &patch {
-        Patch::Fill(body) => api.patch(&desired.name, &parameters, &Body::Merge(body)).await,
+        Patch::Apply(body) => {
+            parameters.force = true;
+            api.patch(&desired.name, &parameters, &Body::Apply(body)).await
+        }
         Patch::Trust(body) => api.patch(&desired.name, &parameters, &Body::Strategic(body)).await,
     };
     match written {
         Ok(object) => {
             match patch {
-                Patch::Fill(_) => tracing::info!(object = %desired, hash = desired.hash, "webhooks registered"),
+                Patch::Apply(_) => tracing::info!(object = %desired, hash = desired.hash, "webhooks registered"),
                 Patch::Trust(_) => tracing::info!(object = %desired, "caBundle updated"),
             }
             Ok(Some(serde_json::to_value(object)?))

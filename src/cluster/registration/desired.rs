@@ -46,21 +46,16 @@ impl Kind {
     }
 }
 /// Of both kinds.
-const API_VERSION: &str = "admissionregistration.k8s.io/v1";
+pub const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 
 impl Desired {
     /// The Service of the first webhook.
     pub fn service(&self) -> Option<Service> {
-        service(self.webhooks.first()?)
+        let service = self.webhooks.first()?.pointer("/clientConfig/service")?;
+        let text = |key| service.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
+        let port = service.get("port").and_then(Value::as_u64).unwrap_or(443);
+        Some(Service { namespace: text("namespace")?, name: text("name")?, port: u16::try_from(port).ok()? })
     }
-}
-
-/// The Service of a webhook.
-pub fn service(webhook: &Value) -> Option<Service> {
-    let service = webhook.pointer("/clientConfig/service")?;
-    let text = |key| service.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
-    let port = service.get("port").and_then(Value::as_u64).unwrap_or(443);
-    Some(Service { namespace: text("namespace")?, name: text("name")?, port: u16::try_from(port).ok()? })
 }
 
 /// Reads the file.

@@ -1,6 +1,6 @@
 //! From what is desired and what is live to what must be written: pure.
 
-use super::desired::{Desired, service};
+use super::desired::{API_VERSION, Desired};
 use base64::Engine;
 use serde_json::{Map, Value, json};
 
@@ -10,9 +10,8 @@ pub const APPLIED: &str = "tidewaiter.dev/registration";
 /// One write to one object. Each names the version it was planned for: over another one it is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Patch {
-    /// All entries of ours, as a whole list: what we no longer want goes too, and those of others stay as they are. Not by
-    /// server-side apply, which keeps an entry that somebody else once changed a field of, emptied of all others and so invalid.
-    Fill(Value),
+    /// Everything, by server-side apply: entries that we no longer want go, too.
+    Apply(Value),
     /// `caBundle` of some entries and nothing else, by strategic merge: entries are found by their names, what a person
     /// set beside it stays.
     Trust(Value),
@@ -23,17 +22,17 @@ pub fn plan(desired: &Desired, live: &Value, ca: &str) -> Option<Patch> {
     let version = live.pointer("/metadata/resourceVersion");
     let encoded = base64::engine::general_purpose::STANDARD.encode(ca);
     if !applied(desired, live) {
-        let mut webhooks = desired.webhooks.clone();
-        for webhook in &mut webhooks {
+        let filled = desired.webhooks.iter().cloned().map(|mut webhook| {
             if let Some(client) = webhook.pointer_mut("/clientConfig").and_then(Value::as_object_mut) {
                 client.insert("caBundle".into(), encoded.clone().into());
             }
-        }
-        let wanted = |entry: &&Value| desired.webhooks.iter().any(|webhook| webhook.get("name") == entry.get("name"));
-        webhooks.extend(entries(live).filter(|entry| !wanted(entry) && service(entry) != desired.service()).cloned());
-        return Some(Patch::Fill(json!({
-            "metadata": { "resourceVersion": version, "annotations": { APPLIED: desired.hash } },
-            "webhooks": webhooks,
+            webhook
+        });
+        return Some(Patch::Apply(json!({
+            "apiVersion": API_VERSION,
+            "kind": desired.kind.name(),
+            "metadata": { "name": desired.name, "resourceVersion": version, "annotations": { APPLIED: desired.hash } },
+            "webhooks": filled.collect::<Vec<_>>(),
         })));
     }
     let stale: Vec<Value> = ours(desired, live)
