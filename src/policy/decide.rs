@@ -73,10 +73,7 @@ struct Deciding<'d> {
 impl<'d> Deciding<'d> {
     /// Bounded, printable, said once.
     fn warn(&mut self, text: impl AsRef<str>) {
-        let text = message::warning(text.as_ref());
-        if self.warnings.len() < message::WARNINGS_MAX && !self.warnings.contains(&text) {
-            self.warnings.push(text);
-        }
+        message::warn(&mut self.warnings, text.as_ref());
     }
 
     fn image(

@@ -32,6 +32,13 @@ pub struct Decision {
     pub namespace: String,
 }
 
+impl Decision {
+    /// One more thing to tell beside the answer: bounded, printable, said once.
+    pub fn warn(&mut self, text: &str) {
+        message::warn(&mut self.warnings, text);
+    }
+}
+
 /// One image field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

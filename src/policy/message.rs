@@ -50,6 +50,14 @@ pub fn warning(text: &str) -> String {
     clean(text, WARNING_MAX)
 }
 
+/// Adds a warning, where there is room and it was not said yet.
+pub fn warn(warnings: &mut Vec<String>, text: &str) {
+    let text = warning(text);
+    if warnings.len() < WARNINGS_MAX && !warnings.contains(&text) {
+        warnings.push(text);
+    }
+}
+
 /// `ClusterImagePolicy "shop"`, from `ClusterImagePolicy/shop`.
 pub fn policy(label: &str) -> String {
     match label.split_once('/') {
