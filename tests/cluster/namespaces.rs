@@ -1,6 +1,9 @@
 //! Namespaces come from the cluster, and exceptions from their annotations.
 
-use crate::site::{SEEN, Site};
+use crate::{
+    site::{SEEN, Site},
+    world::World,
+};
 use serde_json::json;
 use std::{process::Command, time::Duration};
 use tidewaiter::{
@@ -66,6 +69,19 @@ async fn an_unknown_namespace_is_refused_and_a_new_one_is_not() {
         response["status"]["message"].as_str().unwrap().contains("there is no namespace \"nowhere\""),
         "{response}"
     );
+    // Where nothing is enforced, nothing is denied.
+    let mut demands = World::demands();
+    demands["mode"] = "Audit".into();
+    site.apply(&site.world.documents(demands));
+    site.until("unsigned", "default", Ok(()), SEEN).await;
+    let response = site.review("/validate", "good", "nowhere").await;
+    assert_eq!(
+        (&response["allowed"], &response["auditAnnotations"]["reason"]),
+        (&json!(true), &json!("namespace_unknown"))
+    );
+    assert!(response["warnings"][0].as_str().unwrap().starts_with("not enforced: there is no namespace"), "{response}");
+    site.apply(&site.world.documents(World::demands()));
+    site.until("unsigned", "default", Err("no_signature"), SEEN).await;
     // No policy is about it: nothing is asked.
     assert_eq!(site.verdict("busybox", "nowhere").await, Ok(()));
     for round in 0..5 {

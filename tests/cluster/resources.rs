@@ -5,6 +5,7 @@ use crate::{
     world::World,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A demand nothing can be said about: no such pattern.
 fn broken() -> Value {
@@ -25,7 +26,7 @@ async fn ready_after_the_first_list_of_everything() {
     let listed = async || site.get("/readyz").await == (503, waiting.to_owned());
     while !listed().await {
         assert_eq!(site.get("/readyz").await.0, 503);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(site.get("/healthz").await.0, 200);
     let response = site.review("/validate", "good", "default").await;
@@ -69,13 +70,19 @@ async fn what_is_applied_decides() {
     site.metric(r#"tidewaiter_resources{kind="ClusterImagePolicy",state="in_use"} 1"#).await;
     assert_eq!(site.verdict("good", "default").await, Ok(()));
     assert_eq!(site.verdict("unsigned", "default").await, Err("no_signature".into()));
-    // And a better one of the policy is taken over.
+    // And a better one of the policy is taken over, within a second where the machine is not busy with something else.
     let mut demands = World::demands();
     demands["mode"] = "Warn".into();
-    site.apply(&site.world.documents(demands));
-    site.until("unsigned", "default", Ok(()), SEEN).await;
-    site.apply(&documents);
-    site.until("unsigned", "default", Err("no_signature"), SEEN).await;
+    let lenient = site.world.documents(demands);
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        site.apply(&lenient[..1]);
+        took.push(site.until("unsigned", "default", Ok(()), SEEN).await);
+        site.apply(&documents);
+        took.push(site.until("unsigned", "default", Err("no_signature"), SEEN).await);
+    }
+    assert!(took.iter().any(|took| *took < Duration::from_secs(1)), "{took:?}");
+    println!("changes decided after {took:?}");
 
     // A key that is gone vouches for nothing, though the policy's threshold is now out of reach.
     let mut owners = roots[1].clone();
@@ -134,7 +141,7 @@ async fn of_two_about_one_host_the_older_counts() {
     std::fs::write(elsewhere.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     std::fs::write(elsewhere.path().join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
     // Times of creation are whole seconds; by name it would come first.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let second = json!({ "host": site.world.host, "ociLayout": elsewhere.path() });
     site.apply(&[document("RegistryConfig", "another", second)]);
     site.metric(r#"tidewaiter_resources{kind="RegistryConfig",state="in_error"} 0"#).await;
