@@ -1,9 +1,9 @@
 //! What Prometheus may ask. Labels come from closed lists only: no image, namespace or user (T-65).
 
-use super::{policies::Policies, watched::Watched};
+use super::{policies::Policies, review::Answer, watched::Watched};
 use crate::{
     cache::Cache,
-    cluster::{resources::Kind, watch::Health},
+    cluster::{events::Counts, resources::Kind, watch::Health},
     policy::{Decision, Mode},
     reason::{Fault, Reason},
     serve::tls::Certificates,
@@ -17,17 +17,19 @@ use std::{
     time::Duration,
 };
 
-/// The two halves of the webhook.
+/// The two halves of the webhook, and the one for our own kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Validate,
     Mutate,
+    Resources,
 }
 impl Endpoint {
     pub fn as_str(self) -> &'static str {
         match self {
             Endpoint::Validate => "validate",
             Endpoint::Mutate => "mutate",
+            Endpoint::Resources => "resources",
         }
     }
 }
@@ -47,6 +49,11 @@ impl Labels {
 
     pub fn refused(fault: &Fault, allowed: bool) -> Self {
         Labels { allowed, reason: Some(fault.reason), mode: None }
+    }
+
+    /// Of an answer that no decision is behind.
+    pub fn of_answer(answer: &Answer) -> Self {
+        Labels { allowed: answer.allowed, reason: answer.denial.as_ref().map(|(reason, _)| *reason), mode: None }
     }
 
     pub fn of(decision: &Decision) -> Self {
@@ -93,6 +100,7 @@ pub struct Metrics {
     policy_age: IntGauge,
     policy_ok: IntGauge,
     policy_errors: IntCounter,
+    events: IntCounterVec,
     resources: IntGaugeVec,
     namespaces: IntGauge,
     watch_restarts: IntCounterVec,
@@ -113,6 +121,7 @@ impl Metrics {
             .buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 100.0]);
         let decisions = Opts::new("tidewaiter_decisions_total", "Answers to reviews");
         let cache = Opts::new("tidewaiter_verdict_cache_total", "Verdicts asked for: kept, made, or waited for");
+        let events = Opts::new("tidewaiter_events_total", "What was to be told on workloads, by what became of it");
         let resources = Opts::new("tidewaiter_resources", "Objects of our kinds: in use, and in error");
         let restarts = Opts::new("tidewaiter_watch_restarts_total", "Times a list or a watch had to be begun again");
         let synced = Opts::new(
@@ -120,6 +129,7 @@ impl Metrics {
             "When a whole list or a change was last seen; 0: never",
         );
         Ok(Metrics {
+            events: added(&registry, IntCounterVec::new(events, &["result"])?)?,
             resources: added(&registry, IntGaugeVec::new(resources, &["kind", "state"])?)?,
             namespaces: gauge("tidewaiter_namespaces", "Namespaces of the cluster that are known")?,
             watch_restarts: added(&registry, IntCounterVec::new(restarts, &["kind"])?)?,
@@ -164,6 +174,13 @@ impl Metrics {
     /// How many images a review had.
     pub fn images(&self, count: usize) {
         self.images.observe(count as f64);
+    }
+
+    /// What became of the events so far; before each [`Metrics::render`].
+    pub fn events(&self, counts: &Counts) {
+        for (result, count) in counts.each() {
+            raise(&self.events.with_label_values(&[result]), count);
+        }
     }
 
     /// What is known of the cluster, as of now; before each [`Metrics::render`].

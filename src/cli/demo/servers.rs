@@ -214,7 +214,7 @@ async fn webhook(directory: &Path, store: SocketAddr) -> anyhow::Result<(SocketA
     policies.current().map_err(|fault| anyhow::anyhow!("the policies are not loaded: {fault}"))?;
     let bound = serve::bind(serve::Options {
         listen: LOOPBACK,
-        tls: Some((tls.join("tls.crt"), tls.join("tls.key"))),
+        tls: Some((tls.join("tls.crt"), tls.join("tls.key")).into()),
         connections_max: 64,
         drain: Duration::ZERO,
     })
