@@ -27,7 +27,11 @@ impl ApiServer {
         let dir = directory.path();
         let (etcd, peer, secure) = (free_port(), free_port(), free_port());
         run(Command::new("openssl").args(["genrsa", "-out"]).arg(dir.join("sa.key")).arg("2048"));
-        run(Command::new("openssl").args(["rsa", "-pubout", "-in"]).arg(dir.join("sa.key")).arg("-out").arg(dir.join("sa.pub")));
+        run(Command::new("openssl")
+            .args(["rsa", "-pubout", "-in"])
+            .arg(dir.join("sa.key"))
+            .arg("-out")
+            .arg(dir.join("sa.pub")));
         std::fs::write(dir.join("tokens.csv"), format!("{},{},{},{}\n", ADMIN.0, ADMIN.1, ADMIN.1, ADMIN.2)).unwrap();
         let at = |port: u16| format!("http://127.0.0.1:{port}");
         let etcd_url = at(etcd);
