@@ -102,9 +102,18 @@ struct NamedSecret {
 }
 
 impl PullSecrets {
-    /// Sends nothing.
+    /// Sends nothing. What is read is used for half a minute: a rotated or revoked secret no longer than that.
     pub fn new(client: kube::Client) -> Self {
-        PullSecrets { client, secrets: Memory::new(Keychain::weight), accounts: Memory::new(weight_of_names) }
+        Self::keeping(client, memory::KEPT)
+    }
+
+    /// The same, and what is read is used for so long.
+    pub fn keeping(client: kube::Client, kept: Duration) -> Self {
+        PullSecrets {
+            client,
+            secrets: Memory::new(Keychain::weight, kept),
+            accounts: Memory::new(weight_of_names, kept),
+        }
     }
 
     /// The credentials that the kubelet would have for this pod, read inside the deadline.

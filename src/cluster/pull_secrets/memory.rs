@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a rotated or a revoked secret may still be used.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long what was read is used.
+pub const KEPT: Duration = Duration::from_secs(30);
 /// How long a secret that is not there, or not one, stays so: people create it after the pod, and try again.
 const ABSENT_KEPT: Duration = Duration::from_secs(5);
 /// Long enough that a burst of reviews is not a burst of requests to an API server in trouble.
@@ -26,13 +26,14 @@ pub struct Memory<T> {
 }
 
 impl<T: Send + Sync + 'static> Memory<T> {
-    /// `weight`: the bytes of one object.
-    pub fn new(weight: fn(&T) -> usize) -> Self {
+    /// `weight`: the bytes of one object, which is used for `kept`.
+    pub fn new(weight: fn(&T) -> usize, kept: Duration) -> Self {
         let weigher = move |(namespace, name): &Place, answer: &Answer<T>| {
             let bytes = 256 + namespace.len() + name.len() + answer.as_ref().map_or(128, |held| weight(held));
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        let kept = moka::future::Cache::builder().max_capacity(BYTES_MAX).weigher(weigher).expire_after(Expiry).build();
+        let kept =
+            moka::future::Cache::builder().max_capacity(BYTES_MAX).weigher(weigher).expire_after(Expiry(kept)).build();
         Memory { kept, flights: Arc::default() }
     }
 
@@ -59,13 +60,13 @@ impl<T: Send + Sync + 'static> Memory<T> {
     }
 }
 
-struct Expiry;
+struct Expiry(Duration);
 impl<T> moka::Expiry<Place, Answer<T>> for Expiry {
     fn expire_after_create(&self, _: &Place, answer: &Answer<T>, _: Instant) -> Option<Duration> {
         Some(match answer {
-            Ok(_) => KEPT,
-            Err(Useless::Unread(Unread::Unreachable)) => TROUBLE_KEPT,
-            Err(_) => ABSENT_KEPT,
+            Ok(_) => self.0,
+            Err(Useless::Unread(Unread::Unreachable)) => TROUBLE_KEPT.min(self.0),
+            Err(_) => ABSENT_KEPT.min(self.0),
         })
     }
     fn expire_after_update(
