@@ -1,0 +1,16 @@
+//! tidewaiter on a real cluster, end to end: `make e2e`, or `cargo test --test e2e -- [FILTER…]`.
+
+mod cases;
+mod evidence;
+mod policies;
+mod registry;
+mod runner;
+mod scenarios;
+mod stage;
+mod tools;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runner::main(scenarios::evidence::scenarios())
+}

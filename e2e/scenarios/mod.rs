@@ -1,0 +1,3 @@
+//! The scenarios, a file each group.
+
+pub mod evidence;
