@@ -21,7 +21,7 @@ def layer(files):
             info.mode, info.size, info.mtime = mode, len(content), EPOCH
             archive.addfile(info, io.BytesIO(content))
     packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=9) as file:
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=6) as file:
         file.write(raw.getvalue())
     return packed.getvalue(), hashlib.sha256(raw.getvalue()).hexdigest()
 

@@ -18,14 +18,16 @@ use std::{
 };
 
 pub mod admit; // a request to its answer, judging and pinning
-pub mod config; // policy directory → snapshot, watched
+pub mod config; // documents of a file or directory
 pub mod http; // routes, health, panics, overload
 pub mod images; // every image of every pod-bearing kind
 pub mod metrics;
 pub mod namespace; // the Namespace object, for its annotations
+pub mod policies; // what decisions are made by, swapped whole
 pub mod resources; // our own kinds, before they are stored
 pub mod review; // bytes ⇄ types: parse, respond, patch
 pub mod told; // what an answer is worth telling the owner of the workload
+pub mod watched; // documents of the cluster
 
 /// B14: images of one review judged at the same time.
 const IMAGES_AT_ONCE: usize = 8;

@@ -13,6 +13,9 @@ Examples:
 pub struct Args {
     #[arg(long, value_enum, default_value_t = Output::Yaml)]
     pub output: Output,
+    /// One of them, by its plural name
+    #[arg(long, value_name = "PLURAL")]
+    pub only: Option<String>,
 }
 
 /// `--output yaml|json`.
@@ -25,7 +28,12 @@ pub enum Output {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let definitions = crd::all().context("make the schemas")?;
+    let mut definitions = crd::all().context("make the schemas")?;
+    if let Some(only) = args.only {
+        definitions.retain(|it| it.spec.names.plural == only);
+        let plurals = crd::Kind::ALL.map(crd::Kind::plural).join(", ");
+        anyhow::ensure!(!definitions.is_empty(), "there is no \"{only}\", only {plurals}");
+    }
     let text = match args.output {
         Output::Json => format!("{}\n", serde_json::to_string_pretty(&definitions)?),
         Output::Yaml => {

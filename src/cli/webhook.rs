@@ -2,11 +2,14 @@
 
 use super::ui::{self, Credentials, JudgeArgs, LogFormat};
 use crate::{
+    cluster::Cluster,
     serve,
     webhook::{
-        config::Policies,
+        config::Directory,
         http::{self, Webhook},
         metrics::Metrics,
+        policies::Settings,
+        watched::Watched,
     },
 };
 use anyhow::{Context, bail};
@@ -25,8 +28,18 @@ Examples:
   tidewaiter webhook --policy policy.yaml --tls-cert tls.crt \\
       --tls-key tls.key --listen 127.0.0.1:8443
   tidewaiter webhook --policy policies/ --tls-dir tls \\
-      --store https://store.tidewaiter:8443 --audit-only")]
+      --store https://store.tidewaiter:8443 --audit-only
+  tidewaiter webhook --kubernetes --tls-dir /etc/tidewaiter/tls")]
 pub struct Args {
+    /// Policy documents: a file or a directory, watched
+    #[arg(long, env = "TIDEWAITER_POLICY", value_name = "FILE|DIR")]
+    pub policy: Option<PathBuf>,
+    /// Policies and namespaces come from the cluster, instead of --policy
+    #[arg(long, env = "TIDEWAITER_KUBERNETES", value_parser = clap::builder::BoolishValueParser::new())]
+    pub kubernetes: bool,
+    /// The namespace we run in, with --kubernetes (default: that of the service account or of the kubeconfig)
+    #[arg(long, env = "TIDEWAITER_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
     /// Address of the admission port
     #[arg(long, env = "TIDEWAITER_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,
@@ -62,9 +75,10 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    // The documents are read again and again; stdin is empty the second time.
-    anyhow::ensure!(args.judge.policy.as_os_str() != "-", "--policy is stdin, expected a file or a directory to watch");
     let Args {
+        policy,
+        kubernetes,
+        namespace,
         listen,
         metrics_listen,
         tls_dir,
@@ -77,6 +91,16 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         log_format,
         judge,
     } = args;
+    let origin = match (policy, kubernetes) {
+        (Some(_), true) => bail!("--policy and --kubernetes are given: policies come from one place"),
+        (None, false) => bail!("no policies: give --policy, or --kubernetes"),
+        // The documents are read again and again; stdin is empty the second time.
+        (Some(path), false) if path.as_os_str() == "-" => {
+            bail!("--policy is stdin, expected a file or a directory to watch")
+        }
+        (Some(path), false) => Origin::Files(path),
+        (None, true) => Origin::Cluster { namespace },
+    };
     ui::log(log_format);
     let tls = match (tls_dir, tls_cert, tls_key) {
         (Some(dir), ..) => Some((dir.join("tls.crt"), dir.join("tls.key"))),
@@ -91,20 +115,22 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         serve::bind(serve::Options { listen: metrics_listen, tls: None, connections_max: 64, drain }).await?;
 
     let settings = judge.settings(Credentials::None)?;
-    let policies = tokio::task::spawn_blocking(move || Policies::open(settings)).await.context("load policies")?;
-    let policies = Arc::new(policies);
-    match policies.current() {
-        Ok(snapshot) => tracing::info!(policy_hash = %snapshot.set.hash(), "policies loaded"),
-        Err(fault) => {
-            tracing::error!(reason = fault.reason.as_str(), error = fault.message, "no policies: everything is denied")
-        }
-    }
     let metrics = Arc::new(Metrics::new().context("register metrics")?);
-    let webhook = Webhook::new(Arc::clone(&policies), metrics, reviews_max, stop.clone());
+    let (webhook, watch) = match origin {
+        Origin::Files(path) => {
+            let documents = open(path, settings).await?;
+            let webhook = Webhook::new(documents.policies(), metrics, reviews_max, stop.clone());
+            (webhook, tokio::spawn(documents.watch(stop.clone())))
+        }
+        Origin::Cluster { namespace } => {
+            let watched = Watched::new(Cluster::connect(namespace).await?, settings);
+            let webhook = Webhook::in_cluster(Arc::clone(&watched), metrics, reviews_max, stop.clone());
+            (webhook, tokio::spawn(watched.run(stop.clone())))
+        }
+    };
 
     on_signal(stop.clone())?;
     watchdog(stop.clone());
-    let watch = tokio::spawn(policies.watch(stop.clone()));
     let metrics_router = webhook.metrics_router(bound.certificates());
     let (served, metrics_served) =
         tokio::join!(bound.run(webhook.router(), stop.clone()), metrics_bound.run(metrics_router, stop.clone()));
@@ -112,6 +138,25 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     served?;
     metrics_served?;
     Ok(0)
+}
+
+/// Where policies come from.
+enum Origin {
+    Files(PathBuf),
+    Cluster { namespace: Option<String> },
+}
+
+/// The documents on disk, loaded for the first time.
+async fn open(path: PathBuf, settings: Settings) -> anyhow::Result<Arc<Directory>> {
+    let documents = tokio::task::spawn_blocking(move || Directory::open(path, settings)).await;
+    let documents = documents.context("load policies")?;
+    match documents.policies().current() {
+        Ok(snapshot) => tracing::info!(policy_hash = %snapshot.set.hash(), "policies loaded"),
+        Err(fault) => {
+            tracing::error!(reason = fault.reason.as_str(), error = fault.message, "no policies: everything is denied")
+        }
+    }
+    Ok(Arc::new(documents))
 }
 
 /// SIGTERM or SIGINT drains; a second one ends the process at once.

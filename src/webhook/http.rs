@@ -5,14 +5,15 @@
 
 use super::{
     admit::{self, Outcome},
-    config::{Policies, Snapshot},
     images::{self, Subject},
     metrics::{Endpoint, Labels, Metrics},
+    policies::{Policies, Snapshot},
     review::{self, Answer, Request, Unreadable, printable},
+    watched::Watched,
 };
 use crate::{
     json::Limits,
-    policy::Decision,
+    policy::{Decision, Namespace, PolicySet, Reading},
     reason::{Fault, Reason},
     serve::tls::Certificates,
 };
@@ -39,6 +40,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// The running webhook.
 pub struct Webhook {
     policies: Arc<Policies>,
+    /// Where the policies are the cluster's.
+    watched: Option<Arc<Watched>>,
     metrics: Arc<Metrics>,
     /// Cancelled: draining; readiness fails first.
     stop: CancellationToken,
@@ -62,14 +65,36 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_millis(1500);
 
 impl Webhook {
+    /// Over documents on disk: nothing is known of namespaces but their names, so no exception counts.
     pub fn new(
         policies: Arc<Policies>,
         metrics: Arc<Metrics>,
         reviews_max: usize,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        Webhook::over(policies, None, metrics, reviews_max, stop)
+    }
+
+    /// Over what is watched of the cluster.
+    pub fn in_cluster(
+        watched: Arc<Watched>,
+        metrics: Arc<Metrics>,
+        reviews_max: usize,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Webhook::over(watched.policies(), Some(watched), metrics, reviews_max, stop)
+    }
+
+    fn over(
+        policies: Arc<Policies>,
+        watched: Option<Arc<Watched>>,
+        metrics: Arc<Metrics>,
+        reviews_max: usize,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Webhook {
             policies,
+            watched,
             metrics,
             stop,
             reviews: Semaphore::new(reviews_max.min(Semaphore::MAX_PERMITS)),
@@ -94,6 +119,9 @@ impl Webhook {
         let metrics = {
             let this = Arc::clone(self);
             move || async move {
+                if let Some(watched) = &this.watched {
+                    this.metrics.watched(watched);
+                }
                 let text = this.metrics.render(&this.policies, this.policies.cache(), certificates.as_ref());
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
             }
@@ -118,10 +146,16 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready: a policy set is loaded, and we are not draining. The listener is up, or nobody could ask.
+/// Ready: a policy set is loaded, everything that is watched was listed once, and we are not draining. The listener is up, or nobody
+/// could ask.
 async fn readyz(State(webhook): State<Arc<Webhook>>) -> (StatusCode, String) {
     if webhook.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
+    }
+    let waiting = webhook.watched.as_ref().map(|watched| watched.waiting()).unwrap_or_default();
+    if !waiting.is_empty() {
+        let text = format!("waiting for the first list of {}\n", waiting.join(", "));
+        return (StatusCode::SERVICE_UNAVAILABLE, text);
     }
     match webhook.policies.current() {
         Ok(_) => (StatusCode::OK, "ok\n".into()),
@@ -222,10 +256,22 @@ impl Webhook {
             let Snapshot { judge, set, .. } = snapshot.as_ref();
             match endpoint {
                 Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate(judge, set, subject, deadline).await?)),
-                // The cluster's namespaces are not read yet: no exception counts here.
                 Endpoint::Validate => {
-                    let namespace = &request.namespace;
-                    Ok(Judged::Validated(admit::validate(judge, set, namespace, subject, None, deadline, now).await?))
+                    let name = &request.namespace;
+                    if let Some(fault) = snapshot.refusal(name).filter(|_| lets_in(&subject)) {
+                        return Err(fault);
+                    }
+                    let namespace = match self.namespace(set, &subject, deadline).await {
+                        Ok(namespace) => namespace,
+                        // Where nothing is enforced, nothing is denied.
+                        Err(fault) if !set.may_deny_in(name) => {
+                            return Ok(Judged::Validated(Outcome::Watched(fault)));
+                        }
+                        Err(fault) => return Err(fault),
+                    };
+                    let namespace = namespace.as_deref();
+                    let outcome = admit::validate(judge, set, name, subject, namespace, deadline, now).await?;
+                    Ok(Judged::Validated(outcome))
                 }
             }
         });
@@ -234,6 +280,24 @@ impl Webhook {
             Ok(judged) => judged?,
             Err(_) => Err(Fault::new(Reason::DeadlineExceeded, "the review's time ran out")),
         }
+    }
+
+    /// The namespace of a workload that some policy is about. Without a cluster none is known.
+    async fn namespace(
+        &self,
+        set: &PolicySet,
+        subject: &Result<Subject, Fault>,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Namespace>>, Fault> {
+        let (Some(watched), Ok(Subject::Workload(workload))) = (&self.watched, subject) else { return Ok(None) };
+        if let Some(known) = watched.namespaces().cached(&workload.namespace) {
+            return Ok(Some(known));
+        }
+        // Nothing that an exception could be about: no request for it.
+        if set.read(workload).iter().all(|reading| *reading == Reading::Settled) {
+            return Ok(None);
+        }
+        watched.namespaces().get(&workload.namespace, deadline).await.map(Some)
     }
 
     async fn caught<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
@@ -265,6 +329,15 @@ impl Webhook {
             Err(fault) if self.policies.audit_only() => (Answer::watched(fault), Labels::refused(fault, true)),
             Err(fault) => (Answer::refused(fault), Labels::refused(fault, false)),
         }
+    }
+}
+
+/// Whether a request lets in an image that was not in already, or cannot be looked at.
+fn lets_in(subject: &Result<Subject, Fault>) -> bool {
+    match subject {
+        Ok(Subject::Nothing) => false,
+        Ok(Subject::Workload(workload)) => workload.images.iter().any(|image| !image.unchanged),
+        Err(fault) => !is_of_the_body(fault.reason),
     }
 }
 
