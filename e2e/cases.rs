@@ -107,13 +107,6 @@ impl Case {
         self.verdict.code == 0
     }
 
-    pub fn host(&self) -> Host {
-        match &self.image {
-            Image::Made(recipe) => recipe.host,
-            Image::Elsewhere(host, _) => *host,
-        }
-    }
-
     pub fn recipe(&self) -> Option<&Recipe> {
         match &self.image {
             Image::Made(recipe) => Some(recipe),
@@ -124,11 +117,6 @@ impl Case {
     /// A store is asked for its evidence.
     pub fn stored(&self) -> bool {
         self.recipe().is_some_and(|it| it.stored)
-    }
-
-    /// Its registry asks who is there.
-    pub fn login(&self) -> bool {
-        matches!(self.host(), Host::DistributionLogin | Host::ReferrersLogin)
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{IpAddr, SocketAddr},
+    path::Path,
     process::{Child, Stdio},
     thread,
     time::Duration,
@@ -158,6 +159,14 @@ impl World {
         let store = LocalStore { child, url: format!("https://{addr}") };
         self.fill_store(&store.url, self.tls.ca_file());
         store
+    }
+
+    /// What the registries logged.
+    pub fn keep_logs(&self, into: &Path) {
+        let _ = fs::create_dir_all(into);
+        for name in ["distribution", "referrers", "distribution-login", "referrers-login"] {
+            let _ = fs::copy(self.shop.path(&format!("{name}.log")), into.join(format!("{name}.log")));
+        }
     }
 
     /// Everybody's keys: in-toto's by tidewaiter, cosign's by cosign.

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::Write,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -58,7 +59,18 @@ impl Ran {
         Ran::from_output(what, output)
     }
 
-    pub fn from_output(what: String, output: Output) -> Self {
+    /// The same, with something on stdin.
+    #[track_caller]
+    pub fn with_input(command: &mut Command, input: &str) -> Self {
+        let what = format!("{command:?}");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{what}: {e}"));
+        // Who does not read it has said why on stderr.
+        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        Ran::from_output(what, child.wait_with_output().expect("it ends"))
+    }
+
+    fn from_output(what: String, output: Output) -> Self {
         Ran {
             what,
             code: output.status.code().unwrap_or(-1),
