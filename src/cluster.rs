@@ -7,6 +7,7 @@ use anyhow::Context;
 use std::time::Duration;
 
 pub mod certificates; // the serving certificate in its Secret, made and renewed
+mod complaints; // trouble that lasts, told once
 pub mod crd; // our CustomResourceDefinitions, from the types that are parsed
 pub mod events; // what became of a workload, told where its owner looks
 pub mod leader; // what the replica that leads does

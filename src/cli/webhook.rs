@@ -2,20 +2,21 @@
 
 use super::ui::{self, Credentials, JudgeArgs, LogFormat};
 use crate::{
-    cluster::Cluster,
-    serve,
+    cluster::leader::Trust,
+    serve::{self, tls::Source},
     webhook::{
         config::Directory,
         http::{self, Webhook},
         metrics::Metrics,
         policies::Settings,
-        watched::Watched,
     },
 };
 use anyhow::{Context, bail};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+mod cluster; // what runs beside the listener in a cluster
 
 /// Serve the admission webhook
 ///
@@ -29,7 +30,9 @@ Examples:
       --tls-key tls.key --listen 127.0.0.1:8443
   tidewaiter webhook --policy policies/ --tls-dir tls \\
       --store https://store.tidewaiter:8443 --audit-only
-  tidewaiter webhook --kubernetes --tls-dir /etc/tidewaiter/tls")]
+  tidewaiter webhook --kubernetes --tls-dir /etc/tidewaiter/tls
+  tidewaiter webhook --kubernetes --tls-secret tidewaiter-tls \\
+      --registration /etc/tidewaiter/registration")]
 pub struct Args {
     /// Policy documents: a file or a directory, watched
     #[arg(long, env = "TIDEWAITER_POLICY", value_name = "FILE|DIR")]
@@ -40,6 +43,21 @@ pub struct Args {
     /// The namespace we run in, with --kubernetes (default: that of the service account or of the kubeconfig)
     #[arg(long, env = "TIDEWAITER_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+    /// The Service that the API server calls us by
+    #[arg(
+        long,
+        env = "TIDEWAITER_SERVICE",
+        value_name = "NAME",
+        default_value = "tidewaiter",
+        requires = "kubernetes"
+    )]
+    pub service: String,
+    /// Directory of registration.yaml, the webhook configurations that are filled in when we are ready
+    #[arg(long, env = "TIDEWAITER_REGISTRATION", value_name = "DIR", requires = "kubernetes")]
+    pub registration: Option<PathBuf>,
+    /// Secret in which we keep our own serving certificate, and renew it
+    #[arg(long, env = "TIDEWAITER_TLS_SECRET", value_name = "NAME", requires = "kubernetes", conflicts_with_all = ["tls_dir", "tls_cert", "tls_key", "insecure_http"])]
+    pub tls_secret: Option<String>,
     /// Address of the admission port
     #[arg(long, env = "TIDEWAITER_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,
@@ -79,6 +97,9 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         policy,
         kubernetes,
         namespace,
+        service,
+        registration,
+        tls_secret,
         listen,
         metrics_listen,
         tls_dir,
@@ -99,18 +120,25 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             bail!("--policy is stdin, expected a file or a directory to watch")
         }
         (Some(path), false) => Origin::Files(path),
-        (None, true) => Origin::Cluster { namespace },
+        (None, true) => Origin::Cluster(cluster::Place { namespace, service, registration, tls_secret }),
     };
     ui::log(log_format);
-    let tls = match (tls_dir, tls_cert, tls_key) {
-        (Some(dir), ..) => Some((dir.join("tls.crt"), dir.join("tls.key"))),
-        (None, Some(certificate), Some(key)) => Some((certificate, key)),
-        _ if insecure_http => None,
-        _ => bail!("no serving certificate: give --tls-dir, or --tls-cert and --tls-key"),
-    };
     let stop = CancellationToken::new();
+    on_signal(stop.clone())?;
+    let made = match &origin {
+        Origin::Cluster(place) => place.certificate(&stop).await?,
+        Origin::Files(_) => None,
+    };
+    let bundle = tls_dir.as_ref().map(|dir| dir.join("ca.crt"));
+    let tls = match (&made, tls_dir, tls_cert, tls_key) {
+        (Some(kept), ..) => Some(Source::Held(kept.certificates())),
+        (None, Some(dir), ..) => Some((dir.join("tls.crt"), dir.join("tls.key")).into()),
+        (None, None, Some(certificate), Some(key)) => Some((certificate, key).into()),
+        _ if insecure_http => None,
+        _ => bail!("no serving certificate: give --tls-secret, --tls-dir, or --tls-cert and --tls-key"),
+    };
     let drain = Duration::from_secs(drain);
-    let bound = serve::bind(serve::Options { listen, tls: tls.map(Into::into), connections_max, drain }).await?;
+    let bound = serve::bind(serve::Options { listen, tls, connections_max, drain }).await?;
     let metrics_bound =
         serve::bind(serve::Options { listen: metrics_listen, tls: None, connections_max: 64, drain }).await?;
 
@@ -122,14 +150,11 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             let webhook = Webhook::new(documents.policies(), metrics, reviews_max, stop.clone());
             (webhook, tokio::spawn(documents.watch(stop.clone())))
         }
-        Origin::Cluster { namespace } => {
-            let watched = Watched::new(Cluster::connect(namespace).await?, settings);
-            let webhook = Webhook::in_cluster(Arc::clone(&watched), metrics, reviews_max, stop.clone());
-            (webhook, tokio::spawn(watched.run(stop.clone())))
+        Origin::Cluster(place) => {
+            let trust = made.map(Trust::Made).or(bundle.map(Trust::Given));
+            place.start(settings, trust, metrics, reviews_max, &stop).await?
         }
     };
-
-    on_signal(stop.clone())?;
     watchdog(stop.clone());
     let metrics_router = webhook.metrics_router(bound.certificates());
     let (served, metrics_served) =
@@ -143,7 +168,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
 /// Where policies come from.
 enum Origin {
     Files(PathBuf),
-    Cluster { namespace: Option<String> },
+    Cluster(cluster::Place),
 }
 
 /// The documents on disk, loaded for the first time.

@@ -21,7 +21,7 @@ pub const GROUP: &str = "tidewaiter.dev";
 pub const VERSION: &str = "v1alpha1";
 
 /// A kind of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     ImagePolicy,
     ClusterImagePolicy,

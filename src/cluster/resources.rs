@@ -3,16 +3,13 @@
 //! [`Resources`] keeps the four watches and publishes a [`View`] of them: every object as judged by our own parser, and the documents to
 //! decide by. There is none before each kind was listed once; a watch that breaks leaves the last one in place.
 
+pub use super::crd::Kind;
 use super::{
     Cluster,
     watch::{self, Change, Health},
 };
-use crate::resource::{self, FieldError, Resource};
-use kube::{
-    Api,
-    api::DynamicObject,
-    core::{ApiResource, GroupVersionKind},
-};
+use crate::resource::{FieldError, Resource};
+use kube::{Api, api::DynamicObject};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -27,43 +24,6 @@ use store::Store;
 
 /// Changes come in bunches (`kubectl apply -f dir`); one view for each bunch.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-
-/// The kinds a decision reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    ClusterImagePolicy,
-    ImagePolicy,
-    TrustRoot,
-    RegistryConfig,
-}
-
-impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::ClusterImagePolicy, Kind::ImagePolicy, Kind::TrustRoot, Kind::RegistryConfig];
-
-    /// The word in `kind`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::ClusterImagePolicy => "ClusterImagePolicy",
-            Kind::ImagePolicy => "ImagePolicy",
-            Kind::TrustRoot => "TrustRoot",
-            Kind::RegistryConfig => "RegistryConfig",
-        }
-    }
-    /// The word in the API's path.
-    pub fn plural(self) -> &'static str {
-        match self {
-            Kind::ClusterImagePolicy => "clusterimagepolicies",
-            Kind::ImagePolicy => "imagepolicies",
-            Kind::TrustRoot => "trustroots",
-            Kind::RegistryConfig => "registryconfigs",
-        }
-    }
-    /// For the API client.
-    pub fn resource(self) -> ApiResource {
-        let (group, version) = resource::API_VERSION.split_once('/').unwrap_or_default();
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.as_str()), self.plural())
-    }
-}
 
 /// One object of the cluster, judged by our own parser.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,7 +125,7 @@ impl Resources {
     }
 
     async fn follow(&self, cluster: &Cluster, kind: Kind, stop: CancellationToken) {
-        let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &kind.resource());
+        let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &kind.api_resource());
         let seen = |change: Change<DynamicObject>| {
             let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
             let changed = match change {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 mod condition; // what the leader says of one object
 mod count; // what one replica counted
+pub mod findings; // what each object came to
 mod write; // get, change, replace
 
 pub use condition::{Finding, Holds, Why};

@@ -1,6 +1,6 @@
 //! What Prometheus may ask. Labels come from closed lists only: no image, namespace or user (T-65).
 
-use super::{policies::Policies, watched::Watched};
+use super::{policies::Policies, review::Answer, watched::Watched};
 use crate::{
     cache::Cache,
     cluster::{events::Counts, resources::Kind, watch::Health},
@@ -17,17 +17,19 @@ use std::{
     time::Duration,
 };
 
-/// The two halves of the webhook.
+/// The two halves of the webhook, and the one for our own kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Validate,
     Mutate,
+    Resources,
 }
 impl Endpoint {
     pub fn as_str(self) -> &'static str {
         match self {
             Endpoint::Validate => "validate",
             Endpoint::Mutate => "mutate",
+            Endpoint::Resources => "resources",
         }
     }
 }
@@ -47,6 +49,11 @@ impl Labels {
 
     pub fn refused(fault: &Fault, allowed: bool) -> Self {
         Labels { allowed, reason: Some(fault.reason), mode: None }
+    }
+
+    /// Of an answer that no decision is behind.
+    pub fn of_answer(answer: &Answer) -> Self {
+        Labels { allowed: answer.allowed, reason: answer.denial.as_ref().map(|(reason, _)| *reason), mode: None }
     }
 
     pub fn of(decision: &Decision) -> Self {
