@@ -21,6 +21,7 @@ use std::{
 };
 use tidewaiter::cluster::{
     certificates::{self, RENEW},
+    leader::Trust,
     lease::Lease,
 };
 use tokio::{sync::watch, task::JoinHandle};
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 fn quick() -> certificates::Times {
     certificates::Times {
         settle: Duration::from_secs(3),
-        swap: Duration::from_secs(3),
+        swap: Duration::from_secs(4),
         poll: Duration::from_secs(1),
         ..certificates::Times::default()
     }
@@ -129,17 +130,17 @@ async fn replicas_that_start_at_once_serve_one_pair() {
     let host = format!("{NAME}.{}.svc", site.namespace);
     for replica in &replicas {
         assert_eq!(call(&host, replica.address, bundle.as_bytes()).await.unwrap(), 200);
-        assert_eq!(replica.kept.certificates().expires(), replicas[0].kept.certificates().expires());
+        assert_eq!(replica.certificates.expires(), replicas[0].certificates.expires());
     }
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 1);
 }
 
-/// Two replicas, of which the first is the Service; registered.
-async fn installed(namespace: &str) -> (Site, Replica, Replica) {
+/// Two replicas, of which the first is the Service, and the second learns late of changes; registered.
+async fn installed(namespace: &str, times: certificates::Times) -> (Site, Replica, Replica) {
     let site = Site::new(namespace).await;
-    let first = Replica::start(&site, "first", site.address, quick()).await;
+    let first = Replica::start(&site, "first", site.address, times).await;
     until("the first leads", async || *first.leads.borrow()).await;
-    let second = Replica::start(&site, "second", loopback(), quick()).await;
+    let second = Replica::start_as(&site, &site.late, "second", loopback(), times).await;
     until("registered", async || first.report.registered.load(Relaxed)).await;
     (site, first, second)
 }
@@ -223,7 +224,7 @@ async fn renewed(site: &Site, before: &str, replicas: &[&Replica]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_renewal_drops_no_request_even_if_the_leader_goes_in_the_middle() {
-    let (site, first, second) = installed("renewal").await;
+    let (site, first, second) = installed("renewal", quick()).await;
     let clients = Clients::start(&site, &[first.address, second.address]).await;
     let old = site.stored("ca.crt").await;
     ask_for_renewal(&site).await;
@@ -251,7 +252,7 @@ async fn a_full_renewal_drops_no_request_even_if_the_leader_goes_in_the_middle()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rubbish_in_the_secret_changes_nothing_that_is_served_and_is_repaired() {
-    let (site, first, second) = installed("rubbish").await;
+    let (site, first, second) = installed("rubbish", quick()).await;
     let replicas = [&first, &second];
     let clients = Clients::start(&site, &[first.address, second.address]).await;
     let rubbish = |keys: &[&str]| {
@@ -274,7 +275,7 @@ async fn rubbish_in_the_secret_changes_nothing_that_is_served_and_is_repaired() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn break_glass_stays_until_the_registration_changes() {
-    let (site, first, _second) = installed("glass").await;
+    let (site, first, _second) = installed("glass", quick()).await;
     let patch = json!([{ "op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore" }]).to_string();
     site.kubectl(&["patch", "validatingwebhookconfiguration", &site.namespace, "--type=json", "-p", &patch]);
     until("it is noticed", async || first.report.differences.load(Relaxed) == 1).await;
@@ -293,10 +294,113 @@ async fn break_glass_stays_until_the_registration_changes() {
     .await;
     assert_eq!(webhooks(&site, "validating").await[0]["failurePolicy"], "Fail");
     until("nothing differs", async || first.report.differences.load(Relaxed) == 0).await;
+    // An entry that is no longer wanted goes, though others changed fields of it.
+    site.kubectl(&["patch", "validatingwebhookconfiguration", &site.namespace, "--type=json", "-p", &patch]);
+    until("it is noticed", async || first.report.differences.load(Relaxed) == 1).await;
+    site.register_as("renamed.tidewaiter.dev", &["CREATE"]);
+    until("the other entry is there", async || {
+        webhooks(&site, "validating").await[0]["name"] == json!("renamed.tidewaiter.dev")
+    })
+    .await;
+    let now = webhooks(&site, "validating").await;
+    assert_eq!((now.len(), &now[0]["failurePolicy"]), (1, &json!("Fail")));
     // A broken file changes nothing.
     let good = site.configuration("validating").await;
     std::fs::write(site.directory.path().join("registration.yaml"), "webhooks: [").unwrap();
     let rounds = first.rounds.load(Relaxed);
     until("some rounds more", async || first.rounds.load(Relaxed) > rounds + 3).await;
     assert_eq!(site.configuration("validating").await, good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_renewed_before_they_run_out_and_nothing_is_dropped() {
+    let times = certificates::Times { leaf: Duration::from_secs(9), ca: Duration::from_secs(24), ..quick() };
+    let (site, first, second) = installed("short", times).await;
+    let clients = Clients::start(&site, &[first.address, second.address]).await;
+    let before = site.stored("ca.crt").await;
+    let (mut leaf, mut leaves) = (site.stored("tls.crt").await, 0);
+    until("another CA alone", async || {
+        let now = site.stored("tls.crt").await;
+        leaves += usize::from(std::mem::replace(&mut leaf, now.clone()) != now);
+        let bundle = site.stored("ca.crt").await;
+        !bundle.contains(&before) && bundle.matches("BEGIN CERTIFICATE").count() == 1
+    })
+    .await;
+    clients.none_failed().await;
+    assert!(leaves >= 2, "{leaves} serving certificates while the CA lived");
+}
+
+/// cert-manager's part: another program owns the pair, and writes what is to be trusted beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_given_is_registered_and_kept_current() {
+    let site = Site::new("given").await;
+    let authority = |name: &str| {
+        let mut parameters = rcgen::CertificateParams::new(certificates::names(NAME, "given")).unwrap();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (old, key) = authority("old");
+    let file = site.directory.path().join("ca.crt");
+    std::fs::write(&file, "").unwrap();
+    let pair = tidewaiter::serve::tls::Certificates::held(old.as_bytes(), key.as_bytes()).unwrap();
+    let replica =
+        Replica::start_with(&site, &site.cluster, "only", site.address, pair, Trust::Given(file.clone())).await;
+    until("it has led some rounds", async || replica.rounds.load(Relaxed) > 3).await;
+    assert_eq!(webhooks(&site, "validating").await, [Value::Null; 0], "an empty file is no bundle");
+    let trusted = async |bundle: &str| {
+        webhooks(&site, "mutating").await.iter().all(|w| w["clientConfig"]["caBundle"] == encoded(bundle))
+    };
+    std::fs::write(&file, &old).unwrap();
+    until("registered", async || replica.report.registered.load(Relaxed)).await;
+    assert!(trusted(&old).await);
+    let both = format!("{old}{}", authority("new").0);
+    std::fs::write(&file, &both).unwrap();
+    until("the new bundle", async || trusted(&both).await).await;
+    for broken in
+        ["", "rubbish", &both[..both.len() / 2 + 40], "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    {
+        std::fs::write(&file, broken).unwrap();
+        let rounds = replica.rounds.load(Relaxed);
+        until("some rounds more", async || replica.rounds.load(Relaxed) > rounds + 2).await;
+        assert!(trusted(&both).await, "{broken}");
+    }
+}
+
+/// As after a Secret was deleted and a replica that started at that moment made another: nothing of the old one is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_replaced_by_another_one_altogether_drops_no_request() {
+    let (site, first, second) = installed("replaced", quick()).await;
+    let clients = Clients::start(&site, &[first.address, second.address]).await;
+    let before = site.stored("ca.crt").await;
+    let cluster = tidewaiter::cluster::Cluster { client: site.admin().await, namespace: site.namespace.clone() };
+    let names = certificates::names(NAME, &site.namespace);
+    certificates::open(&cluster, "another", names, quick(), CancellationToken::new()).await.unwrap();
+    let another = site.kubectl(&["get", "secret", "another", "-o", "jsonpath={.data}"]);
+    site.kubectl(&["patch", "secret", SECRET, "--type=merge", "-p", &format!("{{\"data\":{another}}}")]);
+    let host = format!("{NAME}.{}.svc", site.namespace);
+    let bundle = site.stored("ca.crt").await;
+    assert_ne!(bundle, before);
+    for replica in [&first, &second] {
+        until("it serves the other pair", async || call(&host, replica.address, bundle.as_bytes()).await.is_ok()).await;
+    }
+    renewed(&site, &before, &[&first, &second]).await;
+    clients.none_failed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_rubbish_in_the_secret_repairs_it() {
+    let site = Site::new("start").await;
+    site.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        SECRET,
+        "--from-literal=tls.crt=rubbish",
+        "--from-literal=ca.key=rubbish",
+    ]);
+    let replica = Replica::start(&site, "only", site.address, quick()).await;
+    until("registered", async || replica.report.registered.load(Relaxed)).await;
+    let host = format!("{NAME}.{}.svc", site.namespace);
+    assert_eq!(call(&host, replica.address, site.stored("ca.crt").await.as_bytes()).await.unwrap(), 200);
 }

@@ -4,8 +4,8 @@
 //! ([`renew`]): a new CA is trusted before it signs, and the old one is forgotten after everybody serves the new certificate, so
 //! at no moment is a certificate served that API servers do not trust. A Secret that holds rubbish changes nothing that is served.
 
-use super::Cluster;
-use crate::serve::tls::Certificates;
+use super::{Cluster, complaints::Complaints};
+use crate::{file, serve::tls::Certificates};
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use futures::StreamExt;
@@ -16,15 +16,16 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use pki::Authority;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use secret::Stored;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 mod pki;
-pub mod renew;
+pub(super) mod renew;
 mod secret;
-pub mod step;
+pub(super) mod step;
 #[cfg(test)]
 mod tests;
 pub use secret::RENEW;
@@ -54,9 +55,17 @@ impl Default for Times {
     }
 }
 impl Times {
-    /// Serving certificates that live this long, and a CA that lives four times as long.
+    /// Serving certificates that live this long, and a CA that lives four times as long; with short lives everything else is
+    /// quicker too, for a renewal must fit into a third of them.
     pub fn with_lifetime(leaf: Duration) -> Self {
-        Times { leaf, ca: leaf.saturating_mul(4), ..Times::default() }
+        let usual = Times::default();
+        Times {
+            leaf,
+            ca: leaf.saturating_mul(4),
+            settle: usual.settle.min(leaf / 12),
+            swap: usual.swap.min(leaf / 6),
+            poll: usual.poll.min(leaf / 12),
+        }
     }
 }
 
@@ -64,6 +73,24 @@ impl Times {
 pub fn names(service: &str, namespace: &str) -> Vec<String> {
     let inside = format!("{service}.{namespace}");
     vec![format!("{inside}.svc"), format!("{inside}.svc.cluster.local"), inside, service.to_owned()]
+}
+
+/// The bundle of a file that another program renews, as it is; one without a certificate is refused, for an API server that is told
+/// of none calls nobody.
+///
+/// # Errors
+/// The file cannot be read, or a part of it is no certificate.
+pub fn given(file: &Path) -> anyhow::Result<String> {
+    let text = file::read_text(file, file::SMALL_BYTES_MAX)?;
+    let mut certificates = 0;
+    for der in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        let der = der.map_err(|error| anyhow::anyhow!("{} is not PEM: {error}", file.display()))?;
+        x509_parser::parse_x509_certificate(&der)
+            .map_err(|error| anyhow::anyhow!("{} holds what is no certificate: {error}", file.display()))?;
+        certificates += 1;
+    }
+    anyhow::ensure!(certificates > 0, "{} holds no certificate", file.display());
+    Ok(text)
 }
 
 /// The pair we serve and the Secret it is kept in. Cheap to clone.
@@ -123,9 +150,6 @@ pub async fn open(
     Ok(kept)
 }
 
-/// How long a start waits for a leader to repair the Secret before it does so itself.
-const UNSOUND_MAX: Duration = Duration::from_secs(20);
-
 /// The Secret's pair; `None`: look again soon.
 async fn first(
     api: &Api<Secret>,
@@ -147,8 +171,9 @@ async fn first(
     let stored = Stored::read(&found);
     let Err(error) = stored.sound(names, now) else { return Ok(Some(stored)) };
     let since = *unsound.get_or_insert_with(Instant::now);
-    // Nobody leads who does not serve; where all start with rubbish, one of them must repair it.
-    if since.elapsed() < UNSOUND_MAX && stored != Stored::default() {
+    // A leader repairs it better, knowing what is served. But nobody leads who does not serve: where all start with rubbish,
+    // one of them must do it.
+    if since.elapsed() < times.settle && stored != Stored::default() {
         return Err(error.context(format!("secret {name}")));
     }
     let repaired = stored.repaired(&[], None, names, times, now)?.into_secret(name, Some(&found), true);
@@ -166,13 +191,8 @@ async fn first(
     }
 }
 
-/// What the follower remembers between two looks.
-#[derive(Default)]
-struct Following {
-    complained: String,
-    /// A pair that must wait, and since when.
-    stranger: Option<(Vec<u8>, Instant)>,
-}
+/// A pair that must wait before it is served, and since when it has been seen.
+type Stranger = Option<(Vec<u8>, Instant)>;
 
 impl Kept {
     /// What is served: for the listener, and for the metric of its expiry.
@@ -190,48 +210,47 @@ impl Kept {
         let shared = &self.0;
         let watch = watcher::watch_object(shared.api.clone(), &shared.secret).default_backoff();
         let mut watch = std::pin::pin!(watch);
-        let mut following = Following::default();
-        let mut pause = shared.times.poll;
+        let (mut stranger, mut complaints) = (None, Complaints::default());
+        let mut next_look = Instant::now() + shared.times.poll;
         loop {
             let seen = tokio::select! {
                 () = stop.cancelled() => return,
-                Some(seen) = watch.next() => seen.map_err(anyhow::Error::from),
-                () = tokio::time::sleep(pause) => match tokio::time::timeout(Duration::from_secs(10), shared.api.get_opt(&shared.secret)).await {
-                    Ok(seen) => seen.map_err(anyhow::Error::from),
-                    Err(_) => Err(anyhow::anyhow!("no answer within 10 s")),
-                },
-            };
-            let taken = match seen {
-                Ok(Some(secret)) => self.take(&Stored::read(&secret), &mut following, Timestamp::now()),
-                Ok(None) => Err(anyhow::anyhow!("it is gone")),
-                Err(error) => Err(error.context("it cannot be read")),
-            };
-            // A pair that waits for its time is looked at when that has come.
-            pause = if following.stranger.is_some() {
-                shared.times.settle.min(shared.times.poll)
-            } else {
-                shared.times.poll
-            };
-            match taken {
-                Ok(true) => {
-                    tracing::info!(secret = shared.secret, expires = %shared.certificates.expires(), "serving certificate swapped");
-                    following.complained.clear();
+                Some(seen) = watch.next() => {
+                    let error = seen.as_ref().err().map(|error| format!("{error:#}"));
+                    complaints.tell("watch", error, |error| {
+                        tracing::warn!(secret = shared.secret, error, "the secret cannot be watched, it is read now and then");
+                    });
+                    let Ok(seen) = seen else { continue };
+                    Ok(seen)
                 }
-                Ok(false) => following.complained.clear(),
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    if error != following.complained {
-                        tracing::error!(secret = shared.secret, error, expires = %shared.certificates.expires(), "the secret is not usable, the old serving certificate stays");
-                        following.complained = error;
+                () = tokio::time::sleep_until(next_look) => {
+                    match tokio::time::timeout(Duration::from_secs(10), shared.api.get_opt(&shared.secret)).await {
+                        Ok(seen) => seen.context("it cannot be read"),
+                        Err(_) => Err(anyhow::anyhow!("it cannot be read: no answer within 10 s")),
                     }
                 }
+            };
+            let taken = match seen {
+                Ok(Some(secret)) => self.take(&Stored::read(&secret), &mut stranger, Timestamp::now()),
+                Ok(None) => Err(anyhow::anyhow!("it is gone")),
+                Err(error) => Err(error),
+            };
+            // A pair that waits for its time is looked at when that has come.
+            let poll = shared.times.poll;
+            next_look = Instant::now() + if stranger.is_some() { shared.times.settle.min(poll) } else { poll };
+            let expires = shared.certificates.expires();
+            if let Ok(true) = taken {
+                tracing::info!(secret = shared.secret, %expires, "serving certificate swapped");
             }
+            complaints.tell("secret", taken.err().map(|error| format!("{error:#}")), |error| {
+                tracing::error!(secret = shared.secret, error, %expires, "the secret is not usable, the old serving certificate stays");
+            });
             shared.changed.notify_one();
         }
     }
 
     /// Serves what the Secret holds if it is sound; whether that is another pair than before.
-    fn take(&self, stored: &Stored, following: &mut Following, now: Timestamp) -> anyhow::Result<bool> {
+    fn take(&self, stored: &Stored, stranger: &mut Stranger, now: Timestamp) -> anyhow::Result<bool> {
         let shared = &self.0;
         let issuer = stored.sound(&shared.names, now)?;
         let bundle = pki::bundle(&stored.bundle);
@@ -241,7 +260,7 @@ impl Kept {
         // altogether, and API servers must first be told of its CA.
         let expected = known.contains(&issuer) || pki::issuer_of(&certificate, &bundle, &shared.names, now).is_ok();
         if !expected {
-            let (pair, since) = following.stranger.get_or_insert_with(|| (stored.certificate.clone(), Instant::now()));
+            let (pair, since) = stranger.get_or_insert_with(|| (stored.certificate.clone(), Instant::now()));
             if *pair != stored.certificate {
                 (*pair, *since) = (stored.certificate.clone(), Instant::now());
             }
@@ -249,7 +268,7 @@ impl Kept {
                 return Ok(false);
             }
         }
-        following.stranger = None;
+        *stranger = None;
         let swapped = shared.certificates.swap(&stored.certificate, &stored.key)?;
         shared.known.store(Arc::new(bundle));
         Ok(swapped)

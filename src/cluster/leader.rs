@@ -22,10 +22,10 @@
 //! ```
 
 use super::{
-    certificates::{Kept, renew::Renewal, step::Step},
+    certificates::{self, Kept, renew::Renewal, step::Step},
+    complaints::Complaints,
     registration::Registration,
 };
-use crate::file;
 use anyhow::Context;
 use futures::future::BoxFuture;
 use std::{
@@ -41,6 +41,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two rounds.
 pub const PERIOD: Duration = Duration::from_secs(5);
+/// From a write to the next round.
+const AFTER_WRITE: Duration = Duration::from_millis(200);
 /// Most time for one part of a round, so that a slow job delays certificates no longer than this.
 const PART_MAX: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,7 @@ impl Job {
     }
 }
 
-/// What the leader found, for the metrics.
+/// What the leader found, for the metrics; all false and 0 where another replica leads.
 #[derive(Debug, Default)]
 pub struct Report {
     pub leads: AtomicBool,
@@ -103,6 +105,8 @@ impl Leader {
                 () = self.lead() => {}
             }
             self.report.leads.store(false, Relaxed);
+            self.report.registered.store(false, Relaxed);
+            self.report.differences.store(0, Relaxed);
         }
     }
 
@@ -111,17 +115,19 @@ impl Leader {
             Trust::Made(kept) => Some(Renewal::new(kept.clone())),
             Trust::Given(_) => None,
         };
-        let mut complained = std::collections::BTreeMap::new();
+        let mut complaints = Complaints::default();
         loop {
             let mut wrote = false;
             let outcome = bounded(self.certificates(renewal.as_mut())).await.map(|step| wrote = step != Step::Wait);
-            told(&mut complained, "certificates and registration", outcome);
+            told(&mut complaints, "certificates and registration", outcome);
             for job in &mut self.jobs {
                 let outcome = bounded((job.run)()).await;
-                told(&mut complained, job.name, outcome);
+                told(&mut complaints, job.name, outcome);
             }
             if wrote {
-                continue; // what was written has its consequences at once
+                // What was written has its consequences soon, but a step that leads nowhere must not spin.
+                tokio::time::sleep(AFTER_WRITE.min(self.period)).await;
+                continue;
             }
             match &self.trust {
                 Trust::Made(kept) => tokio::select! {
@@ -138,7 +144,7 @@ impl Leader {
     async fn certificates(&mut self, mut renewal: Option<&mut Renewal>) -> anyhow::Result<Step> {
         let bundle = match (&mut renewal, &self.trust) {
             (Some(renewal), _) => renewal.look().await?,
-            (None, Trust::Given(file)) => Some(file::read_text(file, file::SMALL_BYTES_MAX).context("caBundle")?),
+            (None, Trust::Given(file)) => Some(certificates::given(file).context("caBundle")?),
             (None, Trust::Made(_)) => None,
         };
         let registered = match &mut self.registration {
@@ -166,19 +172,8 @@ async fn bounded<T>(part: impl Future<Output = anyhow::Result<T>>) -> anyhow::Re
     tokio::time::timeout(PART_MAX, part).await.unwrap_or_else(|_| Err(anyhow::anyhow!("not done within {PART_MAX:?}")))
 }
 
-/// An error is told when it begins and when it becomes another one.
-fn told(
-    complained: &mut std::collections::BTreeMap<&'static str, String>,
-    part: &'static str,
-    outcome: anyhow::Result<()>,
-) {
-    let Err(error) = outcome else {
-        complained.remove(part);
-        return;
-    };
-    let error = format!("{error:#}");
-    if complained.get(part) != Some(&error) {
-        tracing::error!(part, error, "a duty of the leader failed, and is tried again");
-        complained.insert(part, error);
-    }
+fn told(complaints: &mut Complaints, part: &'static str, outcome: anyhow::Result<()>) {
+    let error = outcome.err().map(|error| format!("{error:#}"));
+    complaints
+        .tell(part, error, |error| tracing::error!(part, error, "a duty of the leader failed, and is tried again"));
 }

@@ -3,7 +3,7 @@
 //! client-go's rules, written by ourselves: what the crates offer either goes on saying "leader" when renewal fails, or
 //! compares the clocks of two machines. Losing the Lease stops writing; reviews never ask who leads.
 
-use super::Cluster;
+use super::{Cluster, complaints::Complaints};
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 mod elector;
 #[cfg(test)]
 mod tests;
-pub use elector::{Elector, Record, Wish};
+use elector::{Elector, Record, Wish};
 
 /// The times of an election; the defaults are client-go's. `deadline` must be shorter than `duration`, so that we have stopped
 /// before another one may start.
@@ -60,7 +60,7 @@ impl Lease {
     /// Tries to hold the Lease until `stop`, and tells by `leading` whether it does; gives it back at the end, so that
     /// another replica need not wait. Drop it without `stop` and the Lease runs out by itself.
     pub async fn hold(mut self, leading: watch::Sender<bool>, stop: CancellationToken) {
-        let mut complained = String::new();
+        let mut complaints = Complaints::default();
         loop {
             // While we lead, a request that hangs must not outlive the deadline.
             let patience = self.elector.remaining(Instant::now()).unwrap_or(self.times.deadline);
@@ -71,16 +71,9 @@ impl Lease {
                 }
             };
             let leads = self.tell(&leading);
-            match outcome {
-                Ok(()) => complained.clear(),
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    if error != complained {
-                        tracing::warn!(lease = self.name, leads, error, "cannot take or renew the lease");
-                        complained = error;
-                    }
-                }
-            }
+            complaints.tell("lease", outcome.err().map(|error| format!("{error:#}")), |error| {
+                tracing::warn!(lease = self.name, leads, error, "cannot take or renew the lease");
+            });
             let pause =
                 self.elector.remaining(Instant::now()).map_or(self.times.retry, |left| left.min(self.times.retry));
             tokio::select! {

@@ -4,7 +4,7 @@
 //! call through its own Service arrives (`probe`), from `registration.yaml` (`desired`). What was applied is noted as a hash: while
 //! that is what is desired, a person's change stays (break-glass), and only `caBundle` is kept current (`plan`).
 
-use super::{Cluster, MANAGER};
+use super::{Cluster, MANAGER, complaints::Complaints};
 use crate::file;
 use anyhow::Context;
 use desired::{Desired, Kind};
@@ -12,19 +12,13 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, 
 use kube::api::{Api, ApiResource, DynamicObject, Patch as Body, PatchParams, ValidationDirective};
 use plan::Patch;
 use serde_json::Value;
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
-pub mod desired;
-pub mod plan;
+mod desired;
+mod plan;
 mod probe;
 #[cfg(test)]
 mod tests;
-
-/// A configuration that differs from what is desired is told again after this time.
-const REMIND: Duration = Duration::from_secs(600);
 
 /// What the leader keeps of the registration.
 pub struct Registration {
@@ -167,23 +161,5 @@ async fn write(api: &Api<DynamicObject>, desired: &Desired, patch: Patch) -> any
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
         Err(error) => Err(error).with_context(|| format!("write {desired}")),
-    }
-}
-
-/// What is wrong is told when it begins, when it becomes another thing, and every ten minutes.
-#[derive(Default)]
-struct Complaints(std::collections::BTreeMap<&'static str, (String, Instant)>);
-
-impl Complaints {
-    fn tell(&mut self, about: &'static str, what: Option<String>, say: impl FnOnce(&str)) {
-        let Some(what) = what else {
-            self.0.remove(about);
-            return;
-        };
-        let told = self.0.get(about).is_some_and(|(before, at)| *before == what && at.elapsed() < REMIND);
-        if !told {
-            say(&what);
-            self.0.insert(about, (what, Instant::now()));
-        }
     }
 }

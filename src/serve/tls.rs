@@ -53,11 +53,17 @@ struct Shared {
 }
 
 /// A certificate chain with its key, which match, and the bytes they were read from.
-#[derive(Debug)]
 struct Pair {
     key: Arc<CertifiedKey>,
     expires: jiff::Timestamp,
     read: (Vec<u8>, Vec<u8>),
+}
+
+/// Without the key.
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pair").field("expires", &self.expires).finish_non_exhaustive()
+    }
 }
 
 impl Certificates {

@@ -10,12 +10,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Two clients that go on until they are asked for their count.
+/// How long an API server may go on with what a configuration said before; shorter than the tests' `settle`.
+const LATE: Duration = Duration::from_secs(2);
+
+/// Clients that go on until they are asked for their count.
 pub struct Clients {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<Vec<String>>>,
@@ -23,6 +26,8 @@ pub struct Clients {
 }
 
 impl Clients {
+    /// One creates objects through the API server. Two call the replicas themselves, on a connection for every call: one with
+    /// the bundle of this moment, one with a bundle that is up to `LATE` old.
     /// `replicas`: all of them are called in turn, whichever the Service would choose.
     pub async fn start(site: &Site, replicas: &[SocketAddr]) -> Self {
         let (stop, done) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
@@ -41,25 +46,32 @@ impl Clients {
             }
             failed
         };
-        let api: Api<crate::site::Validating> = Api::all(admin);
-        let (halt, counted, replicas) = (stop.clone(), Arc::clone(&done), replicas.to_vec());
-        let host = format!("{NAME}.{}.svc", site.namespace);
-        let namespace = site.namespace.clone();
-        let calls = async move {
-            let mut failed = Vec::new();
-            while !halt.is_cancelled() {
-                for address in &replicas {
-                    // An API server of several: what it trusts is a little older than the object.
+        let mut tasks = vec![tokio::spawn(creates)];
+        for late in [Duration::from_millis(20), LATE] {
+            let api: Api<crate::site::Validating> = Api::all(admin.clone());
+            let (halt, counted, replicas) = (stop.clone(), Arc::clone(&done), replicas.to_vec());
+            let (host, namespace) = (format!("{NAME}.{}.svc", site.namespace), site.namespace.clone());
+            tasks.push(tokio::spawn(async move {
+                let mut failed = Vec::new();
+                while !halt.is_cancelled() {
                     let bundle = bundle(&api.get(&namespace).await.unwrap());
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    let error = call(&host, *address, &bundle).await.err();
-                    failed.extend(error.map(|error| format!("{address}: {error:?}")));
-                    counted.fetch_add(1, Relaxed);
+                    let read = Instant::now();
+                    // At least one call, and calls until the bundle is as old as it may be.
+                    loop {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        for address in &replicas {
+                            let error = call(&host, *address, &bundle).await.err();
+                            failed.extend(error.map(|error| format!("{address}, {late:?} late: {error:?}")));
+                            counted.fetch_add(1, Relaxed);
+                        }
+                        if halt.is_cancelled() || read.elapsed() >= late {
+                            break;
+                        }
+                    }
                 }
-            }
-            failed
-        };
-        let tasks = vec![tokio::spawn(creates), tokio::spawn(calls)];
+                failed
+            }));
+        }
         Clients { stop, tasks, done }
     }
 

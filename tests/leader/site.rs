@@ -18,13 +18,15 @@ use std::{
 };
 use tidewaiter::{
     cluster::{
-        Cluster,
-        certificates::{self, Kept},
+        Cluster, certificates,
         leader::{Job, Leader, Report, Trust},
         lease::{self, Lease},
         registration::Registration,
     },
-    serve::{self, tls::Source},
+    serve::{
+        self,
+        tls::{Certificates, Source},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,8 @@ pub struct Site {
     pub server: Arc<ApiServer>,
     /// With the rights of the chart's service account.
     pub cluster: Cluster,
+    /// As `cluster`, but without the right to watch: it learns late of every change.
+    pub late: Cluster,
     pub namespace: String,
     /// Where the Service is.
     pub address: SocketAddr,
@@ -82,10 +86,13 @@ impl Site {
         let ip = read(&["get", "service", NAME, "-o", "jsonpath={.spec.clusterIP}"]);
         let token = read(&["create", "token", NAME]);
         let cluster = Cluster { client: client(&server.url, &token).await, namespace: namespace.to_owned() };
+        let late = read(&["create", "token", "late"]);
+        let late = Cluster { client: client(&server.url, &late).await, namespace: namespace.to_owned() };
         let address = SocketAddr::new(ip.parse().unwrap(), port);
         let site = Site {
             server,
             cluster,
+            late,
             namespace: namespace.to_owned(),
             address,
             directory: tempfile::tempdir().unwrap(),
@@ -102,6 +109,11 @@ impl Site {
 
     /// Writes `registration.yaml`: every ConfigMap of the namespace is asked about at these operations.
     pub fn register(&self, operations: &[&str]) {
+        self.register_as("validate.tidewaiter.dev", operations);
+    }
+
+    /// With another name for the validating webhook.
+    pub fn register_as(&self, name: &str, operations: &[&str]) {
         let webhook = |kind: &str, name: &str, path: &str| {
             format!(
                 "apiVersion: admissionregistration.k8s.io/v1\nkind: {kind}\nmetadata: {{ name: {namespace} }}\nwebhooks:\n\
@@ -114,7 +126,7 @@ impl Site {
             )
         };
         let text = [
-            webhook("ValidatingWebhookConfiguration", "validate.tidewaiter.dev", "/validate"),
+            webhook("ValidatingWebhookConfiguration", name, "/validate"),
             webhook("MutatingWebhookConfiguration", "pin.tidewaiter.dev", "/mutate"),
         ];
         std::fs::write(self.directory.path().join("registration.yaml"), text.join("---\n")).unwrap();
@@ -172,7 +184,7 @@ fn apply(server: &ApiServer, objects: &str) {
 /// One replica: it serves, it wants to lead, and it does what a leader does.
 pub struct Replica {
     pub address: SocketAddr,
-    pub kept: Kept,
+    pub certificates: Certificates,
     pub ready: Arc<AtomicBool>,
     pub report: Arc<Report>,
     pub reviews: Arc<AtomicUsize>,
@@ -191,28 +203,51 @@ impl Drop for Replica {
 
 impl Replica {
     pub async fn start(site: &Site, identity: &str, listen: SocketAddr, times: certificates::Times) -> Self {
-        let stop = CancellationToken::new();
+        Self::start_as(site, &site.cluster, identity, listen, times).await
+    }
+
+    /// With the rights of `cluster`.
+    pub async fn start_as(
+        site: &Site,
+        cluster: &Cluster,
+        identity: &str,
+        listen: SocketAddr,
+        times: certificates::Times,
+    ) -> Self {
         let names = certificates::names(NAME, &site.namespace);
-        let kept = certificates::open(&site.cluster, SECRET, names, times, stop.clone()).await.unwrap();
+        let kept = certificates::open(cluster, SECRET, names, times, CancellationToken::new()).await.unwrap();
+        Self::start_with(site, cluster, identity, listen, kept.certificates(), Trust::Made(kept)).await
+    }
+
+    /// With a pair from elsewhere.
+    pub async fn start_with(
+        site: &Site,
+        cluster: &Cluster,
+        identity: &str,
+        listen: SocketAddr,
+        certificates: Certificates,
+        trust: Trust,
+    ) -> Self {
+        let stop = CancellationToken::new();
         let ready = Arc::new(AtomicBool::new(true));
         let (reviews, rounds, report) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Report::default()));
-        let tls = Some(Source::Held(kept.certificates()));
+        let tls = Some(Source::Held(certificates.clone()));
         let options = serve::Options { listen, tls, connections_max: 256, drain: Duration::ZERO };
         let bound = serve::bind(options).await.unwrap();
         let address = bound.local_addr();
         let router = router(Arc::clone(&ready), Arc::clone(&reviews));
         let resign = CancellationToken::new();
         let (leading, leads) = watch::channel(false);
-        let lease = Lease::with_times(&site.cluster, NAME, identity, ELECTION);
+        let lease = Lease::with_times(cluster, NAME, identity, ELECTION);
         let (asked, counted) = (Arc::clone(&ready), Arc::clone(&rounds));
         let job = move || {
             counted.fetch_add(1, Relaxed);
             async { Ok(()) }
         };
         let leader = Leader {
-            trust: Trust::Made(kept.clone()),
-            registration: Some(Registration::new(site.cluster.clone(), site.directory.path())),
+            trust,
+            registration: Some(Registration::new(cluster.clone(), site.directory.path())),
             ready: Box::new(move || asked.load(Relaxed)),
             jobs: vec![Job::new("count", job)],
             period: Duration::from_millis(250),
@@ -223,7 +258,7 @@ impl Replica {
             tokio::spawn(lease.hold(leading, resign.clone())),
             tokio::spawn(leader.run(leads.clone(), resign.clone())),
         ];
-        Replica { address, kept, ready, report, reviews, rounds, leads, resign, tasks }
+        Replica { address, certificates, ready, report, reviews, rounds, leads, resign, tasks }
     }
 }
 
@@ -268,6 +303,10 @@ kind: ServiceAccount
 metadata: { name: tidewaiter, namespace: NAMESPACE }
 ---
 apiVersion: v1
+kind: ServiceAccount
+metadata: { name: late, namespace: NAMESPACE }
+---
+apiVersion: v1
 kind: Service
 metadata: { name: tidewaiter, namespace: NAMESPACE }
 spec: { ports: [{ port: PORT, targetPort: 8443 }] }
@@ -290,7 +329,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: { name: NAMESPACE }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAMESPACE }
-subjects: [{ kind: ServiceAccount, name: tidewaiter, namespace: NAMESPACE }]
+subjects: [{ kind: ServiceAccount, name: tidewaiter, namespace: NAMESPACE }, { kind: ServiceAccount, name: late, namespace: NAMESPACE }]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -307,4 +346,19 @@ kind: RoleBinding
 metadata: { name: tidewaiter, namespace: NAMESPACE }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: tidewaiter }
 subjects: [{ kind: ServiceAccount, name: tidewaiter, namespace: NAMESPACE }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: late, namespace: NAMESPACE }
+rules:
+- { apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tidewaiter], verbs: [get, update, patch] }
+- { apiGroups: [""], resources: [secrets], resourceNames: [tidewaiter-tls], verbs: [get, update, patch] }
+- { apiGroups: [""], resources: [secrets], verbs: [create] }
+- { apiGroups: [""], resources: [services], resourceNames: [tidewaiter], verbs: [get] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: late, namespace: NAMESPACE }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: late }
+subjects: [{ kind: ServiceAccount, name: late, namespace: NAMESPACE }]
 "#;

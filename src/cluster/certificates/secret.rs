@@ -17,7 +17,7 @@ pub const RENEW: &str = "tidewaiter.dev/renew";
 const KIND: &str = "kubernetes.io/tls";
 
 /// The data of the Secret, as it is: nothing is promised about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     pub certificate: Vec<u8>,
     pub key: Vec<u8>,
