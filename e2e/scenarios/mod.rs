@@ -2,6 +2,7 @@
 
 use crate::{runner::Scenario, stage::Stage};
 
+mod demo;
 mod denied;
 mod evidence;
 mod exceptions;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         outages::scenarios(),
         steadiness::scenarios(),
         runbook::scenarios(),
+        demo::scenarios(),
         removal::scenarios(),
     ]
     .into_iter()
