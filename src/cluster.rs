@@ -12,8 +12,10 @@ pub mod crd; // our CustomResourceDefinitions, from the types that are parsed
 pub mod events; // what became of a workload, told where its owner looks
 pub mod leader; // what the replica that leads does
 pub mod lease; // one replica of many writes
+mod named; // one object by its name, never a list
 pub mod namespaces; // every Namespace's uid and annotations, watched
 pub mod pull_secrets; // the credentials of one pod, by name
+pub mod referenced; // the Secrets that our own resources name
 pub mod registration; // the API server's list of webhooks, filled when we are ready
 pub mod resources; // our four kinds, watched; the last good version of each
 pub mod status; // conditions and counts, for the authors of resources

@@ -80,6 +80,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             unchanged: false,
         }],
         is_pod: true,
+        ..Workload::default()
     };
     let decision =
         admit::verify(&snapshot.judge, &snapshot.set, workload, namespace_object.as_ref(), deadline, now).await?;

@@ -58,6 +58,9 @@ pub struct Args {
     /// Secret in which we keep our own serving certificate, and renew it
     #[arg(long, env = "TIDEWAITER_TLS_SECRET", value_name = "NAME", requires = "kubernetes", conflicts_with_all = ["tls_dir", "tls_cert", "tls_key", "insecure_http"])]
     pub tls_secret: Option<String>,
+    /// Read the pull secrets of a pod and of its service account, each for its own host
+    #[arg(long, env = "TIDEWAITER_PULL_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, requires = "kubernetes")]
+    pub pull_secrets: bool,
     /// Address of the admission port
     #[arg(long, env = "TIDEWAITER_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,
@@ -100,6 +103,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         service,
         registration,
         tls_secret,
+        pull_secrets,
         listen,
         metrics_listen,
         tls_dir,
@@ -120,7 +124,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             bail!("--policy is stdin, expected a file or a directory to watch")
         }
         (Some(path), false) => Origin::Files(path),
-        (None, true) => Origin::Cluster(cluster::Place { namespace, service, registration, tls_secret }),
+        (None, true) => Origin::Cluster(cluster::Place { namespace, service, registration, tls_secret, pull_secrets }),
     };
     ui::log(log_format);
     let stop = CancellationToken::new();

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     policy::Namespace,
     reason::{Fault, Reason},
+    resource::is_dns_name,
 };
 use k8s_openapi::api::core::v1::Namespace as Object;
 use kube::{Api, api::ObjectMeta, core::PartialObjectMeta};
@@ -61,8 +62,9 @@ impl Namespaces {
             return Ok(known);
         }
         let unknown = |why: String| Err(Fault::new(Reason::NamespaceUnknown, why));
-        if name.is_empty() {
-            return unknown("the review names no namespace".into());
+        // It becomes part of a path.
+        if !is_dns_name(name) {
+            return unknown(format!("\"{}\" is no name of a namespace", name.escape_default()));
         }
         match tokio::time::timeout_at(deadline.into(), self.api.get_opt(name)).await {
             // Not kept: whether it is still there tomorrow, only the watch says.
@@ -108,6 +110,25 @@ fn namespace(metadata: ObjectMeta) -> Namespace {
 mod tests {
     use super::*;
     use crate::policy::exception;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_is_no_name_is_not_asked_for() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = kube::Client::try_from(config).unwrap();
+        let namespaces = Namespaces::new(&Cluster { client, namespace: "tidewaiter".into() });
+        let deadline = Instant::now() + Duration::from_secs(5);
+        for name in ["", "../secrets", "shop/../..", "shop?a=b", "Shop"] {
+            let fault = namespaces.get(name, deadline).await.unwrap_err();
+            assert_eq!(fault.reason, Reason::NamespaceUnknown);
+            assert!(fault.message.ends_with("is no name of a namespace"), "{fault}");
+        }
+        // And what is one is, of an API server that is not there.
+        let fault = namespaces.get("shop", deadline).await.unwrap_err();
+        assert_eq!(fault.reason, Reason::NamespaceUnknown);
+        assert!(fault.message.starts_with("namespace \"shop\" could not be looked up"), "{fault}");
+    }
 
     #[test]
     fn what_an_exception_stands_in_is_kept_and_nothing_else() {

@@ -32,6 +32,16 @@ pub struct Decision {
     pub namespace: String,
 }
 
+impl Decision {
+    /// One more thing to tell beside the answer: bounded, printable, said once.
+    pub fn warn(&mut self, text: &str) {
+        let text = message::warning(text);
+        if self.warnings.len() < message::WARNINGS_GATHERED_MAX && !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+}
+
 /// One image field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

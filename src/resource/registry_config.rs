@@ -1,8 +1,11 @@
 //! `RegistryConfig`: how one registry host is read (design §6).
 
-use super::{FieldError, Object, refuse_namespace};
+use super::{FieldError, Object, is_dns_name, refuse_namespace};
 use crate::reference::Reference;
 use serde::{Deserialize, Serialize};
+
+/// Most mirrors of one host, and most other hosts that hand out its tokens.
+pub const HOSTS_MAX: usize = 16;
 
 /// How one registry host is read.
 pub type RegistryConfig = Object<RegistryConfigSpec>;
@@ -32,6 +35,7 @@ pub struct RegistryConfigSpec {
     /// An absolute path: an OCI layout directory that is read instead of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_layout: Option<String>,
+    /// Credentials for this host alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
 }
@@ -41,7 +45,8 @@ pub struct RegistryConfigSpec {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Credentials {
-    /// Not honoured yet: refused.
+    /// A Secret of tidewaiter's own namespace (`kubernetes.io/dockerconfigjson`, `kubernetes.io/dockercfg`, `kubernetes.io/basic-auth`); only
+    /// its entry for this host is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
     /// Path of a docker `config.json`; only its entry for this host is used.
@@ -49,12 +54,17 @@ pub struct Credentials {
     pub docker_config: Option<String>,
 }
 
-/// A pull secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A Secret by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretRef {
+    /// The Secret.
     pub name: String,
+    /// Which version of the Secret was read, so that another one makes another policy hash. Never written by an author.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "programs", schemars(skip))]
+    pub revision: Option<String>,
 }
 
 impl RegistryConfigSpec {
@@ -82,6 +92,11 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
             "spec.host",
             format!("\"{}\" is no host[:port] of an image reference", spec.host.escape_default()),
         ));
+    }
+    for (field, found) in [("spec.mirrors", spec.mirrors.len()), ("spec.authRealms", spec.auth_realms.len())] {
+        if found > HOSTS_MAX {
+            errors.push(FieldError::new(field, format!("has {found} items, more than {HOSTS_MAX}")));
+        }
     }
     for (index, mirror) in spec.mirrors.iter().enumerate() {
         if canonical(mirror).is_none() {
@@ -116,17 +131,24 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::new("spec.ociLayout", "is read instead of the network: no insecure"));
         }
     }
-    if let Some(credentials) = &spec.credentials {
-        if credentials.secret_ref.is_some() {
-            errors.push(FieldError::new("spec.credentials.secretRef", "is not supported yet: use dockerConfig"));
-        }
-        match &credentials.docker_config {
-            Some(path) => absolute("spec.credentials.dockerConfig", path, errors),
-            None if credentials.secret_ref.is_none() => {
-                errors.push(FieldError::new("spec.credentials", "expected dockerConfig"));
+    match &spec.credentials {
+        None => {}
+        Some(Credentials { secret_ref: Some(secret), docker_config: None }) => {
+            if !is_dns_name(&secret.name) {
+                let name = secret.name.escape_default();
+                errors.push(FieldError::new(
+                    "spec.credentials.secretRef.name",
+                    format!("\"{name}\" is no name of a Secret"),
+                ));
             }
-            None => {}
+            if spec.oci_layout.is_some() {
+                errors.push(FieldError::new("spec.ociLayout", "is read instead of the network: no credentials"));
+            }
         }
+        Some(Credentials { secret_ref: None, docker_config: Some(path) }) => {
+            absolute("spec.credentials.dockerConfig", path, errors);
+        }
+        Some(_) => errors.push(FieldError::new("spec.credentials", "expected one of dockerConfig, secretRef")),
     }
 }
 

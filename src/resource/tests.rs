@@ -89,13 +89,24 @@ fn what_is_wrong_is_named_with_its_path() {
         (
             "signature: { cosign: { trust: release-keys } }",
             "signature: {}",
-            "spec.require.all[0].signature: missing field `cosign`",
+            "spec.require.all[0].signature.cosign: is missing",
         ),
         (
             "        signature: { cosign: { trust: release-keys } }\n",
             "",
             "spec.require.all[0]: expected exactly one of signature",
         ),
+        (
+            "trust: release-keys",
+            "trust: Release Keys",
+            "spec.require.all[0].signature.cosign.trust: \"Release Keys\" is no name of a TrustRoot",
+        ),
+        (
+            "owners: shop-owners",
+            "owners: \"\"",
+            "spec.require.all[1].supplyChain.layout.owners: \"\" is no name of a TrustRoot",
+        ),
+        ("signers: security-team", "signers: \"*\"", "spec.exceptions.signers: \"*\" is no name of a TrustRoot"),
         ("threshold: 2", "threshold: 0", "spec.require.all[1].supplyChain.layout.threshold: is 0"),
         ("threshold: 2", "threshold: -1", "spec.require.all[1].supplyChain.layout.threshold: invalid value"),
         ("evidence: [oci, store]", "evidence: []", "spec.require.all[1].supplyChain.evidence: is empty"),
@@ -226,14 +237,23 @@ fn one(kind: &str, spec: &str) -> Result<Vec<Resource>, Vec<ResourceError>> {
 #[test]
 fn a_trust_root_holds_usable_keys_under_distinct_names() {
     assert!(one("TrustRoot", "{ keys: [] }").is_ok());
+    assert!(one("TrustRoot", "{ keys: [{ name: a, secretKeyRef: { name: s, key: k.pem } }] }").is_ok());
     for (spec, expected) in [
         ("{ keys: [{ name: a, pem: nonsense }] }", "spec.keys[0].pem: "),
         ("{ keys: [{ name: a, pgp: x }] }", "spec.keys[0].pgp: is not supported yet"),
         (
-            "{ keys: [{ name: a, secretKeyRef: { name: s, key: k } }] }",
-            "spec.keys[0].secretKeyRef: is not supported yet",
+            "{ keys: [{ name: a, secretKeyRef: { name: ../s, key: k } }] }",
+            "spec.keys[0].secretKeyRef.name: \"../s\" is no name of a Secret",
         ),
-        ("{ keys: [{ name: a }] }", "spec.keys[0]: expected pem"),
+        (
+            "{ keys: [{ name: a, secretKeyRef: { name: s, key: k/v } }] }",
+            "spec.keys[0].secretKeyRef.key: \"k/v\" is no key of a Secret",
+        ),
+        (
+            "{ keys: [{ name: a, pem: x, secretKeyRef: { name: s, key: k } }] }",
+            "spec.keys[0]: expected one of pem, secretKeyRef",
+        ),
+        ("{ keys: [{ name: a }] }", "spec.keys[0]: expected one of pem, secretKeyRef"),
         ("{ keys: [{ name: a, pem: x }, { name: a, pem: x }] }", "spec.keys[1].name: duplicate key name"),
         ("{ keys: [{ name: a, pem: x, use: layout }] }", "spec.keys[0].use: unknown field"),
     ] {
@@ -268,13 +288,27 @@ fn a_registry_config_cannot_send_credentials_in_the_clear() {
         ),
         ("{ host: r.example, insecure: true, caBundle: \"-----BEGIN CERTIFICATE-----\" }", "spec.insecure: a caBundle"),
         ("{ host: r.example, caBundle: x }", "spec.caBundle: holds no PEM"),
+        (&format!("{{ host: r.example, mirrors: [{}] }}", "m.example,".repeat(17)), "spec.mirrors: has 17 items"),
+        (&format!("{{ host: r.example, authRealms: [{}] }}", "a.example,".repeat(17)), "spec.authRealms: has 17 items"),
         ("{ host: r.example, ociLayout: /images, insecure: true }", "spec.ociLayout: is read instead of the network"),
         ("{ host: r.example, ociLayout: images }", "spec.ociLayout: \"images\" is no absolute path"),
         (
-            "{ host: r.example, credentials: { secretRef: { name: pull } } }",
-            "spec.credentials.secretRef: is not supported yet",
+            "{ host: r.example, credentials: { secretRef: { name: ../pull } } }",
+            "spec.credentials.secretRef.name: \"../pull\" is no name of a Secret",
         ),
-        ("{ host: r.example, credentials: {} }", "spec.credentials: expected dockerConfig"),
+        (
+            "{ host: r.example, credentials: { secretRef: { name: pull, revision: x } } }",
+            "spec.credentials.secretRef.revision: unknown field",
+        ),
+        (
+            "{ host: r.example, ociLayout: /images, credentials: { secretRef: { name: pull } } }",
+            "spec.ociLayout: is read instead of the network: no credentials",
+        ),
+        (
+            "{ host: r.example, credentials: { secretRef: { name: pull }, dockerConfig: /c } }",
+            "spec.credentials: expected one of dockerConfig, secretRef",
+        ),
+        ("{ host: r.example, credentials: {} }", "spec.credentials: expected one of dockerConfig, secretRef"),
         ("{ host: r.example, insecure: yes }", "spec.insecure: invalid type: string \"yes\""),
     ] {
         let errors = one("RegistryConfig", spec).unwrap_err();

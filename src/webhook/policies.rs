@@ -10,7 +10,7 @@ use crate::{
     cluster::resources::Broken,
     policy::{PolicySet, Unmatched},
     reason::{Fault, Reason},
-    registry::{self, Registries},
+    registry::{self, HostCredentials, Registries},
     resource::Resource,
     source::{Sources, store::StoreClient},
 };
@@ -41,6 +41,15 @@ impl Settings {
     pub fn sources(&self, resources: Vec<Resource>) -> anyhow::Result<Sources> {
         let options = registry::Options { docker_config: self.docker_config.clone(), resources };
         Ok(Sources { registries: Arc::new(Registries::new(&options)?), store: self.store.clone() })
+    }
+
+    /// The same in a cluster, with the credentials that RegistryConfigs name by Secret.
+    ///
+    /// # Errors
+    /// A RegistryConfig that cannot be honoured.
+    pub fn sources_with(&self, resources: Vec<Resource>, secrets: &HostCredentials) -> anyhow::Result<Sources> {
+        let options = registry::Options { docker_config: self.docker_config.clone(), resources };
+        Ok(Sources { registries: Arc::new(Registries::in_cluster(&options, secrets)?), store: self.store.clone() })
     }
 
     /// The set as it is used.

@@ -68,3 +68,11 @@ seccompProfile: { type: RuntimeDefault }
 {{- printf "https://%s.%s.svc" (include "tidewaiter.storeName" .) .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* What the store is called by, and is to be trusted for: its Service, and where the webhook is sent. */ -}}
+{{- define "tidewaiter.storeNames" -}}
+{{- $host := printf "%s.%s.svc" (include "tidewaiter.storeName" .) .Release.Namespace -}}
+{{- $outside := "" -}}
+{{- with .Values.store.url -}}{{- $outside = (urlParse .).hostname -}}{{- end -}}
+{{- list $host (printf "%s.cluster.local" $host) .Values.store.service.clusterIP $outside | compact | uniq | join "," -}}
+{{- end -}}

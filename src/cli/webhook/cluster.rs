@@ -27,6 +27,7 @@ pub struct Place {
     pub service: String,
     pub registration: Option<PathBuf>,
     pub tls_secret: Option<String>,
+    pub pull_secrets: bool,
 }
 
 impl Place {
@@ -54,9 +55,9 @@ impl Place {
         stop: &CancellationToken,
     ) -> anyhow::Result<(Arc<Webhook>, JoinHandle<()>)> {
         let cluster = Cluster::connect(self.namespace).await?;
-        let watched = Watched::new(cluster.clone(), settings);
+        let watched = Watched::new(cluster.clone(), settings, self.pull_secrets);
         let (leading, leads) = watch::channel(false);
-        let findings = status::findings::follow(watched.resources().subscribe());
+        let findings = status::findings::follow(watched.resources().subscribe(), watched.problems());
         let tellers = Tellers {
             events: Events::start(&cluster, stop.clone()),
             counting: status::start(&cluster, findings, leads.clone(), stop.clone()),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -151,7 +152,9 @@ fn judge(kind: Kind, object: DynamicObject) -> Result<Resource, Vec<FieldError>>
         object.insert("apiVersion".into(), resource::API_VERSION.into());
         object.insert("kind".into(), kind.as_str().into());
     }
-    resource::of_object(&name, value)
+    // A defect of ours must not end the watch: the object is in error, and the others go on.
+    catch_unwind(AssertUnwindSafe(|| resource::of_object(&name, value)))
+        .unwrap_or_else(|_| Err(vec![FieldError::new("", "a defect of tidewaiter; its log says where")]))
 }
 
 #[cfg(test)]

@@ -2,20 +2,30 @@
 
 use super::{Finding, Holds, Why};
 use crate::{
-    cluster::resources::{Judged, View},
+    cluster::{
+        referenced::Problem,
+        resources::{Judged, View},
+    },
     resource::{FieldError, Resource},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 
-/// The findings of each view, for as long as there are views.
-pub fn follow(mut views: watch::Receiver<Option<Arc<View>>>) -> watch::Receiver<Arc<Vec<Finding>>> {
+/// The findings of each view, and of each change in what Secrets do not give; for as long as there are views.
+pub fn follow(
+    mut views: watch::Receiver<Option<Arc<View>>>,
+    mut problems: watch::Receiver<Arc<Vec<Problem>>>,
+) -> watch::Receiver<Arc<Vec<Finding>>> {
     let (found, findings) = watch::channel(Arc::default());
     tokio::spawn(async move {
-        while views.changed().await.is_ok() {
-            let view = views.borrow_and_update().clone();
+        loop {
+            tokio::select! {
+                changed = views.changed() => if changed.is_err() { return },
+                changed = problems.changed() => if changed.is_err() { return },
+            }
+            let (view, problems) = (views.borrow_and_update().clone(), problems.borrow_and_update().clone());
             if let Some(view) = view {
-                found.send_replace(Arc::new(of(&view)));
+                found.send_replace(Arc::new(of(&view, &problems)));
             }
         }
     });
@@ -23,7 +33,7 @@ pub fn follow(mut views: watch::Receiver<Option<Arc<View>>>) -> watch::Receiver<
 }
 
 /// One finding an object.
-pub fn of(view: &View) -> Vec<Finding> {
+pub fn of(view: &View, problems: &[Problem]) -> Vec<Finding> {
     // The TrustRoots that decide, with how many keys.
     let roots: BTreeMap<&str, usize> = view
         .documents
@@ -33,7 +43,14 @@ pub fn of(view: &View) -> Vec<Finding> {
             _ => None,
         })
         .collect();
-    view.judged.iter().map(|judged| finding(judged, &roots, view)).collect()
+    let mut findings: Vec<Finding> = view.judged.iter().map(|judged| finding(judged, &roots, view)).collect();
+    for problem in problems {
+        let about = |it: &&mut Finding| it.why == Why::Loaded && it.kind == problem.kind && it.name == problem.name;
+        for finding in findings.iter_mut().filter(about) {
+            (finding.why, finding.message) = (Why::SecretMissing, format!("{}: {}", problem.field, problem.message));
+        }
+    }
+    findings
 }
 
 fn finding(judged: &Judged, roots: &BTreeMap<&str, usize>, view: &View) -> Finding {
@@ -118,10 +135,10 @@ mod tests {
 
     #[test]
     fn a_policy_waits_for_its_trust_root() {
-        let found = of(&view(vec![policy()]));
+        let found = of(&view(vec![policy()]), &[]);
         assert_eq!((found[0].why, found[0].generation), (Why::TrustRootMissing, 3));
         let empty = "{apiVersion: tidewaiter.dev/v1alpha1, kind: TrustRoot, metadata: {name: release}, spec: {}}";
-        let found = of(&view(vec![policy(), judged(Kind::TrustRoot, empty)]));
+        let found = of(&view(vec![policy(), judged(Kind::TrustRoot, empty)]), &[]);
         assert_eq!(found[0].why, Why::TrustRootMissing);
         assert!(found[0].message.contains("holds no key"), "{}", found[0].message);
         assert_eq!(found[1].holds, Some(Holds::default()));
@@ -132,7 +149,7 @@ mod tests {
         let error = vec![FieldError::new("spec.images[0]", "is no pattern")];
         let broken = Judged { outcome: Err(error.clone()), in_use: false, ..policy() };
         let kept = Judged { outcome: Err(error), in_use: true, ..policy() };
-        let found = of(&view(vec![broken, kept]));
+        let found = of(&view(vec![broken, kept]), &[]);
         assert_eq!((found[0].why, found[0].message.as_str()), (Why::Invalid, "spec.images[0]: is no pattern"));
         assert_eq!(found[1].why, Why::LastGoodInUse);
         assert!(found[1].message.ends_with("spec.images[0]: is no pattern"), "{}", found[1].message);
@@ -144,8 +161,21 @@ mod tests {
             let text = "{apiVersion: tidewaiter.dev/v1alpha1, kind: RegistryConfig, metadata: {name: NAME}, spec: {host: r.example.com}}";
             judged(Kind::RegistryConfig, &text.replace("NAME", name))
         };
-        let found = of(&view(vec![config("first"), Judged { in_use: false, ..config("second") }]));
+        let found = of(&view(vec![config("first"), Judged { in_use: false, ..config("second") }]), &[]);
         assert_eq!((found[0].why, found[1].why), (Why::Loaded, Why::DuplicateHost));
         assert!(found[1].message.contains("\"first\""), "{}", found[1].message);
+    }
+    #[test]
+    fn a_secret_that_gives_nothing_is_told_of() {
+        let text = "{apiVersion: tidewaiter.dev/v1alpha1, kind: RegistryConfig, metadata: {name: a}, spec: {host: r.example.com}}";
+        let problem = Problem {
+            kind: "RegistryConfig",
+            name: "a".into(),
+            field: "spec.credentials.secretRef".into(),
+            message: "Secret \"pull\": it is not there".into(),
+        };
+        let found = of(&view(vec![judged(Kind::RegistryConfig, text)]), &[problem]);
+        assert_eq!(found[0].why, Why::SecretMissing);
+        assert_eq!(found[0].message, "spec.credentials.secretRef: Secret \"pull\": it is not there");
     }
 }

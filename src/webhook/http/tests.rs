@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    cluster::resources::{Broken, Kind},
     policy::Unmatched,
     webhook::{config::Directory, policies::Settings},
 };
@@ -438,4 +439,52 @@ fn the_time_to_answer_is_what_the_api_server_says_less_a_margin() {
     ] {
         assert_eq!(seconds(nonsense), 8.5, "{nonsense:?}");
     }
+}
+
+/// A policy set, and beside it a policy that cannot be read, of the cluster or of one namespace.
+fn with_broken(namespace: Option<&str>, audit_only: bool) -> Arc<Webhook> {
+    let settings = Settings { unmatched: Unmatched::Warn, audit_only, store: None, docker_config: None };
+    let policies = Policies::none(settings.clone(), Fault::new(Reason::PoliciesUnknown, "not yet"));
+    let set = PolicySet::compile(&[], Unmatched::Warn).unwrap();
+    let broken = Broken {
+        kind: if namespace.is_some() { Kind::ImagePolicy } else { Kind::ClusterImagePolicy },
+        namespace: namespace.map(str::to_owned),
+        name: "odd".into(),
+        message: "spec.mode: no".into(),
+    };
+    let sources = settings.sources(Vec::new()).unwrap();
+    policies.take(Ok(Snapshot::new(set, sources, Arc::clone(policies.cache()), vec![broken]))).unwrap();
+    Webhook::new(Arc::new(policies), Arc::new(Metrics::new().unwrap()), 8, CancellationToken::new())
+}
+
+async fn ask(webhook: &Arc<Webhook>, path: &str, body: String) -> Value {
+    let request = HttpRequest::builder().method(Method::POST).uri(path).body(Body::from(body)).unwrap();
+    let body = webhook.router().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice::<Value>(&body).unwrap()["response"].clone()
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_denies_what_is_let_in() {
+    let webhook = with_broken(None, false);
+    let response = ask(&webhook, "/validate", pod("busybox")).await;
+    assert_eq!(denied(&response), "policy_invalid");
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.contains(r#"ClusterImagePolicy "odd" is in error: spec.mode: no"#), "{message}");
+    allowed(&ask(&webhook, "/mutate", pod("busybox")).await);
+    // What runs already goes on: nothing new comes in with it.
+    let pinned = format!("registry.example.com/api@sha256:{}", "ab".repeat(32));
+    let object = json!({ "spec": { "containers": [{ "name": "api", "image": pinned }] } });
+    let mut update: Value = serde_json::from_str(&review_of("UPDATE", ("", "Pod"), object.clone())).unwrap();
+    assert_eq!(denied(&ask(&webhook, "/validate", update.to_string()).await), "policy_invalid");
+    update["request"]["oldObject"] = object;
+    allowed(&ask(&webhook, "/validate", update.to_string()).await);
+    allowed(&ask(&webhook, "/validate", review_of("DELETE", ("", "Pod"), Value::Null)).await);
+
+    let webhook = with_broken(Some("shop"), false);
+    assert_eq!(denied(&ask(&webhook, "/validate", pod("busybox")).await), "policy_invalid");
+    allowed(&ask(&webhook, "/validate", pod("busybox").replace("\"shop\"", "\"shop-b\"")).await);
+
+    let response = ask(&with_broken(None, true), "/validate", pod("busybox")).await;
+    allowed(&response);
+    assert_eq!(response["auditAnnotations"]["reason"], "policy_invalid");
 }
