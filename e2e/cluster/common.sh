@@ -11,6 +11,7 @@ say() { echo "cluster: $*" >&2; }
 claim=/run/tidewaiter-cluster
 node=node0 link=tw0 bridge=twbr0 cni_network=tidewaiter-e2e
 node_ip=10.99.0.1 services=10.97.0.0/16 kubernetes_ip=10.97.0.1 pods=10.98.0.0/24
+cgroup=tidewaiter-e2e
 socket=$dir/containerd/containerd.sock
 test_image=docker.io/tidewaiter/busybox:e2e pause_image=docker.io/tidewaiter/pause:e2e
 
@@ -32,3 +33,6 @@ imported() {
 # What the kubelet, kube-proxy and CNI write into iptables, by the names of their chains.
 chains='(KUBE|CNI)-'
 foreign_chains() { { iptables-save; ip6tables-save; } 2>/dev/null | grep -E "^:$chains" | sort -u; }
+
+# The cgroups of this cluster, in each hierarchy that has them.
+cgroup_roots() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$cgroup"; }

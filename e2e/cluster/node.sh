@@ -10,11 +10,23 @@ remember_sysctls() {
   done >"$dir/sysctls"
 }
 
+# The kubelet ends what it does not know in its part of the cgroups, so that part is not one of another kubelet.
+cgroup_root() {
+  local hierarchy
+  if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir -p "/sys/fs/cgroup/$cgroup"
+    return
+  fi
+  for hierarchy in $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts); do mkdir -p "$hierarchy/$cgroup"; done
+}
+
 # The node's address is the run's own, so nothing depends on the machine's network. A bridge without ports: not every kernel has dummies.
+# The route is for this machine's calls to Services: kube-proxy only sees what the kernel would send somewhere.
 address() {
   ip link add "$link" type bridge
   ip address add "$node_ip/32" dev "$link"
   ip link set "$link" up
+  ip route add "$services" dev "$link"
 }
 
 cni_config() {
@@ -92,6 +104,7 @@ address: $node_ip
 healthzPort: 0
 port: $(port "$node_ip")
 cgroupDriver: cgroupfs
+cgroupRoot: /$cgroup
 failCgroupV1: false
 failSwapOn: false
 enforceNodeAllocatable: []
