@@ -7,11 +7,11 @@ dir=$(cd "$1" && pwd)
 say() { echo "cluster: $*" >&2; }
 [ "$(id -u)" = 0 ] || { say "needs root: a kubelet mounts and a proxy writes iptables"; exit 2; }
 
-# One cluster at a time: iptables, sysctls, and the names and addresses below are the machine's. Whose they are stands in $claim.
-claim=/run/tidewaiter-cluster
+# One cluster at a time: iptables, and the names and addresses below are the machine's. Whose they are stands in $claim.
+claim=/run/tidewaiter-cluster/owner
 node=node0 link=tw0 bridge=twbr0 cni_network=tidewaiter-e2e
 node_ip=10.99.0.1 services=10.97.0.0/16 kubernetes_ip=10.97.0.1 pods=10.98.0.0/24
-cgroup=tidewaiter-e2e
+cgroup=tidewaiter-e2e-$(sha256sum <<<"$dir" | cut -c1-8)
 socket=$dir/containerd/containerd.sock
 test_image=docker.io/tidewaiter/busybox:e2e pause_image=docker.io/tidewaiter/pause:e2e
 
