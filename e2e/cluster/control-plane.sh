@@ -70,7 +70,7 @@ etcd_and_api_server() {
     --listen-client-urls "http://127.0.0.1:$etcd_port" --advertise-client-urls "http://127.0.0.1:$etcd_port" \
     --listen-peer-urls "http://127.0.0.1:$peer_port" --initial-advertise-peer-urls "http://127.0.0.1:$peer_port" \
     --initial-cluster "default=http://127.0.0.1:$peer_port"
-  waits etcd 30 curl -sf "http://127.0.0.1:$etcd_port/readyz"
+  waits etcd 30 curl -sSf --max-time 5 "http://127.0.0.1:$etcd_port/readyz"
   started kube-apiserver kube-apiserver --etcd-servers "http://127.0.0.1:$etcd_port" --secure-port "$api_port" --bind-address "$node_ip" \
     --advertise-address "$node_ip" --tls-cert-file "$dir/pki/server.crt" --tls-private-key-file "$dir/pki/server.key" \
     --token-auth-file "$dir/tokens.csv" --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
@@ -79,7 +79,7 @@ etcd_and_api_server() {
     --audit-policy-file "$dir/audit-policy.yaml" --audit-log-path "$dir/logs/audit.log" --audit-log-mode blocking \
     --kubelet-preferred-address-types InternalIP \
     --kubelet-client-certificate "$dir/pki/kubelet-client.crt" --kubelet-client-key "$dir/pki/kubelet-client.key"
-  waits kube-apiserver 120 kube get --raw /readyz
+  waits kube-apiserver 120 kube get --raw '/readyz?verbose' --request-timeout 10s
 }
 
 controllers() {
@@ -142,5 +142,5 @@ dns() {
 }
 CONF
   started coredns coredns -conf "$dir/Corefile"
-  waits coredns 60 curl -sf "http://127.0.0.1:$ready/ready"
+  waits coredns 60 curl -sSf --max-time 5 "http://127.0.0.1:$ready/ready"
 }
