@@ -6,7 +6,7 @@ CARGO ?= cargo
 TOOLS := tests/tools/install
 CLUSTER_TOOLS := e2e/tools/install
 
-.PHONY: help demo test bench lint fuzz
+.PHONY: help demo test e2e bench lint fuzz image manifests
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -17,6 +17,17 @@ demo: ## the main job on embedded parts: a table of images, allowed and denied
 test: ## everything but the cluster: unit, property, attack, registry, store and tool tests
 	$(CARGO) check --locked --lib --no-default-features
 	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))" TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) test --locked
+
+e2e: ## a real cluster of one node, tidewaiter installed by its chart, and everything a user would meet (root)
+	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))" TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) test --locked --test e2e
+
+image: ## the container image as an OCI archive, target/image/tidewaiter.tar (RELEASE=1: what ships)
+	image/build $(or $(CARGO_TARGET_DIR),target)/image/tidewaiter.tar
+
+manifests: ## what the chart renders to, for those without Helm; CRDs from the types
+	for kind in clusterimagepolicies imagepolicies registryconfigs trustroots; do \
+	  $(CARGO) run --quiet --locked -- crds --only $$kind >charts/tidewaiter/files/crds/$$kind.yaml; done
+	charts/render >manifests/tidewaiter.yaml
 
 bench: ## ratios, measured side by side in one run (release build)
 	$(CARGO) bench --locked --bench decision

@@ -32,7 +32,7 @@ pub struct Key {
     /// The hash of all policies and trust roots: removing a key takes effect with the next review (F6).
     pub policy: Digest,
     pub namespace: String,
-    /// Whose credentials read the evidence (G4). One installation has one set of them so far.
+    /// Whose credential of the pod's read the evidence (G4); empty for the operator's, or none.
     pub credential: String,
 }
 
@@ -181,7 +181,8 @@ pub fn hurried(reason: Reason, until: Instant, deadline: Instant) -> bool {
 }
 
 fn weight(key: &Key, entry: &Entry) -> u32 {
-    let mut bytes = 512 + key.repository.registry.len() + key.repository.path.len() + key.namespace.len();
+    let Key { repository, namespace, credential, .. } = key;
+    let mut bytes = 512 + repository.registry.len() + repository.path.len() + namespace.len() + credential.len();
     bytes += entry.verdict.warnings.iter().map(|text| 32 + text.len()).sum::<usize>();
     for policy in &entry.verdict.policies {
         bytes += 96 + policy.policy.len();

@@ -3,6 +3,7 @@
 //! Each file has `pub struct Args` (clap) and `pub async fn run(args: Args) -> anyhow::Result<u8>` (the exit code; Err is 2).
 
 pub mod completion;
+pub mod crds;
 pub mod demo;
 pub mod except;
 pub mod in_toto;
@@ -48,6 +49,7 @@ pub enum Command {
     #[command(subcommand)]
     Store(store::Command),
     Version(version::Args),
+    Crds(crds::Args),
     Completion(completion::Args),
 }
 
@@ -67,6 +69,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Except(command) => except::run(command).await,
         Command::Store(command) => store::run(command).await,
         Command::Version(args) => version::run(args).await,
+        Command::Crds(args) => crds::run(args).await,
         Command::Completion(args) => completion::run(args).await,
     }
 }

@@ -21,7 +21,10 @@ pub mod select;
 
 pub use crate::resource::{DigestRule, EvidenceSource, Mode};
 pub use assess::Assessment;
-pub use decision::{Decision, ExceptionUse, FaultDecision, ImageDecision, PolicyDecision, RequirementDecision};
+pub use decision::{
+    Decision, ExceptionUse, FaultDecision, ImageDecision, PolicyDecision, RequirementDecision, Unenforced,
+};
+pub use message::clean;
 
 /// Most distinct images of one review (security §2.B14).
 pub const IMAGES_MAX: usize = 100;
@@ -81,6 +84,10 @@ pub struct Workload {
     pub images: Vec<WorkloadImage>,
     /// Only Pods are pinned by the mutating webhook; for others a tag is judged as what it names now.
     pub is_pod: bool,
+    /// Names of the pod's `imagePullSecrets`, in its namespace. None: those of its service account.
+    pub pull_secrets: Vec<String>,
+    /// Empty: `default`.
+    pub service_account: String,
 }
 
 /// One image field of a workload.

@@ -100,6 +100,8 @@ reasons! {
     NoTrustRoot = "no_trust_root", Unavailable;
     /// The namespace of the request is not known.
     NamespaceUnknown = "namespace_unknown", Unavailable;
+    /// The cluster's policies have not been read yet.
+    PoliciesUnknown = "policies_unknown", Unavailable;
     /// The clock went backwards.
     ClockSuspect = "clock_suspect", Unavailable;
     /// The reference has no digest where the policy requires one.

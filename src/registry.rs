@@ -19,17 +19,16 @@ pub mod config;
 mod credentials;
 mod fetch;
 mod http;
-mod layout;
+pub mod layout;
 pub mod limits;
 mod object;
 mod referrers;
 
 pub use address::Lookup;
-pub use config::HostConfig;
-pub use credentials::default_docker_config;
+pub use config::{HostConfig, HostCredentials};
+pub use credentials::{Credential, Keychain, Secret, default_docker_config};
 pub use limits::Limits;
 
-use credentials::Keychain;
 use fetch::{Ask, Fetcher, Found, Kind, Remote, Reply};
 use layout::Layout;
 use object::{check, check_told, is_manifest_type, is_tag, object_url};
@@ -37,13 +36,26 @@ use object::{check, check_told, is_manifest_type, is_tag, object_url};
 /// Who we say we are, to registries and stores.
 pub const USER_AGENT: &str = concat!("tidewaiter/", env!("CARGO_PKG_VERSION"));
 
-/// Everything of one installation's registries: per-host configuration, connections, tokens, bulkheads, breakers. Cheap to share (Arc).
+/// Everything of one installation's registries: per-host configuration, connections, tokens, bulkheads, breakers. Cheap to clone: a
+/// clone is the same registries, perhaps asked in another's name ([`Registries::lending`]).
+#[derive(Clone)]
 pub struct Registries {
+    known: Arc<Known>,
+    lent: Option<Arc<Lent>>,
+}
+
+struct Known {
     fetcher: Fetcher,
     configured: BTreeMap<String, Configured>,
     /// Hosts that no document names, since they were first asked.
     strangers: Mutex<HashMap<String, Arc<Remote>>>,
     keychain: Keychain,
+}
+
+/// A pod's credential, and the one host that is told it (security §2.G5).
+struct Lent {
+    host: String,
+    credential: Arc<Credential>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,7 +91,28 @@ enum Host {
 impl Registries {
     /// Errors: a document that cannot be honoured (credentials over plain http, no such CA), a docker configuration that cannot be read.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
-        let hosts = HostConfig::of(&options.resources)?;
+        let mut hosts = HostConfig::of(&options.resources)?;
+        for host in hosts.iter_mut().filter(|host| host.secret) {
+            // On a laptop the person's own docker configuration stands in for the cluster's Secret.
+            anyhow::ensure!(
+                options.docker_config.is_some(),
+                "credentials.secretRef of {} is a Secret of a cluster, and there is none here: give a docker configuration",
+                host.host
+            );
+            host.secret = false;
+        }
+        Self::with(hosts, options.docker_config.as_deref(), Limits::default(), Lookup::system())
+    }
+
+    /// The same in a cluster: with what the Secrets hold that documents name.
+    ///
+    /// # Errors
+    /// As [`Registries::new`]. A Secret that holds nothing for its host is none: the registry is asked without.
+    pub fn in_cluster(options: &Options, secrets: &HostCredentials) -> anyhow::Result<Self> {
+        let mut hosts = HostConfig::of(&options.resources)?;
+        for host in hosts.iter_mut().filter(|host| host.secret) {
+            host.credential = secrets.get(&host.host).cloned();
+        }
         Self::with(hosts, options.docker_config.as_deref(), Limits::default(), Lookup::system())
     }
 
@@ -108,7 +141,30 @@ impl Registries {
             anyhow::ensure!(known.is_none(), "registry host {} is configured twice", rules.host);
         }
         let fetcher = Fetcher { wire: http::Wire::new(limits), tokens: auth::Tokens::default(), ways, stranger };
-        Ok(Registries { fetcher, configured, strangers: Mutex::default(), keychain })
+        let known = Known { fetcher, configured, strangers: Mutex::default(), keychain };
+        Ok(Registries { known: Arc::new(known), lent: None })
+    }
+
+    /// The same registries, asked with a pod's credential where `host` itself is asked, and the operator has none for it. Never told to
+    /// a mirror, to where a redirect leads, or to a realm that the host's own rules do not allow.
+    pub fn lending(&self, host: &str, credential: Arc<Credential>) -> Registries {
+        Registries { known: Arc::clone(&self.known), lent: Some(Arc::new(Lent { host: host.to_owned(), credential })) }
+    }
+
+    /// Whether a pod's credential would be used at this host: not where the operator has one or means to, not over plain http (security
+    /// §2.D11), not on a disk.
+    pub fn borrows(&self, host: &str) -> bool {
+        match self.known.configured.get(host).map(|known| &known.host) {
+            Some(Host::Layout(_)) => false,
+            Some(Host::Remote(remote)) => remote.borrows && remote.credential.is_none(),
+            None => self.known.keychain.get(host).is_none(),
+        }
+    }
+
+    /// Who we say we are to this one.
+    fn credential<'a>(&'a self, remote: &'a Remote) -> Option<&'a Credential> {
+        let lent = || self.lent.as_ref().filter(|lent| remote.borrows && lent.host == remote.name);
+        remote.credential.as_deref().or_else(|| lent().map(|lent| lent.credential.as_ref()))
     }
 
     /// Tag → digest; one request (GET manifest, hashed by us; the bytes are kept for `manifest`). 404 → `image_not_found`, same text as no
@@ -183,7 +239,7 @@ impl Registries {
 
     /// What everyone who reads a verdict about this registry has to be told (security §2.D11).
     pub fn warning(&self, registry: &str) -> Option<String> {
-        match &self.configured.get(registry)?.host {
+        match &self.known.configured.get(registry)?.host {
             Host::Remote(remote) if remote.way.insecure => {
                 Some(format!("registry {registry} is read over plain http (RegistryConfig insecure)"))
             }
@@ -193,11 +249,11 @@ impl Registries {
 
     /// Requests sent since start, for metrics and tests.
     pub fn requests(&self) -> u64 {
-        self.fetcher.wire.requests()
+        self.known.fetcher.wire.requests()
     }
 
     fn limits(&self) -> &Limits {
-        &self.fetcher.wire.limits
+        &self.known.fetcher.wire.limits
     }
 
     /// Mirrors in their order, then the host itself. What a mirror has is held against the digest like anything else; what it has not, or
@@ -210,7 +266,8 @@ impl Registries {
         bytes_max: u64,
         deadline: Instant,
     ) -> Result<Option<Blob>, Fault> {
-        let mirrors = self.configured.get(&repository.registry).map(|host| host.mirrors.as_slice()).unwrap_or_default();
+        let mirrors =
+            self.known.configured.get(&repository.registry).map(|host| host.mirrors.as_slice()).unwrap_or_default();
         for mirror in mirrors {
             let (host, prefix) = config::mirror(mirror);
             let path =
@@ -264,8 +321,8 @@ impl Registries {
         deadline: Instant,
     ) -> Result<Option<Found>, Fault> {
         let bytes_max = expected.map_or(self.limits().manifest_bytes_max, |(_, bytes_max)| bytes_max);
-        let ask = Ask { kind, repository: &repository.path, url, bytes_max };
-        let Reply::Found(found) = self.fetcher.fetch(remote, &ask, deadline).await? else { return Ok(None) };
+        let ask = Ask { kind, repository: &repository.path, url, bytes_max, credential: self.credential(remote) };
+        let Reply::Found(found) = self.known.fetcher.fetch(remote, &ask, deadline).await? else { return Ok(None) };
         let from = format!("registry {}", remote.name);
         if let Some((digest, _)) = expected {
             check(digest, &found.bytes, &from)?;
@@ -282,10 +339,10 @@ impl Registries {
 
     /// The host's configuration and state; one that no document names gets the strictest.
     fn host(&self, name: &str) -> Result<Host, Fault> {
-        if let Some(known) = self.configured.get(name) {
+        if let Some(known) = self.known.configured.get(name) {
             return Ok(known.host.clone());
         }
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut strangers = self.known.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(remote) = strangers.get(name) {
             return Ok(Host::Remote(remote.clone()));
         }
@@ -301,8 +358,9 @@ impl Registries {
         let remote = Arc::new(Remote {
             name: name.to_owned(),
             base,
-            way: self.fetcher.stranger.clone(),
-            credential: self.keychain.get(name),
+            way: self.known.fetcher.stranger.clone(),
+            credential: self.known.keychain.get(name),
+            borrows: true,
             auth_realms: Vec::new(),
             gate: breaker::Gate::new(name, limits),
             challenge: Mutex::default(),
@@ -316,7 +374,11 @@ impl Remote {
     fn configured(rules: &HostConfig, shared: &Keychain, limits: &Limits, lookup: &Lookup) -> anyhow::Result<Self> {
         use anyhow::Context;
         let own = rules.docker_config.as_deref().map(Keychain::read).transpose()?;
-        let credential = own.as_ref().unwrap_or(shared).get(&rules.host);
+        // What the operator keeps in a Secret comes from there alone.
+        let credential = match rules.secret {
+            true => rules.credential.clone(),
+            false => own.as_ref().unwrap_or(shared).get(&rules.host),
+        };
         if rules.docker_config.is_some() {
             anyhow::ensure!(credential.is_some(), "the dockerConfig of {} holds no credentials for it", rules.host);
         }
@@ -332,6 +394,7 @@ impl Remote {
                 .with_context(|| format!("{:?} is no registry host", rules.host))?,
             way: fetch_way(rules, limits, lookup)?,
             credential,
+            borrows: !rules.insecure && !rules.secret,
             auth_realms: rules.auth_realms.clone(),
             gate: breaker::Gate::new(&rules.host, limits),
             challenge: Mutex::default(),

@@ -147,6 +147,16 @@ pub fn parse_numbered(file: &str, text: &str) -> Result<Vec<(usize, Resource)>, 
     if errors.is_empty() { Ok(resources) } else { Err(errors) }
 }
 
+/// An object as the API server hands it out; `name` is what it is called there.
+pub fn of_object(name: &str, value: serde_json::Value) -> Result<Resource, Vec<FieldError>> {
+    let resource = resource(value)?;
+    if resource.metadata().name == name {
+        return Ok(resource);
+    }
+    let other = resource.metadata().name.escape_default();
+    Err(vec![FieldError::new("metadata.name", format!("is \"{other}\", expected \"{name}\""))])
+}
+
 /// One document's value, by its kind.
 fn resource(value: serde_json::Value) -> Result<Resource, Vec<FieldError>> {
     let word = |field: &str| value.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
@@ -174,9 +184,12 @@ fn resource(value: serde_json::Value) -> Result<Resource, Vec<FieldError>> {
 }
 
 /// What the API server writes into every object, beside what its author wrote.
-const WRITTEN_BY_THE_API_SERVER: [&str; 8] = [
+const WRITTEN_BY_THE_API_SERVER: [&str; 11] = [
     "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
     "finalizers",
+    "generateName",
     "generation",
     "managedFields",
     "ownerReferences",

@@ -7,7 +7,6 @@ use anyhow::Context;
 use axum::Router;
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,8 +24,8 @@ pub mod tls;
 pub struct Options {
     /// The address; port 0 lets the kernel choose.
     pub listen: SocketAddr,
-    /// `tls.crt` and `tls.key`, watched; `None`: plain http (store on loopback, metrics).
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The serving certificate; `None`: plain http (store on loopback, metrics).
+    pub tls: Option<tls::Source>,
     /// At the cap the kernel queues, not we: a permit is taken before `accept`.
     pub connections_max: usize,
     /// How long to go on serving after `stop`, with readiness failing, before connections are closed (≤ 20 s).
@@ -87,10 +86,7 @@ pub async fn bind(options: Options) -> anyhow::Result<Bound> {
 /// # Errors
 /// As `bind`.
 pub async fn bind_with(options: Options, times: Times) -> anyhow::Result<Bound> {
-    let tls = match &options.tls {
-        Some((certificate, key)) => Some(tls::Certificates::load(certificate, key)?),
-        None => None,
-    };
+    let tls = options.tls.as_ref().map(tls::Source::open).transpose()?;
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let address = listener.local_addr().context("read the listener's address")?;
     Ok(Bound { listener, address, options, times, tls })

@@ -57,7 +57,9 @@ impl Server {
         let app = http::App::new(options.chains, ids, Arc::new(store), metrics::Metrics::new()?, options.bounds);
         let bind =
             |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
-        let api = bind(options.listen, options.tls).await.with_context(|| format!("listen on {}", options.listen))?;
+        let api = bind(options.listen, options.tls.map(Into::into))
+            .await
+            .with_context(|| format!("listen on {}", options.listen))?;
         let operations = match options.metrics_listen {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,

@@ -2,6 +2,7 @@
 
 use crate::{
     cache::{self, Cache, Flights, Key},
+    cluster::pull_secrets::PullSecrets,
     digest::Digest,
     policy::{Assessment, Decision, ImageOutcome, Namespace, PolicySet, Reading, Workload},
     reason::{Fault, Reason},
@@ -11,6 +12,7 @@ use crate::{
 };
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use lent::{Access, Judged, Lent, in_turn};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -18,12 +20,17 @@ use std::{
 };
 
 pub mod admit; // a request to its answer, judging and pinning
-pub mod config; // policy directory → snapshot, watched
+pub mod config; // documents of a file or directory
 pub mod http; // routes, health, panics, overload
 pub mod images; // every image of every pod-bearing kind
+mod lent; // in whose name an image is read
 pub mod metrics;
 pub mod namespace; // the Namespace object, for its annotations
+pub mod policies; // what decisions are made by, swapped whole
+pub mod resources; // our own kinds, before they are stored
 pub mod review; // bytes ⇄ types: parse, respond, patch
+pub mod told; // what an answer is worth telling the owner of the workload
+pub mod watched; // documents of the cluster
 
 /// B14: images of one review judged at the same time.
 const IMAGES_AT_ONCE: usize = 8;
@@ -32,9 +39,14 @@ const IMAGES_AT_ONCE: usize = 8;
 pub struct Judge {
     sources: Sources,
     cache: Arc<Cache>,
-    /// One request for a tag that many reviews name at once; what it names is not kept (A1).
-    resolving: Arc<Flights<String, Result<Arc<Blob>, Fault>>>,
+    /// One request for a tag that many reviews name at once, in one name; what it names is not kept (A1).
+    resolving: Arc<Flights<Tag, Result<Arc<Blob>, Fault>>>,
+    /// The reader of pods' own credentials, in a cluster.
+    pull_secrets: Option<Arc<PullSecrets>>,
 }
+
+/// A reference, and in whose name it is asked for (G4).
+type Tag = (String, String);
 
 impl Judge {
     /// With a cache of its own.
@@ -44,7 +56,12 @@ impl Judge {
 
     /// With a cache that outlives it: the next policy set's judge goes on with the verdicts that still apply.
     pub fn with_cache(sources: Sources, cache: Arc<Cache>) -> Self {
-        Judge { sources, cache, resolving: Arc::default() }
+        Judge { sources, cache, resolving: Arc::default(), pull_secrets: None }
+    }
+
+    /// Reads images in the name of the pod that wants them, where the operator has none for their registry.
+    pub fn with_pull_secrets(self, pull_secrets: Arc<PullSecrets>) -> Self {
+        Judge { pull_secrets: Some(pull_secrets), ..self }
     }
 
     /// Where it reads, for the counts of requests.
@@ -64,11 +81,13 @@ impl Judge {
         let readings = set.read(workload);
         // The same image in eight containers is judged once.
         let references: BTreeSet<Reference> = readings.iter().filter_map(to_judge).cloned().collect();
+        let lent = self.lent(workload, references.iter(), deadline).await;
         let work: Vec<_> = references
             .into_iter()
             .map(|reference| {
+                let accesses = lent.accesses(&self.sources, &reference);
                 async move {
-                    let outcome = self.image(set, &reference, &workload.namespace, deadline, now).await;
+                    let outcome = self.image(set, &reference, &workload.namespace, accesses, deadline, now).await;
                     (reference, outcome)
                 }
                 .boxed()
@@ -78,12 +97,42 @@ impl Judge {
             futures::stream::iter(work).buffer_unordered(IMAGES_AT_ONCE).collect().await;
         let verdicts =
             readings.iter().map(|reading| to_judge(reading).and_then(|it| outcomes.get(it).cloned())).collect();
-        set.decide(workload, namespace, readings, verdicts, now)
+        let mut decision = set.decide(workload, namespace, readings, verdicts, now);
+        for warning in lent.warnings() {
+            decision.warn(warning);
+        }
+        decision
     }
 
-    /// One image: its digest, and what the evidence says about it.
+    async fn lent<'r>(
+        &self,
+        workload: &Workload,
+        references: impl Iterator<Item = &'r Reference>,
+        deadline: Instant,
+    ) -> Lent {
+        let (secrets, registries) = (self.pull_secrets.as_deref(), &self.sources.registries);
+        Lent::read(secrets, registries, workload, references, deadline).await
+    }
+
+    /// One image: its digest, and what the evidence says about it, in the first name that is shown it.
     async fn image(
         &self,
+        set: &Arc<PolicySet>,
+        reference: &Reference,
+        namespace: &str,
+        accesses: Vec<Access>,
+        deadline: Instant,
+        now: Timestamp,
+    ) -> ImageOutcome {
+        let ask =
+            |access| async move { Judged(self.image_as(&access, set, reference, namespace, deadline, now).await) };
+        let nobody = || Err(Fault::new(Reason::InternalError, "an image is read in nobody's name"));
+        in_turn(accesses, ask).await.map_or_else(nobody, |Judged(outcome)| outcome)
+    }
+
+    async fn image_as(
+        &self,
+        access: &Access,
         set: &Arc<PolicySet>,
         reference: &Reference,
         namespace: &str,
@@ -93,7 +142,7 @@ impl Judge {
         let (digest, known) = match reference.digest() {
             Some(digest) => (digest.clone(), None),
             None => {
-                let blob = self.resolve(reference, deadline).await?;
+                let blob = self.resolve(reference, access, deadline).await?;
                 (blob.digest.clone(), Some(blob))
             }
         };
@@ -103,11 +152,11 @@ impl Judge {
             digest: digest.clone(),
             policy: set.hash().clone(),
             namespace: namespace.into(),
-            credential: String::new(),
+            credential: access.identity.clone(),
         };
         let pinned = reference.pinned(digest.clone());
         let drive = |deadline| {
-            let (set, sources, repository) = (Arc::clone(set), self.sources.clone(), repository.clone());
+            let (set, sources, repository) = (Arc::clone(set), access.sources.clone(), repository.clone());
             let (pinned, digest, namespace) = (pinned.clone(), digest.clone(), namespace.to_owned());
             let known = known.as_ref().map(|blob| blob.bytes.clone());
             async move {
@@ -125,12 +174,13 @@ impl Judge {
     }
 
     /// What a tag names now.
-    async fn resolve(&self, reference: &Reference, deadline: Instant) -> Result<Arc<Blob>, Fault> {
+    async fn resolve(&self, reference: &Reference, access: &Access, deadline: Instant) -> Result<Arc<Blob>, Fault> {
+        let tag = (reference.to_string(), access.identity.clone());
         let mut flights = 0;
         loop {
             flights += 1;
-            let flight = self.resolving.join(&reference.to_string(), deadline, || {
-                let (registries, reference) = (Arc::clone(&self.sources.registries), reference.clone());
+            let flight = self.resolving.join(&tag, deadline, || {
+                let (registries, reference) = (Arc::clone(&access.sources.registries), reference.clone());
                 async move { registries.resolve(&reference, deadline).await.map(Arc::new) }
             });
             match tokio::time::timeout_at(deadline.into(), flight.landing).await {
@@ -155,12 +205,19 @@ impl Judge {
         workload: &Workload,
         deadline: Instant,
     ) -> Vec<(usize, Result<Digest, Fault>)> {
-        let work: Vec<_> = to_pin(set, workload)
+        let references = to_pin(set, workload);
+        let lent = self.lent(workload, references.iter().map(|(_, reference)| reference), deadline).await;
+        let work: Vec<_> = references
             .into_iter()
             .map(|(index, reference)| {
+                let accesses = lent.accesses(&self.sources, &reference);
                 async move {
-                    let found = self.resolve(&reference, deadline).await;
-                    (index, found.map(|blob| blob.digest.clone()))
+                    let ask = |access: Access| {
+                        let reference = &reference;
+                        async move { self.resolve(reference, &access, deadline).await.map(|blob| blob.digest.clone()) }
+                    };
+                    let nobody = || Err(Fault::new(Reason::InternalError, "a tag is resolved in nobody's name"));
+                    (index, in_turn(accesses, ask).await.unwrap_or_else(nobody))
                 }
                 .boxed()
             })

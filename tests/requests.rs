@@ -88,6 +88,7 @@ impl Site {
             name: "pod".into(),
             images: images.collect(),
             is_pod: true,
+            ..Workload::default()
         };
         let deadline = Instant::now() + Duration::from_secs(8);
         self.judge.judge(&self.set, &workload, None, deadline, jiff::Timestamp::now()).await

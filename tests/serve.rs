@@ -70,7 +70,7 @@ fn quick() -> Times {
 async fn site_of(app: Router, times: Times, drain: Duration, connections_max: usize) -> Site {
     let (folder, pair) = (tempfile::tempdir().unwrap(), Pair::new());
     pair.write(folder.path());
-    let options = Options { listen: loopback(), tls: Some(files(folder.path())), connections_max, drain };
+    let options = Options { listen: loopback(), tls: Some(files(folder.path()).into()), connections_max, drain };
     let bound = serve::bind_with(options, times).await.unwrap();
     let (address, stop) = (bound.local_addr(), CancellationToken::new());
     let running = tokio::spawn(bound.run(app, stop.clone()));
@@ -101,6 +101,10 @@ impl Site {
 
     /// A TLS connection, with the certificate its server showed.
     async fn connect(&self, alpn: &str, trust: &Pair) -> std::io::Result<TlsStream<TcpStream>> {
+        Self::connect_to(self.address, alpn, trust).await
+    }
+
+    async fn connect_to(address: SocketAddr, alpn: &str, trust: &Pair) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(trust.der()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -109,7 +113,7 @@ impl Site {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![alpn.into()];
-        let tcp = TcpStream::connect(self.address).await?;
+        let tcp = TcpStream::connect(address).await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), tcp).await
     }
 }
@@ -256,8 +260,12 @@ async fn a_pair_swapped_as_kubernetes_does_is_served() {
     link("..1", "..data");
     link("..data/tls.crt", "tls.crt");
     link("..data/tls.key", "tls.key");
-    let options =
-        Options { listen: loopback(), tls: Some(files(folder.path())), connections_max: 16, drain: Duration::ZERO };
+    let options = Options {
+        listen: loopback(),
+        tls: Some(files(folder.path()).into()),
+        connections_max: 16,
+        drain: Duration::ZERO,
+    };
     let bound = serve::bind_with(options, Times { certificate_poll: Duration::from_secs(3600), ..Times::default() })
         .await
         .unwrap();
@@ -302,7 +310,7 @@ async fn a_bad_pair_at_the_start_is_an_error() {
     let bind = || {
         serve::bind(Options {
             listen: loopback(),
-            tls: Some(files(folder.path())),
+            tls: Some(files(folder.path()).into()),
             connections_max: 1,
             drain: Duration::ZERO,
         })
@@ -393,4 +401,33 @@ async fn a_panic_in_a_handler_ends_its_request_alone() {
     let client = site.client().build().unwrap();
     assert!(client.get(format!("{}panic", site.url())).send().await.is_err());
     assert_eq!(client.get(site.url()).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_pair_in_memory_is_swapped_by_its_owner_and_never_for_a_bad_one() {
+    let (first, second, expired) = (Pair::new(), Pair::new(), Pair::expired());
+    let held = Certificates::held(first.certificate.as_bytes(), first.key.as_bytes()).unwrap();
+    let tls = Some(serve::tls::Source::Held(held.clone()));
+    let bound =
+        serve::bind(Options { listen: loopback(), tls, connections_max: 16, drain: Duration::ZERO }).await.unwrap();
+    let (address, stop) = (bound.local_addr(), CancellationToken::new());
+    let server = tokio::spawn(bound.run(app(), stop.clone()));
+    let shows = async |pair: &Pair| Site::connect_to(address, "http/1.1", pair).await.is_ok();
+    assert!(shows(&first).await);
+    for (certificate, key, what) in [
+        (second.certificate.as_str(), first.key.as_str(), "the key of another"),
+        ("", second.key.as_str(), "no certificate"),
+        (second.certificate.as_str(), "rubbish", "no key"),
+        (expired.certificate.as_str(), expired.key.as_str(), "expired"),
+    ] {
+        assert!(held.swap(certificate.as_bytes(), key.as_bytes()).is_err(), "{what}");
+        assert!(shows(&first).await, "{what}");
+        assert!(Certificates::held(certificate.as_bytes(), key.as_bytes()).is_err(), "{what}");
+    }
+    assert!(!held.swap(first.certificate.as_bytes(), first.key.as_bytes()).unwrap(), "the same pair is no change");
+    assert!(held.swap(second.certificate.as_bytes(), second.key.as_bytes()).unwrap());
+    assert!(!held.reload().unwrap(), "there are no files");
+    assert!(shows(&second).await && !shows(&first).await);
+    stop.cancel();
+    server.await.unwrap().unwrap();
 }

@@ -1,7 +1,7 @@
 //! `tidewaiter review [FILE]`: an AdmissionReview in, the answering AdmissionReview out.
 
 use super::{
-    ui::{self, Credentials, JudgeArgs, Output},
+    ui::{self, Credentials, DocumentArgs, JudgeArgs, Output},
     verify::read_namespace,
 };
 use crate::{
@@ -36,6 +36,8 @@ pub struct Args {
     #[arg(default_value = "-", value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
+    pub documents: DocumentArgs,
+    #[command(flatten)]
     pub judge: JudgeArgs,
     /// The namespace's object, for the exceptions in its annotations (`kubectl get namespace N -o json`)
     #[arg(long, value_name = "FILE")]
@@ -55,15 +57,15 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let Args { file, judge, namespace_object, mutate, at, timeout, output } = args;
+    let Args { file, documents, judge, namespace_object, mutate, at, timeout, output } = args;
     anyhow::ensure!(
-        file != Path::new("-") || judge.policy != Path::new("-"),
+        file != Path::new("-") || documents.policy != Path::new("-"),
         "the review and the policy cannot both come from stdin"
     );
     let namespace = namespace_object.map(|path| read_namespace(&path)).transpose()?;
     let bytes = file::read_cut(&file, Limits::REVIEW.bytes_max)?;
     let settings = judge.settings(Credentials::OfThePerson)?;
-    let snapshot = config::load(&settings)?;
+    let snapshot = config::load(&documents.policy, &settings)?;
     let now = at.unwrap_or_else(Timestamp::now);
     let deadline = Instant::now() + Duration::from_secs(timeout);
 

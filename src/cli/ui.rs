@@ -6,7 +6,7 @@ use crate::{
     registry::{self, Registries, default_docker_config},
     resource,
     source::store::{self, StoreClient},
-    webhook::config,
+    webhook::policies,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,12 +18,17 @@ pub enum Output {
     Json,
 }
 
-/// Policy documents and where evidence is read: shared by `webhook`, `verify`, `review`.
+/// Policy documents on disk: `verify`, `review`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct JudgeArgs {
+pub struct DocumentArgs {
     /// Policy documents: a file or a directory; `-` is stdin
     #[arg(long, env = "TIDEWAITER_POLICY", value_name = "FILE|DIR")]
     pub policy: std::path::PathBuf,
+}
+
+/// How is judged and where evidence is read: shared by `webhook`, `verify`, `review`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct JudgeArgs {
     /// What happens to an image that no policy selects
     #[arg(long, env = "TIDEWAITER_UNMATCHED", value_enum, ignore_case = true, default_value_t = Unmatched::Warn)]
     pub unmatched: Unmatched,
@@ -73,14 +78,14 @@ impl JudgeArgs {
     ///
     /// # Errors
     /// The store's token or CA cannot be read, or its URL is none.
-    pub fn settings(self, credentials: Credentials) -> anyhow::Result<config::Settings> {
-        let JudgeArgs { policy, unmatched, audit_only, store, store_token_file, store_ca, docker_config } = self;
+    pub fn settings(self, credentials: Credentials) -> anyhow::Result<policies::Settings> {
+        let JudgeArgs { unmatched, audit_only, store, store_token_file, store_ca, docker_config } = self;
         let store = store.map(|url| client(url, store_token_file, store_ca)).transpose()?;
         let docker_config = docker_config.or_else(|| match credentials {
             Credentials::OfThePerson => default_docker_config(),
             Credentials::None => None,
         });
-        Ok(config::Settings { path: policy, unmatched: unmatched.into(), audit_only, store, docker_config })
+        Ok(policies::Settings { unmatched: unmatched.into(), audit_only, store, docker_config })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `tidewaiter verify IMAGE`: the webhook's very verdict, anywhere.
 
-use super::ui::{self, Credentials, JudgeArgs, Output};
+use super::ui::{self, Credentials, DocumentArgs, JudgeArgs, Output};
 use crate::{
     file,
     json::Limits,
@@ -35,6 +35,8 @@ pub struct Args {
     /// The image reference
     pub image: String,
     #[command(flatten)]
+    pub documents: DocumentArgs,
+    #[command(flatten)]
     pub judge: JudgeArgs,
     /// Namespace of the pod
     #[arg(long, short, default_value = "default")]
@@ -57,14 +59,14 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    let Args { image, judge, namespace, namespace_object, at, explain, timeout, output } = args;
+    let Args { image, documents, judge, namespace, namespace_object, at, explain, timeout, output } = args;
     let namespace_object = namespace_object.map(|path| read_namespace(&path)).transpose()?;
     if let Some(object) = &namespace_object
         && object.name != namespace
     {
         anyhow::bail!("the namespace object is of \"{}\", --namespace is \"{namespace}\"", object.name);
     }
-    let snapshot = config::load(&judge.settings(Credentials::OfThePerson)?)?;
+    let snapshot = config::load(&documents.policy, &judge.settings(Credentials::OfThePerson)?)?;
     let now = at.unwrap_or_else(Timestamp::now);
     let deadline = Instant::now() + Duration::from_secs(timeout);
     let workload = Workload {
@@ -78,6 +80,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             unchanged: false,
         }],
         is_pod: true,
+        ..Workload::default()
     };
     let decision =
         admit::verify(&snapshot.judge, &snapshot.set, workload, namespace_object.as_ref(), deadline, now).await?;

@@ -2,17 +2,21 @@
 
 use super::ui::{self, Credentials, JudgeArgs, LogFormat};
 use crate::{
-    serve,
+    cluster::leader::Trust,
+    serve::{self, tls::Source},
     webhook::{
-        config::Policies,
+        config::Directory,
         http::{self, Webhook},
         metrics::Metrics,
+        policies::Settings,
     },
 };
 use anyhow::{Context, bail};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+mod cluster; // what runs beside the listener in a cluster
 
 /// Serve the admission webhook
 ///
@@ -25,8 +29,38 @@ Examples:
   tidewaiter webhook --policy policy.yaml --tls-cert tls.crt \\
       --tls-key tls.key --listen 127.0.0.1:8443
   tidewaiter webhook --policy policies/ --tls-dir tls \\
-      --store https://store.tidewaiter:8443 --audit-only")]
+      --store https://store.tidewaiter:8443 --audit-only
+  tidewaiter webhook --kubernetes --tls-dir /etc/tidewaiter/tls
+  tidewaiter webhook --kubernetes --tls-secret tidewaiter-tls \\
+      --registration /etc/tidewaiter/registration")]
 pub struct Args {
+    /// Policy documents: a file or a directory, watched
+    #[arg(long, env = "TIDEWAITER_POLICY", value_name = "FILE|DIR")]
+    pub policy: Option<PathBuf>,
+    /// Policies and namespaces come from the cluster, instead of --policy
+    #[arg(long, env = "TIDEWAITER_KUBERNETES", value_parser = clap::builder::BoolishValueParser::new())]
+    pub kubernetes: bool,
+    /// The namespace we run in, with --kubernetes (default: that of the service account or of the kubeconfig)
+    #[arg(long, env = "TIDEWAITER_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The Service that the API server calls us by
+    #[arg(
+        long,
+        env = "TIDEWAITER_SERVICE",
+        value_name = "NAME",
+        default_value = "tidewaiter",
+        requires = "kubernetes"
+    )]
+    pub service: String,
+    /// Directory of registration.yaml, the webhook configurations that are filled in when we are ready
+    #[arg(long, env = "TIDEWAITER_REGISTRATION", value_name = "DIR", requires = "kubernetes")]
+    pub registration: Option<PathBuf>,
+    /// Secret in which we keep our own serving certificate, and renew it
+    #[arg(long, env = "TIDEWAITER_TLS_SECRET", value_name = "NAME", requires = "kubernetes", conflicts_with_all = ["tls_dir", "tls_cert", "tls_key", "insecure_http"])]
+    pub tls_secret: Option<String>,
+    /// Read the pull secrets of a pod and of its service account, each for its own host
+    #[arg(long, env = "TIDEWAITER_PULL_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, requires = "kubernetes")]
+    pub pull_secrets: bool,
     /// Address of the admission port
     #[arg(long, env = "TIDEWAITER_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,
@@ -62,9 +96,14 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<u8> {
-    // The documents are read again and again; stdin is empty the second time.
-    anyhow::ensure!(args.judge.policy.as_os_str() != "-", "--policy is stdin, expected a file or a directory to watch");
     let Args {
+        policy,
+        kubernetes,
+        namespace,
+        service,
+        registration,
+        tls_secret,
+        pull_secrets,
         listen,
         metrics_listen,
         tls_dir,
@@ -77,34 +116,50 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         log_format,
         judge,
     } = args;
-    ui::log(log_format);
-    let tls = match (tls_dir, tls_cert, tls_key) {
-        (Some(dir), ..) => Some((dir.join("tls.crt"), dir.join("tls.key"))),
-        (None, Some(certificate), Some(key)) => Some((certificate, key)),
-        _ if insecure_http => None,
-        _ => bail!("no serving certificate: give --tls-dir, or --tls-cert and --tls-key"),
+    let origin = match (policy, kubernetes) {
+        (Some(_), true) => bail!("--policy and --kubernetes are given: policies come from one place"),
+        (None, false) => bail!("no policies: give --policy, or --kubernetes"),
+        // The documents are read again and again; stdin is empty the second time.
+        (Some(path), false) if path.as_os_str() == "-" => {
+            bail!("--policy is stdin, expected a file or a directory to watch")
+        }
+        (Some(path), false) => Origin::Files(path),
+        (None, true) => Origin::Cluster(cluster::Place { namespace, service, registration, tls_secret, pull_secrets }),
     };
+    ui::log(log_format);
     let stop = CancellationToken::new();
+    on_signal(stop.clone())?;
+    let made = match &origin {
+        Origin::Cluster(place) => place.certificate(&stop).await?,
+        Origin::Files(_) => None,
+    };
+    let bundle = tls_dir.as_ref().map(|dir| dir.join("ca.crt"));
+    let tls = match (&made, tls_dir, tls_cert, tls_key) {
+        (Some(kept), ..) => Some(Source::Held(kept.certificates())),
+        (None, Some(dir), ..) => Some((dir.join("tls.crt"), dir.join("tls.key")).into()),
+        (None, None, Some(certificate), Some(key)) => Some((certificate, key).into()),
+        _ if insecure_http => None,
+        _ => bail!("no serving certificate: give --tls-secret, --tls-dir, or --tls-cert and --tls-key"),
+    };
     let drain = Duration::from_secs(drain);
     let bound = serve::bind(serve::Options { listen, tls, connections_max, drain }).await?;
     let metrics_bound =
         serve::bind(serve::Options { listen: metrics_listen, tls: None, connections_max: 64, drain }).await?;
 
     let settings = judge.settings(Credentials::None)?;
-    let policies = tokio::task::spawn_blocking(move || Policies::open(settings)).await.context("load policies")?;
-    let policies = Arc::new(policies);
-    match policies.current() {
-        Ok(snapshot) => tracing::info!(policy_hash = %snapshot.set.hash(), "policies loaded"),
-        Err(fault) => {
-            tracing::error!(reason = fault.reason.as_str(), error = fault.message, "no policies: everything is denied")
-        }
-    }
     let metrics = Arc::new(Metrics::new().context("register metrics")?);
-    let webhook = Webhook::new(Arc::clone(&policies), metrics, reviews_max, stop.clone());
-
-    on_signal(stop.clone())?;
+    let (webhook, watch) = match origin {
+        Origin::Files(path) => {
+            let documents = open(path, settings).await?;
+            let webhook = Webhook::new(documents.policies(), metrics, reviews_max, stop.clone());
+            (webhook, tokio::spawn(documents.watch(stop.clone())))
+        }
+        Origin::Cluster(place) => {
+            let trust = made.map(Trust::Made).or(bundle.map(Trust::Given));
+            place.start(settings, trust, metrics, reviews_max, &stop).await?
+        }
+    };
     watchdog(stop.clone());
-    let watch = tokio::spawn(policies.watch(stop.clone()));
     let metrics_router = webhook.metrics_router(bound.certificates());
     let (served, metrics_served) =
         tokio::join!(bound.run(webhook.router(), stop.clone()), metrics_bound.run(metrics_router, stop.clone()));
@@ -112,6 +167,25 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     served?;
     metrics_served?;
     Ok(0)
+}
+
+/// Where policies come from.
+enum Origin {
+    Files(PathBuf),
+    Cluster(cluster::Place),
+}
+
+/// The documents on disk, loaded for the first time.
+async fn open(path: PathBuf, settings: Settings) -> anyhow::Result<Arc<Directory>> {
+    let documents = tokio::task::spawn_blocking(move || Directory::open(path, settings)).await;
+    let documents = documents.context("load policies")?;
+    match documents.policies().current() {
+        Ok(snapshot) => tracing::info!(policy_hash = %snapshot.set.hash(), "policies loaded"),
+        Err(fault) => {
+            tracing::error!(reason = fault.reason.as_str(), error = fault.message, "no policies: everything is denied")
+        }
+    }
+    Ok(Arc::new(documents))
 }
 
 /// SIGTERM or SIGINT drains; a second one ends the process at once.

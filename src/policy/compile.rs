@@ -23,7 +23,24 @@ impl PolicySet {
         resources: &[(/*file*/ String, /*document*/ usize, Resource)],
         unmatched: Unmatched,
     ) -> Result<Self, Vec<ResourceError>> {
-        let mut compiling = Compiling::default();
+        Self::compiled(resources, unmatched, Compiling::default())
+    }
+
+    /// The documents of a cluster, which come and go one by one, so that a policy may be there before what it names, or after. A TrustRoot that
+    /// is not there is one without keys, and a threshold that its keys do not reach is one that nothing reaches: such images are denied, and
+    /// told why; the rest of the set counts.
+    pub fn compile_present(
+        resources: &[(/*label*/ String, /*document*/ usize, Resource)],
+        unmatched: Unmatched,
+    ) -> Result<Self, Vec<ResourceError>> {
+        Self::compiled(resources, unmatched, Compiling { incomplete: true, ..Compiling::default() })
+    }
+
+    fn compiled<'r>(
+        resources: &'r [(String, usize, Resource)],
+        unmatched: Unmatched,
+        mut compiling: Compiling<'r>,
+    ) -> Result<Self, Vec<ResourceError>> {
         for (file, document, resource) in resources {
             compiling.at = (file.as_str(), *document);
             compiling.first_pass(resource);
@@ -53,6 +70,8 @@ type Identity<'r> = (&'static str, Option<&'r str>, &'r str);
 
 #[derive(Default)]
 struct Compiling<'r> {
+    /// What is named need not be there.
+    incomplete: bool,
     at: (&'r str, usize),
     errors: Vec<ResourceError>,
     roots: BTreeMap<&'r str, KeyRing>,
@@ -211,7 +230,7 @@ impl<'r> Compiling<'r> {
         if let Some(threshold) = layout.threshold {
             let wanted = usize::try_from(threshold).unwrap_or(usize::MAX);
             // A root that is empty for now says no_trust_root at every judgement; it makes no threshold wrong.
-            if wanted == 0 || (distinct > 0 && wanted > distinct) {
+            if wanted == 0 || (distinct > 0 && wanted > distinct && !self.incomplete) {
                 self.error(FieldError::new(
                     format!("{path}.threshold"),
                     format!("is {threshold}, expected 1 to {distinct}, the distinct keys of \"{}\"", layout.owners),
@@ -223,7 +242,7 @@ impl<'r> Compiling<'r> {
     }
 
     fn ring(&mut self, path: &str, name: &str) -> Option<KeyRing> {
-        let ring = self.roots.get(name).cloned();
+        let ring = self.roots.get(name).cloned().or_else(|| self.incomplete.then(KeyRing::default));
         if ring.is_none() {
             self.error(FieldError::new(path, format!("names TrustRoot \"{name}\", which is not there")));
         }

@@ -4,7 +4,7 @@ use super::{
     Decision, ExceptionUse, FaultDecision, ImageDecision, ImageOutcome, ImageVerdict, Mode, Namespace, PolicyDecision,
     PolicySet, Reading, RequirementDecision, Unmatched, Workload, WorkloadImage,
     exception::{self, Judged},
-    message,
+    message::{self, Rank},
     select::{self, Policy},
 };
 use crate::{
@@ -33,7 +33,8 @@ impl PolicySet {
             Deciding { set: self, workload, exceptions: &exceptions, warnings: Vec::new(), uses: Vec::new() };
         for judged in &exceptions {
             if let Err(ignored) = &judged.outcome {
-                deciding.warn(format!("exception for policy \"{}\" ignored: {ignored}", judged.policy()));
+                deciding
+                    .warn(Rank::Ignored, format!("exception for policy \"{}\" ignored: {ignored}", judged.policy()));
                 deciding.uses.push(ExceptionUse {
                     policy: judged.policy().to_owned(),
                     field: String::new(),
@@ -53,7 +54,7 @@ impl PolicySet {
             kind: "Decision",
             allowed: images.iter().all(|image| !image.denied),
             images,
-            warnings: deciding.warnings,
+            warnings: message::in_order(deciding.warnings),
             exceptions: deciding.uses,
             policy_hash: self.hash.to_string(),
             decided_at: now.to_string(),
@@ -66,16 +67,16 @@ struct Deciding<'d> {
     set: &'d PolicySet,
     workload: &'d Workload,
     exceptions: &'d [Judged],
-    warnings: Vec<String>,
+    warnings: Vec<(Rank, String)>,
     uses: Vec<ExceptionUse>,
 }
 
 impl<'d> Deciding<'d> {
     /// Bounded, printable, said once.
-    fn warn(&mut self, text: impl AsRef<str>) {
+    fn warn(&mut self, rank: Rank, text: impl AsRef<str>) {
         let text = message::warning(text.as_ref());
-        if self.warnings.len() < message::WARNINGS_MAX && !self.warnings.contains(&text) {
-            self.warnings.push(text);
+        if self.warnings.len() < message::WARNINGS_GATHERED_MAX && !self.warnings.iter().any(|(_, it)| *it == text) {
+            self.warnings.push((rank, text));
         }
     }
 
@@ -129,7 +130,10 @@ impl<'d> Deciding<'d> {
         match self.set.unmatched {
             Unmatched::Allow => {}
             Unmatched::Warn => {
-                self.warn(format!("{}: {}", message::place(decision), select::unmatched(&reference).message));
+                self.warn(
+                    Rank::Unjudged,
+                    format!("{}: {}", message::place(decision), select::unmatched(&reference).message),
+                );
             }
             Unmatched::Deny => {
                 decision.fault = Some(select::unmatched(&reference).into());
@@ -146,7 +150,7 @@ impl<'d> Deciding<'d> {
             Reason::ImageRefInvalid | Reason::ImageRefAmbiguous | Reason::TooManyImages => {
                 decision.denied = self.set.may_deny_in(namespace);
                 if !decision.denied {
-                    self.warn(format!("{}: {fault}", message::place(decision)));
+                    self.warn(Rank::WouldDeny, format!("{}: {fault}", message::place(decision)));
                 }
                 decision.fault = Some(fault.into());
             }
@@ -201,7 +205,7 @@ impl<'d> Deciding<'d> {
             .map(|policy| format!("{} would deny {place}: {fault}", message::policy(&policy.policy)))
             .collect();
         for warning in warned {
-            self.warn(warning);
+            self.warn(Rank::WouldDeny, warning);
         }
         decision.fault = Some(fault.into());
     }
@@ -234,7 +238,7 @@ impl<'d> Deciding<'d> {
             decision.policies.push(judged);
         }
         for warning in &verdict.warnings {
-            self.warn(format!("{}: {warning}", message::place(decision)));
+            self.warn(Rank::Note, format!("{}: {warning}", message::place(decision)));
         }
         self.warn_unmet(decision);
     }
@@ -244,10 +248,16 @@ impl<'d> Deciding<'d> {
         let place = message::place(decision);
         match (policy.digest, policy.mode) {
             (DigestRule::Resolve, _) => {
-                self.warn(format!("{place}: judged as {digest}, what the tag names now; what runs may be another"));
+                self.warn(
+                    Rank::Note,
+                    format!("{place}: judged as {digest}, what the tag names now; what runs may be another"),
+                );
             }
             (DigestRule::Pin, Mode::Warn) if self.workload.is_pod => {
-                self.warn(format!("{place}: has no digest; {} enforced would pin it", message::policy(&policy.label)));
+                self.warn(
+                    Rank::Note,
+                    format!("{place}: has no digest; {} enforced would pin it", message::policy(&policy.label)),
+                );
             }
             _ => {}
         }
@@ -276,11 +286,14 @@ impl<'d> Deciding<'d> {
             requirement.waived = !requirement.met && exception.requirements.contains(&requirement.name);
         }
         let message = exception.to_string();
-        self.warn(format!(
-            "{}: admitted by an exception from {}: {message}",
-            message::place(decision),
-            message::policy(&policy.label)
-        ));
+        self.warn(
+            Rank::Excepted,
+            format!(
+                "{}: admitted by an exception from {}: {message}",
+                message::place(decision),
+                message::policy(&policy.label)
+            ),
+        );
         self.uses.push(ExceptionUse {
             policy: policy.label.clone(),
             field: decision.field.clone(),
@@ -294,12 +307,15 @@ impl<'d> Deciding<'d> {
         for policy in decision.policies.iter().filter(|policy| !policy.met && policy.mode == Mode::Warn) {
             for requirement in policy.requirements.iter().filter(|requirement| !requirement.met && !requirement.waived)
             {
-                self.warn(format!(
-                    "{} would deny {}: {}",
-                    message::policy(&policy.policy),
-                    message::place(decision),
-                    message::requirement(requirement)
-                ));
+                self.warn(
+                    Rank::WouldDeny,
+                    format!(
+                        "{} would deny {}: {}",
+                        message::policy(&policy.policy),
+                        message::place(decision),
+                        message::requirement(requirement)
+                    ),
+                );
             }
         }
     }

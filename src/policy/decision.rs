@@ -32,6 +32,16 @@ pub struct Decision {
     pub namespace: String,
 }
 
+impl Decision {
+    /// One more thing to tell beside the answer: bounded, printable, said once.
+    pub fn warn(&mut self, text: &str) {
+        let text = message::warning(text);
+        if self.warnings.len() < message::WARNINGS_GATHERED_MAX && !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+}
+
 /// One image field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -158,7 +168,39 @@ impl ImageDecision {
     }
 }
 
+/// What would deny, were its policy enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unenforced<'d> {
+    pub image: &'d ImageDecision,
+    /// `ClusterImagePolicy/shop`; `None` for an image that cannot be told apart and so has no policy of its own.
+    pub policy: Option<&'d str>,
+    /// `Warn` or `Audit`; `None` without a policy.
+    pub mode: Option<Mode>,
+    pub reason: Reason,
+    pub message: &'d str,
+}
+
 impl Decision {
+    /// What policies in mode Warn and Audit found wrong, by class and then in the order of the images.
+    pub fn unenforced(&self) -> Vec<Unenforced<'_>> {
+        let mut found = Vec::new();
+        for image in &self.images {
+            let fault = image.fault.as_ref().map(|fault| (fault.reason, fault.message.as_str()));
+            let told = |policy, mode, (reason, message)| Unenforced { image, policy, mode, reason, message };
+            for policy in image.policies.iter().filter(|policy| !policy.met && policy.mode != Mode::Enforce) {
+                let unmet = policy.requirements.iter().filter(|item| !item.met && !item.waived);
+                let unmet = unmet.filter_map(|item| Some((item.reason?, item.message.as_deref().unwrap_or_default())));
+                let (label, mode) = (Some(policy.policy.as_str()), Some(policy.mode));
+                found.extend(unmet.chain(fault).map(|why| told(label, mode, why)));
+            }
+            if image.policies.is_empty() && !image.denied {
+                found.extend(fault.map(|why| told(None, None, why)));
+            }
+        }
+        found.sort_by_key(|it| it.reason.class());
+        found
+    }
+
     /// The images that deny, that with the first cause first: invalid before missing before unavailable, then in the order of the workload.
     pub(super) fn denied_images(&self) -> Vec<(&ImageDecision, Vec<Cause<'_>>)> {
         let mut denied: Vec<_> =

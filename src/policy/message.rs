@@ -10,6 +10,8 @@ pub const DENIAL_MAX: usize = 1024;
 pub const WARNING_MAX: usize = 256;
 /// Most warnings of one decision.
 pub const WARNINGS_MAX: usize = 64;
+/// Most that are gathered, of which the most important stay.
+pub const WARNINGS_GATHERED_MAX: usize = 512;
 /// Most bytes kept of a reference as written; a valid one has at most 255 for its name, 128 for its tag and 71 for its digest.
 pub const REFERENCE_MAX: usize = 512;
 
@@ -19,6 +21,27 @@ const COLUMN_MAX: usize = 100;
 const LINE_MAX: usize = 280;
 /// Where header and reproducing command together are longer, the command gives way to the causes.
 const FRAME_MAX: usize = 720;
+
+/// What a warning is about, the most important first: the API server leaves out what comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Would be denied where its policy is enforced.
+    WouldDeny,
+    /// An exception that somebody counts on does not count.
+    Ignored,
+    /// Admitted by an exception.
+    Excepted,
+    /// No policy selects the image.
+    Unjudged,
+    /// Said beside a verdict.
+    Note,
+}
+
+/// The warnings by rank, each rank in the order it came.
+pub fn in_order(mut warnings: Vec<(Rank, String)>) -> Vec<String> {
+    warnings.sort_by_key(|(rank, _)| *rank);
+    warnings.into_iter().take(WARNINGS_MAX).map(|(_, text)| text).collect()
+}
 
 /// The text, printable ASCII, everything else as `\u{…}`.
 pub fn printable(text: &str) -> String {
@@ -41,7 +64,8 @@ pub fn clip(text: &str, max: usize) -> String {
     format!("{}...", text.get(..end).unwrap_or_default())
 }
 
-fn clean(text: &str, max: usize) -> String {
+/// Printable ASCII, at most `max` bytes of it.
+pub fn clean(text: &str, max: usize) -> String {
     clip(&printable(text), max)
 }
 
@@ -204,4 +228,21 @@ fn word(text: &str) -> String {
         return text;
     }
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rank, WARNINGS_MAX, in_order};
+
+    #[test]
+    fn what_would_be_denied_is_said_before_notes_however_many_there_are() {
+        let mut all: Vec<_> = (0..WARNINGS_MAX).map(|at| (Rank::Note, format!("note {at}"))).collect();
+        for (rank, text) in [(Rank::Excepted, "excepted"), (Rank::WouldDeny, "would deny"), (Rank::Ignored, "ignored")]
+        {
+            all.push((rank, text.into()));
+        }
+        let told = in_order(all);
+        assert_eq!(told.len(), WARNINGS_MAX);
+        assert_eq!(told[..4], ["would deny", "ignored", "excepted", "note 0"]);
+    }
 }

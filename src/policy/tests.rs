@@ -198,6 +198,7 @@ pub(super) fn pod(images: &[&str]) -> Workload {
         name: "api".into(),
         images: images.iter().enumerate().map(image).collect(),
         is_pod: true,
+        ..Workload::default()
     }
 }
 /// The policy with one text replaced.

@@ -3,12 +3,16 @@
 
 use super::{
     address::{Guard, Lookup},
+    credentials::Credential,
     limits::Limits,
 };
 use crate::resource::{RegistryConfigSpec, Resource};
 use anyhow::Context;
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use url::Url;
+
+/// What Secrets hold for the hosts whose RegistryConfig names one, by canonical `host[:port]`.
+pub type HostCredentials = BTreeMap<String, Arc<Credential>>;
 
 /// The rules of one registry host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,10 @@ pub struct HostConfig {
     pub oci_layout: Option<PathBuf>,
     /// A docker `config.json` with this host's credentials.
     pub docker_config: Option<PathBuf>,
+    /// Its credentials are a Secret's, and no others are used, a pod's neither …
+    pub secret: bool,
+    /// … and this is what the Secret holds for it, if anything.
+    pub credential: Option<Arc<Credential>>,
     /// Other hosts whose token realm is accepted.
     pub auth_realms: Vec<String>,
 }
@@ -50,11 +58,6 @@ impl HostConfig {
 
     fn from_spec(spec: &RegistryConfigSpec) -> anyhow::Result<HostConfig> {
         let credentials = spec.credentials.as_ref();
-        anyhow::ensure!(
-            credentials.is_none_or(|c| c.secret_ref.is_none()),
-            "credentials.secretRef of {} is not supported yet",
-            spec.host
-        );
         Ok(HostConfig {
             host: spec.canonical_host().with_context(|| format!("{:?} is no registry host", spec.host))?,
             allow_private: spec.allow_private,
@@ -64,6 +67,8 @@ impl HostConfig {
             mirrors: if spec.oci_layout.is_some() { Vec::new() } else { spec.mirrors.clone() },
             oci_layout: spec.oci_layout.as_ref().map(PathBuf::from),
             docker_config: credentials.and_then(|c| c.docker_config.as_ref()).map(PathBuf::from),
+            secret: credentials.is_some_and(|c| c.secret_ref.is_some()),
+            credential: None,
             auth_realms: spec.auth_realms.clone(),
         })
     }

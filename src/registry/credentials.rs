@@ -1,4 +1,4 @@
-//! Credentials from a docker `config.json`: each for the very host and port it is stored under, and for no other (security §2.G5).
+//! Credentials from a docker `config.json`, which is also what a pull secret holds: each for the very host and port it is stored under, and for no other (security §2.G5).
 //! Credential helpers are programs; none is run.
 
 use anyhow::Context;
@@ -112,25 +112,59 @@ impl Keychain {
         Self::parse(&text).with_context(|| format!("docker configuration {}", path.display()))
     }
 
-    fn parse(text: &[u8]) -> anyhow::Result<Self> {
-        // The parser's own message could quote a secret: only the place is told.
-        let file: File = serde_json::from_slice(text).map_err(|error| {
-            anyhow::anyhow!("line {} column {} is not as it should be", error.line(), error.column())
-        })?;
+    /// From the text of a `config.json`.
+    ///
+    /// # Errors
+    /// It is none. The error quotes nothing of it.
+    pub fn parse(text: &[u8]) -> anyhow::Result<Self> {
+        let File { auths } = json(text)?;
+        Self::of(auths)
+    }
+
+    /// From the text of a `.dockercfg`, which holds the hosts without anything around them.
+    ///
+    /// # Errors
+    /// As [`Keychain::parse`].
+    pub fn parse_dockercfg(text: &[u8]) -> anyhow::Result<Self> {
+        Self::of(json(text)?)
+    }
+
+    fn of(auths: BTreeMap<String, Entry>) -> anyhow::Result<Self> {
         let mut keychain = BTreeMap::new();
-        for (key, entry) in file.auths {
+        for (key, entry) in auths {
             let Some(host) = canonical_host(&key) else { continue };
-            if let Some(credential) = entry.credential().with_context(|| format!("credentials of {key:?}"))? {
+            if let Some(credential) = entry
+                .credential()
+                .with_context(|| format!("credentials of {:?}", key.chars().take(80).collect::<String>()))?
+            {
                 keychain.insert(host, Arc::new(credential));
             }
         }
         Ok(Keychain(keychain))
     }
 
+    /// Bytes it takes, about: for what bounds the memory of many.
+    pub fn weight(&self) -> usize {
+        let entry = |(host, credential): (&String, &Arc<Credential>)| {
+            128 + host.len()
+                + match credential.as_ref() {
+                    Credential::Password { username, password } => username.len() + password.expose().len(),
+                    Credential::IdentityToken(token) => token.expose().len(),
+                }
+        };
+        self.0.iter().map(entry).sum()
+    }
+
     /// The credential stored for exactly this canonical `host[:port]`.
     pub fn get(&self, host: &str) -> Option<Arc<Credential>> {
         self.0.get(host).cloned()
     }
+}
+
+/// The parser's own message could quote a secret: only the place is told.
+fn json<T: serde::de::DeserializeOwned>(text: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(text)
+        .map_err(|error| anyhow::anyhow!("line {} column {} is not as it should be", error.line(), error.column()))
 }
 
 impl Entry {

@@ -25,7 +25,10 @@ pub struct Remote {
     pub name: String,
     pub base: Url,
     pub way: Way,
+    /// The operator's.
     pub credential: Option<Arc<Credential>>,
+    /// A pod's may be used where the operator has none.
+    pub borrows: bool,
     pub auth_realms: Vec<String>,
     pub gate: Gate,
     /// What it asked for last, so that the next repository needs no refusal first.
@@ -48,6 +51,8 @@ pub struct Ask<'a> {
     pub repository: &'a str,
     pub url: Url,
     pub bytes_max: u64,
+    /// Whose name we ask in, at this registry and at its token server.
+    pub credential: Option<&'a Credential>,
 }
 
 /// An answer that may be one.
@@ -196,9 +201,9 @@ impl Fetcher {
         let known = remote.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
             None => Ok(None),
-            Some(Challenge::Basic) => Ok(remote.credential.as_ref().and_then(|credential| credential.basic())),
+            Some(Challenge::Basic) => Ok(ask.credential.and_then(Credential::basic)),
             Some(Challenge::Bearer { realm, service }) => {
-                self.token(remote, ask.repository, &realm, service.as_deref(), None, deadline).await.map(Some)
+                self.token(remote, ask, &realm, service.as_deref(), None, deadline).await.map(Some)
             }
         }
     }
@@ -216,11 +221,11 @@ impl Fetcher {
             challenge.ok_or_else(|| not_let_in(remote, "asks for an authentication that we do not know"))?;
         let header = match &challenge {
             Challenge::Basic => {
-                let basic = remote.credential.as_ref().and_then(|credential| credential.basic());
+                let basic = ask.credential.and_then(Credential::basic);
                 basic.filter(|basic| stale != Some(basic)).ok_or_else(|| denied(remote, ask, 401))?
             }
             Challenge::Bearer { realm, service } => {
-                self.token(remote, ask.repository, realm, service.as_deref(), stale, deadline).await?
+                self.token(remote, ask, realm, service.as_deref(), stale, deadline).await?
             }
         };
         *remote.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
@@ -231,7 +236,7 @@ impl Fetcher {
     async fn token(
         &self,
         remote: &Remote,
-        repository: &str,
+        ask: &Ask<'_>,
         realm: &str,
         service: Option<&str>,
         stale: Option<&Secret>,
@@ -243,8 +248,8 @@ impl Fetcher {
             allow_private: remote.way.allow_private,
         };
         let realm = auth::realm(realm, &rules)?;
-        let identity = remote.credential.as_ref().map_or_else(|| "anonymous".to_owned(), |c| c.identity());
-        let key = TokenKey { registry: remote.name.clone(), repository: repository.to_owned(), identity };
+        let identity = ask.credential.map_or_else(|| "anonymous".to_owned(), Credential::identity);
+        let key = TokenKey { registry: remote.name.clone(), repository: ask.repository.to_owned(), identity };
         let slot = self.tokens.slot(&key, self.wire.limits.remembered_max);
         let mut held = tokio::time::timeout_at(deadline.into(), slot.lock()).await.map_err(|_| {
             Fault::new(Reason::RegistryTimeout, format!("registry {} gave no token in time", remote.name))
@@ -254,7 +259,7 @@ impl Fetcher {
             return Ok(token.header.clone());
         }
         *held = None;
-        let token = self.new_token(remote, repository, realm, service, deadline).await?;
+        let token = self.new_token(remote, ask, realm, service, deadline).await?;
         let header = token.header.clone();
         *held = Some(token);
         Ok(header)
@@ -263,16 +268,16 @@ impl Fetcher {
     async fn new_token(
         &self,
         remote: &Remote,
-        repository: &str,
+        ask: &Ask<'_>,
         mut realm: Url,
         service: Option<&str>,
         deadline: Instant,
     ) -> Result<auth::Token, Failure> {
         // D5: the scope is ours to name, whatever the challenge says.
-        let mut fields = vec![("scope", format!("repository:{repository}:pull"))];
+        let mut fields = vec![("scope", format!("repository:{}:pull", ask.repository))];
         fields.extend(service.map(|service| ("service", service.to_owned())));
         let mut question = Question { url: realm.clone(), accept: None, authorization: None, form: None };
-        match remote.credential.as_deref() {
+        match ask.credential {
             Some(Credential::IdentityToken(refresh)) => {
                 fields.extend([("grant_type", "refresh_token".to_owned()), ("client_id", "tidewaiter".to_owned())]);
                 fields.push(("refresh_token", refresh.expose().to_owned()));

@@ -29,8 +29,9 @@ impl Registries {
                 repository: &repository.path,
                 url: url.clone(),
                 bytes_max: self.limits().manifest_bytes_max,
+                credential: self.credential(remote),
             };
-            let page = match self.fetcher.fetch(remote, &ask, deadline).await? {
+            let page = match self.known.fetcher.fetch(remote, &ask, deadline).await? {
                 Reply::Found(page) => page,
                 Reply::Missing | Reply::NoApi if seen.is_empty() => return Ok(None),
                 Reply::Missing | Reply::NoApi => {

@@ -17,6 +17,7 @@ pub const DIGEST_REQUIREMENT: &str = "digest";
 
 /// What follows when the policy is not met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 pub enum Mode {
     /// Denies.
     #[default]
@@ -29,6 +30,7 @@ pub enum Mode {
 
 /// What is asked of the reference itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 pub enum DigestRule {
     /// A reference without a digest is refused, on every kind.
     Require,
@@ -41,6 +43,7 @@ pub enum DigestRule {
 
 /// Where a chain's envelopes may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum EvidenceSource {
     /// The image's own registry, among its referrers.
@@ -51,6 +54,7 @@ pub enum EvidenceSource {
 
 /// The same for both kinds; `namespaces` and `exceptions` are the cluster's alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ImagePolicySpec {
     /// Host/path patterns, at least one.
@@ -70,8 +74,21 @@ pub struct ImagePolicySpec {
     pub exceptions: Option<ExceptionsSpec>,
 }
 
+impl ImagePolicySpec {
+    /// The names of the TrustRoots it needs.
+    pub fn trust_roots(&self) -> BTreeSet<&str> {
+        let mut names: BTreeSet<&str> = self.exceptions.iter().map(|it| it.signers.as_str()).collect();
+        for item in self.require.items() {
+            names.extend(item.signature.iter().map(|it| it.cosign.trust.as_str()));
+            names.extend(item.supply_chain.iter().map(|it| it.layout.owners.as_str()));
+        }
+        names
+    }
+}
+
 /// How the requirements combine: one of the three, always written out (security §2.F8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Require {
     All(Vec<RequirementSpec>),
@@ -99,6 +116,7 @@ impl Require {
 
 /// `count` of the requirements are enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct AtLeast {
     pub count: u32,
@@ -107,6 +125,7 @@ pub struct AtLeast {
 
 /// One thing an image must show: exactly one of the three.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RequirementSpec {
     /// What denials and exceptions call it; unique within the policy.
@@ -122,6 +141,7 @@ pub struct RequirementSpec {
 
 /// An image signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SignatureSpec {
     pub cosign: CosignSpec,
@@ -129,6 +149,7 @@ pub struct SignatureSpec {
 
 /// A cosign signature by one key of a trust root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CosignSpec {
     /// A `TrustRoot` by name.
@@ -137,6 +158,7 @@ pub struct CosignSpec {
 
 /// An in-toto chain that ends in the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SupplyChainSpec {
     pub layout: LayoutSpec,
@@ -150,6 +172,7 @@ pub struct SupplyChainSpec {
 
 /// Whose layout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct LayoutSpec {
     /// A `TrustRoot` by name.
@@ -161,9 +184,11 @@ pub struct LayoutSpec {
 
 /// Who may make exceptions from this policy, and how long ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ExceptionsSpec {
-    /// From the seal to the end.
+    /// From the seal to the end: `30d`, `12h`, `1h30m`.
+    #[cfg_attr(feature = "programs", schemars(with = "String"))]
     pub max_duration: Span,
     /// A `TrustRoot` by name.
     pub signers: String,

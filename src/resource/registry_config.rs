@@ -1,6 +1,6 @@
 //! `RegistryConfig`: how one registry host is read (design §6).
 
-use super::{FieldError, Object, refuse_namespace};
+use super::{FieldError, Object, is_dns_name, refuse_namespace};
 use crate::reference::Reference;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ pub type RegistryConfig = Object<RegistryConfigSpec>;
 
 /// Everything but `host` is optional; without a document a host is reached by https at public addresses only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RegistryConfigSpec {
     /// `host[:port]`, as image references name it.
@@ -37,9 +38,11 @@ pub struct RegistryConfigSpec {
 
 /// Credentials for this host alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Credentials {
-    /// Not honoured yet: refused.
+    /// A Secret of tidewaiter's own namespace (`kubernetes.io/dockerconfigjson`, `kubernetes.io/dockercfg`, `kubernetes.io/basic-auth`); only
+    /// its entry for this host is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
     /// Path of a docker `config.json`; only its entry for this host is used.
@@ -47,11 +50,16 @@ pub struct Credentials {
     pub docker_config: Option<String>,
 }
 
-/// A pull secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A Secret by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretRef {
     pub name: String,
+    /// Which version of the Secret was read, so that another one makes another policy hash. Never written by an author.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "programs", schemars(skip))]
+    pub revision: Option<String>,
 }
 
 impl RegistryConfigSpec {
@@ -113,17 +121,24 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::new("spec.ociLayout", "is read instead of the network: no insecure"));
         }
     }
-    if let Some(credentials) = &spec.credentials {
-        if credentials.secret_ref.is_some() {
-            errors.push(FieldError::new("spec.credentials.secretRef", "is not supported yet: use dockerConfig"));
-        }
-        match &credentials.docker_config {
-            Some(path) => absolute("spec.credentials.dockerConfig", path, errors),
-            None if credentials.secret_ref.is_none() => {
-                errors.push(FieldError::new("spec.credentials", "expected dockerConfig"));
+    match &spec.credentials {
+        None => {}
+        Some(Credentials { secret_ref: Some(secret), docker_config: None }) => {
+            if !is_dns_name(&secret.name) {
+                let name = secret.name.escape_default();
+                errors.push(FieldError::new(
+                    "spec.credentials.secretRef.name",
+                    format!("\"{name}\" is no name of a Secret"),
+                ));
             }
-            None => {}
+            if spec.oci_layout.is_some() {
+                errors.push(FieldError::new("spec.ociLayout", "is read instead of the network: no credentials"));
+            }
         }
+        Some(Credentials { secret_ref: None, docker_config: Some(path) }) => {
+            absolute("spec.credentials.dockerConfig", path, errors);
+        }
+        Some(_) => errors.push(FieldError::new("spec.credentials", "expected one of dockerConfig, secretRef")),
     }
 }
 

@@ -226,14 +226,23 @@ fn one(kind: &str, spec: &str) -> Result<Vec<Resource>, Vec<ResourceError>> {
 #[test]
 fn a_trust_root_holds_usable_keys_under_distinct_names() {
     assert!(one("TrustRoot", "{ keys: [] }").is_ok());
+    assert!(one("TrustRoot", "{ keys: [{ name: a, secretKeyRef: { name: s, key: k.pem } }] }").is_ok());
     for (spec, expected) in [
         ("{ keys: [{ name: a, pem: nonsense }] }", "spec.keys[0].pem: "),
         ("{ keys: [{ name: a, pgp: x }] }", "spec.keys[0].pgp: is not supported yet"),
         (
-            "{ keys: [{ name: a, secretKeyRef: { name: s, key: k } }] }",
-            "spec.keys[0].secretKeyRef: is not supported yet",
+            "{ keys: [{ name: a, secretKeyRef: { name: ../s, key: k } }] }",
+            "spec.keys[0].secretKeyRef.name: \"../s\" is no name of a Secret",
         ),
-        ("{ keys: [{ name: a }] }", "spec.keys[0]: expected pem"),
+        (
+            "{ keys: [{ name: a, secretKeyRef: { name: s, key: k/v } }] }",
+            "spec.keys[0].secretKeyRef.key: \"k/v\" is no key of a Secret",
+        ),
+        (
+            "{ keys: [{ name: a, pem: x, secretKeyRef: { name: s, key: k } }] }",
+            "spec.keys[0]: expected one of pem, secretKeyRef",
+        ),
+        ("{ keys: [{ name: a }] }", "spec.keys[0]: expected one of pem, secretKeyRef"),
         ("{ keys: [{ name: a, pem: x }, { name: a, pem: x }] }", "spec.keys[1].name: duplicate key name"),
         ("{ keys: [{ name: a, pem: x, use: layout }] }", "spec.keys[0].use: unknown field"),
     ] {
@@ -271,10 +280,22 @@ fn a_registry_config_cannot_send_credentials_in_the_clear() {
         ("{ host: r.example, ociLayout: /images, insecure: true }", "spec.ociLayout: is read instead of the network"),
         ("{ host: r.example, ociLayout: images }", "spec.ociLayout: \"images\" is no absolute path"),
         (
-            "{ host: r.example, credentials: { secretRef: { name: pull } } }",
-            "spec.credentials.secretRef: is not supported yet",
+            "{ host: r.example, credentials: { secretRef: { name: ../pull } } }",
+            "spec.credentials.secretRef.name: \"../pull\" is no name of a Secret",
         ),
-        ("{ host: r.example, credentials: {} }", "spec.credentials: expected dockerConfig"),
+        (
+            "{ host: r.example, credentials: { secretRef: { name: pull, revision: x } } }",
+            "spec.credentials.secretRef.revision: unknown field",
+        ),
+        (
+            "{ host: r.example, ociLayout: /images, credentials: { secretRef: { name: pull } } }",
+            "spec.ociLayout: is read instead of the network: no credentials",
+        ),
+        (
+            "{ host: r.example, credentials: { secretRef: { name: pull }, dockerConfig: /c } }",
+            "spec.credentials: expected one of dockerConfig, secretRef",
+        ),
+        ("{ host: r.example, credentials: {} }", "spec.credentials: expected one of dockerConfig, secretRef"),
         ("{ host: r.example, insecure: yes }", "spec.insecure: invalid type: string \"yes\""),
     ] {
         let errors = one("RegistryConfig", spec).unwrap_err();

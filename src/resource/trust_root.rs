@@ -1,6 +1,6 @@
 //! `TrustRoot`: named keys (design §6). What a key is trusted for is said by the place that names its root.
 
-use super::{FieldError, Object, is_item_name, refuse_namespace};
+use super::{FieldError, Object, is_dns_name, is_item_name, refuse_namespace};
 use crate::key::{KeyRing, NamedKey, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -13,6 +13,7 @@ pub const KEYS_MAX: usize = 64;
 
 /// The keys. None at all is loadable (it may be filled later), and whatever names such a root is denied with `no_trust_root`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TrustRootSpec {
     #[serde(default)]
@@ -21,6 +22,7 @@ pub struct TrustRootSpec {
 
 /// One key under a name of its own: exactly one of `pem`, `secretKeyRef`, `pgp`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TrustKey {
     /// What decisions call the signer.
@@ -28,7 +30,7 @@ pub struct TrustKey {
     /// One PEM block `PUBLIC KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
-    /// Not honoured yet: refused.
+    /// A key of a Secret of tidewaiter's own namespace, which holds the PEM block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
     /// Not honoured yet: refused.
@@ -38,6 +40,7 @@ pub struct TrustKey {
 
 /// A key of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretKeyRef {
     pub name: String,
@@ -45,10 +48,17 @@ pub struct SecretKeyRef {
 }
 
 impl TrustRootSpec {
-    /// The keys, usable. An error names the key's field, `spec.keys[1].pem: …`.
+    /// The keys, usable. An error names the key's field, `spec.keys[1].pem: …`; a key that is still in its Secret is one.
     pub fn key_ring(&self) -> Result<KeyRing, FieldError> {
         let mut keys = Vec::with_capacity(self.keys.len());
         for (index, key) in self.keys.iter().enumerate() {
+            if key.secret_key_ref.is_some() {
+                let field = format!("spec.keys[{index}].secretKeyRef");
+                return Err(FieldError::new(
+                    field,
+                    "is a Secret of a cluster, and there is none here: give the key as pem",
+                ));
+            }
             let pem = key.pem.as_deref().unwrap_or_default();
             let public = PublicKey::from_pem(pem)
                 .map_err(|error| FieldError::new(format!("spec.keys[{index}].pem"), error.to_string()))?;
@@ -76,19 +86,39 @@ pub(super) fn validate(object: &TrustRoot, errors: &mut Vec<FieldError>) {
         } else if !names.insert(key.name.as_str()) {
             errors.push(FieldError::new(at(".name"), format!("duplicate key name \"{}\"", key.name)));
         }
-        if key.secret_key_ref.is_some() {
-            errors.push(FieldError::new(at(".secretKeyRef"), "is not supported yet: give the key as pem"));
+        if let Some(secret) = &key.secret_key_ref {
+            if !is_dns_name(&secret.name) {
+                let name = secret.name.escape_default();
+                errors.push(FieldError::new(at(".secretKeyRef.name"), format!("\"{name}\" is no name of a Secret")));
+            }
+            if !is_secret_key(&secret.key) {
+                let key = secret.key.escape_default();
+                errors.push(FieldError::new(at(".secretKeyRef.key"), format!("\"{key}\" is no key of a Secret")));
+            }
         }
         if key.pgp.is_some() {
             errors.push(FieldError::new(at(".pgp"), "is not supported yet: give the key as pem"));
         }
-        if key.pem.is_none() && key.secret_key_ref.is_none() && key.pgp.is_none() {
-            errors.push(FieldError::new(at(""), "expected pem"));
+        if key.pem.is_some() == key.secret_key_ref.is_some() && key.pgp.is_none() {
+            errors.push(FieldError::new(at(""), "expected one of pem, secretKeyRef"));
         }
     }
-    if errors.len() == before
-        && let Err(error) = object.spec.key_ring()
-    {
-        errors.push(error);
+    if errors.len() > before {
+        return;
     }
+    // What Secrets hold is seen in the cluster.
+    for (index, pem) in keys.iter().enumerate().filter_map(|(index, key)| Some((index, key.pem.as_deref()?))) {
+        if let Err(error) = PublicKey::from_pem(pem) {
+            errors.push(FieldError::new(format!("spec.keys[{index}].pem"), error.to_string()));
+            return;
+        }
+    }
+}
+
+/// As Kubernetes demands of the keys of a Secret's data.
+fn is_secret_key(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+        && !text.starts_with("..")
+        && text != "."
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -1,4 +1,4 @@
-//! The serving certificate: read, checked, and swapped when its files change (security §3 "Certificates", §4.3 F12).
+//! The serving certificate: read, checked, and swapped when its files change or its owner says so (security §3 "Certificates", §4.3 F12).
 
 use crate::file;
 use anyhow::{Context, bail};
@@ -19,23 +19,51 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// The pair in use and the files it came from. Cheap to clone; all clones see a swap.
+/// Where a listener's pair comes from.
 #[derive(Clone, Debug)]
-pub struct Certificates(Arc<Files>);
+pub enum Source {
+    /// `tls.crt` and `tls.key` or the like: read at the start, then watched.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// In memory: whoever made it swaps it.
+    Held(Certificates),
+}
+impl From<(PathBuf, PathBuf)> for Source {
+    fn from((certificate, key): (PathBuf, PathBuf)) -> Self {
+        Source::Files { certificate, key }
+    }
+}
+impl Source {
+    pub(super) fn open(&self) -> anyhow::Result<Certificates> {
+        match self {
+            Source::Files { certificate, key } => Certificates::load(certificate, key),
+            Source::Held(certificates) => Ok(certificates.clone()),
+        }
+    }
+}
+
+/// The pair in use. Cheap to clone; all clones see a swap.
+#[derive(Clone, Debug)]
+pub struct Certificates(Arc<Shared>);
 
 #[derive(Debug)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
+struct Shared {
+    /// The certificate's and the key's file; `None`: held in memory.
+    files: Option<(PathBuf, PathBuf)>,
     current: ArcSwap<Pair>,
 }
 
 /// A certificate chain with its key, which match, and the bytes they were read from.
-#[derive(Debug)]
 struct Pair {
     key: Arc<CertifiedKey>,
     expires: jiff::Timestamp,
     read: (Vec<u8>, Vec<u8>),
+}
+
+/// Without the key.
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pair").field("expires", &self.expires).finish_non_exhaustive()
+    }
 }
 
 impl Certificates {
@@ -46,8 +74,36 @@ impl Certificates {
     pub fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
         let pair = Pair::new(file::read(certificate, file::SMALL_BYTES_MAX)?, file::read(key, file::SMALL_BYTES_MAX)?)
             .with_context(|| format!("serving certificate {} with key {}", certificate.display(), key.display()))?;
-        let files = Files { certificate: certificate.into(), key: key.into(), current: ArcSwap::from_pointee(pair) };
-        Ok(Certificates(Arc::new(files)))
+        Ok(Self::of(pair, Some((certificate.into(), key.into()))))
+    }
+
+    /// A pair in memory, in PEM: nothing is watched, its owner calls `swap`.
+    ///
+    /// # Errors
+    /// A part cannot be parsed, the key is not the certificate's, or the certificate has expired.
+    pub fn held(certificate: &[u8], key: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self::of(Pair::new(certificate.into(), key.into())?, None))
+    }
+
+    fn of(pair: Pair, files: Option<(PathBuf, PathBuf)>) -> Self {
+        Certificates(Arc::new(Shared { files, current: ArcSwap::from_pointee(pair) }))
+    }
+
+    /// Serves this pair from the next handshake on; whether it is another one than before.
+    ///
+    /// # Errors
+    /// As `held`; the old pair stays then.
+    pub fn swap(&self, certificate: &[u8], key: &[u8]) -> anyhow::Result<bool> {
+        if self.pem() == (certificate.to_vec(), key.to_vec()) {
+            return Ok(false);
+        }
+        self.0.current.store(Arc::new(Pair::new(certificate.into(), key.into())?));
+        Ok(true)
+    }
+
+    /// The certificate and the key in use, as they were read.
+    pub(crate) fn pem(&self) -> (Vec<u8>, Vec<u8>) {
+        self.0.current.load().read.clone()
     }
 
     /// Until when the certificate in use is valid.
@@ -66,25 +122,22 @@ impl Certificates {
         Ok(Arc::new(config))
     }
 
-    /// Reads the files again. The old pair stays where the new one is not whole: half written, not matching, expired.
+    /// Reads the files again; a pair in memory has none. The old pair stays where the new one is not whole: half written,
+    /// not matching, expired.
     ///
     /// # Errors
     /// As `load`; nothing has changed then.
     pub fn reload(&self) -> anyhow::Result<bool> {
-        let read =
-            (file::read(&self.0.certificate, file::SMALL_BYTES_MAX)?, file::read(&self.0.key, file::SMALL_BYTES_MAX)?);
-        if self.0.current.load().read == read {
-            return Ok(false);
-        }
-        self.0.current.store(Arc::new(Pair::new(read.0, read.1)?));
-        Ok(true)
+        let Some((certificate, key)) = &self.0.files else { return Ok(false) };
+        self.swap(&file::read(certificate, file::SMALL_BYTES_MAX)?, &file::read(key, file::SMALL_BYTES_MAX)?)
     }
 
     /// Reloads when the directory changes (Kubernetes swaps its `..data` link, so the file itself is not what to watch),
     /// and every `poll` whatever the file system says; until `stop`.
     pub(super) async fn watch(self, poll: Duration, stop: CancellationToken) {
+        let Some((certificate, key)) = &self.0.files else { return };
         let (changed, mut changes) = mpsc::channel(1);
-        let _watcher = watcher(&[&self.0.certificate, &self.0.key], changed);
+        let _watcher = watcher(&[certificate, key], changed);
         let mut complained = String::new();
         loop {
             tokio::select! {

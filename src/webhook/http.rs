@@ -5,14 +5,21 @@
 
 use super::{
     admit::{self, Outcome},
-    config::{Policies, Snapshot},
     images::{self, Subject},
     metrics::{Endpoint, Labels, Metrics},
+    policies::{Policies, Snapshot},
+    resources::{self, Known},
     review::{self, Answer, Request, Unreadable, printable},
+    told,
+    watched::Watched,
 };
 use crate::{
+    cluster::{
+        events::{Events, Regarding},
+        status::Counting,
+    },
     json::Limits,
-    policy::Decision,
+    policy::{Decision, Namespace, PolicySet, Reading},
     reason::{Fault, Reason},
     serve::tls::Certificates,
 };
@@ -39,6 +46,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// The running webhook.
 pub struct Webhook {
     policies: Arc<Policies>,
+    /// Where the policies are the cluster's.
+    watched: Option<Arc<Watched>>,
+    tellers: Option<Tellers>,
     metrics: Arc<Metrics>,
     /// Cancelled: draining; readiness fails first.
     stop: CancellationToken,
@@ -47,6 +57,12 @@ pub struct Webhook {
     /// KiB of bodies in memory, and KiB of text being parsed: a tree is many times its text (§2.E).
     bodies: Semaphore,
     parsing: Semaphore,
+}
+
+/// Where what became of a review is told, beside its answer: never in its way.
+pub struct Tellers {
+    pub events: Events,
+    pub counting: Arc<Counting>,
 }
 
 /// Some ten times what one replica decides in a second of cold registries.
@@ -62,14 +78,39 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_millis(1500);
 
 impl Webhook {
+    /// Over documents on disk: nothing is known of namespaces but their names, so no exception counts.
     pub fn new(
         policies: Arc<Policies>,
         metrics: Arc<Metrics>,
         reviews_max: usize,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        Webhook::over(policies, None, None, metrics, reviews_max, stop)
+    }
+
+    /// Over what is watched of the cluster.
+    pub fn in_cluster(
+        watched: Arc<Watched>,
+        tellers: Tellers,
+        metrics: Arc<Metrics>,
+        reviews_max: usize,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Webhook::over(watched.policies(), Some(watched), Some(tellers), metrics, reviews_max, stop)
+    }
+
+    fn over(
+        policies: Arc<Policies>,
+        watched: Option<Arc<Watched>>,
+        tellers: Option<Tellers>,
+        metrics: Arc<Metrics>,
+        reviews_max: usize,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Webhook {
             policies,
+            watched,
+            tellers,
             metrics,
             stop,
             reviews: Semaphore::new(reviews_max.min(Semaphore::MAX_PERMITS)),
@@ -83,6 +124,7 @@ impl Webhook {
         let routes = Router::new()
             .route("/validate", post(validate))
             .route("/mutate", post(mutate))
+            .route("/resources", post(own))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(Arc::clone(self));
@@ -94,6 +136,12 @@ impl Webhook {
         let metrics = {
             let this = Arc::clone(self);
             move || async move {
+                if let Some(watched) = &this.watched {
+                    this.metrics.watched(watched);
+                }
+                if let Some(tellers) = &this.tellers {
+                    this.metrics.events(tellers.events.counts());
+                }
                 let text = this.metrics.render(&this.policies, this.policies.cache(), certificates.as_ref());
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
             }
@@ -118,14 +166,12 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready: a policy set is loaded, and we are not draining. The listener is up, or nobody could ask.
+/// Ready: a policy set is loaded, everything that is watched was listed once, and we are not draining. The listener is up, or nobody
+/// could ask.
 async fn readyz(State(webhook): State<Arc<Webhook>>) -> (StatusCode, String) {
-    if webhook.stop.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
-    }
-    match webhook.policies.current() {
-        Ok(_) => (StatusCode::OK, "ok\n".into()),
-        Err(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&fault.to_string(), 1024))),
+    match webhook.ready() {
+        Ok(()) => (StatusCode::OK, "ok\n".into()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&why, 1024))),
     }
 }
 
@@ -133,37 +179,70 @@ async fn validate(State(webhook): State<Arc<Webhook>>, uri: Uri, headers: Header
     webhook.serve(Endpoint::Validate, &uri, &headers, body).await
 }
 
+async fn own(State(webhook): State<Arc<Webhook>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    webhook.serve(Endpoint::Resources, &uri, &headers, body).await
+}
+
 async fn mutate(State(webhook): State<Arc<Webhook>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
     webhook.serve(Endpoint::Mutate, &uri, &headers, body).await
 }
 
 impl Webhook {
+    /// Whether a decision could be made now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.stop.is_cancelled() {
+            return Err("draining".into());
+        }
+        let waiting = self.watched.as_ref().map(|watched| watched.waiting()).unwrap_or_default();
+        if !waiting.is_empty() {
+            return Err(format!("waiting for the first list of {}", waiting.join(", ")));
+        }
+        self.policies.current().map(drop).map_err(|fault| fault.to_string())
+    }
+
     /// One review, from the head of the request to its answer.
     async fn serve(&self, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap, body: Body) -> Response {
         let (started, now) = (Instant::now(), Timestamp::now());
         let deadline = started + time_to_answer(uri.query());
         let _flying = InFlight::enter(&self.metrics);
-        let review = match self.review(headers, body, deadline).await {
-            Ok(Seated { request, subject, seat }) => {
-                let outcome = self.outcome(endpoint, &request, subject, deadline, now).await;
+        let review = match self.review(endpoint, headers, body, deadline).await {
+            Ok(Seated { request, asked, regarding, seat }) => {
+                let outcome = match asked {
+                    Asked::Workload(subject) => self.outcome(endpoint, &request, subject, deadline, now).await,
+                    Asked::Answered(answer) => Ok(Judged::Answered(answer)),
+                };
                 drop(seat);
-                Review { outcome, uid: request.uid.clone(), request: Some(request) }
+                Review { outcome, uid: request.uid.clone(), request: Some(request), regarding }
             }
             Err(Unreadable::NotAReview(why)) => {
                 tracing::warn!(endpoint = endpoint.as_str(), why = printable(&why, 256), "no review");
                 return (StatusCode::BAD_REQUEST, format!("{}\n", printable(&why, 256))).into_response();
             }
-            Err(Unreadable::Denied { uid, fault }) => Review { outcome: Err(fault), uid, request: None },
+            Err(Unreadable::Denied { uid, fault }) => {
+                Review { outcome: Err(fault), uid, request: None, regarding: None }
+            }
         };
         let (answer, labels) = self.answer(endpoint, &review);
         self.metrics.answered(endpoint, labels, started.elapsed());
         log(endpoint, &review, &answer, labels, started.elapsed());
+        if endpoint == Endpoint::Validate {
+            self.tell(&review, &answer, now);
+        }
         answered(&review::respond(&review.uid, &answer))
     }
 
     /// Reads and parses the body, in bounded memory and time. What is judged is taken out of the object at once: a tree that waited
     /// for a slow registry would be one of many.
-    async fn review(&self, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Seated<'_>, Unreadable> {
+    async fn review(
+        &self,
+        endpoint: Endpoint,
+        headers: &HeaderMap,
+        body: Body,
+        deadline: Instant,
+    ) -> Result<Seated<'_>, Unreadable> {
         let mut read = Read::default();
         let denied = |read: &Read, reason, why: &str| {
             let uid = review::peek_uid(&read.bytes).unwrap_or_default();
@@ -199,13 +278,17 @@ impl Webhook {
         };
         let parsed = self.caught(async {
             let mut request = review::parse(&read.bytes)?;
-            let subject = images::subject(&request);
+            let asked = match endpoint {
+                Endpoint::Resources => Asked::Answered(resources::answer(&request, &self.known())),
+                Endpoint::Validate | Endpoint::Mutate => Asked::Workload(images::subject(&request)),
+            };
+            let regarding = self.tellers.as_ref().and_then(|_| told::regarding(&request));
             (request.object, request.old_object) = (None, None);
-            Ok((request, subject))
+            Ok((request, asked, regarding))
         });
-        let (request, subject) =
+        let (request, asked, regarding) =
             parsed.await.unwrap_or_else(|fault| Err(denied(&read, fault.reason, &fault.message)))?;
-        Ok(Seated { request, subject, seat })
+        Ok(Seated { request, asked, regarding, seat })
     }
 
     /// Judges, with a panic as one more way to fail (T-62, F18).
@@ -221,11 +304,23 @@ impl Webhook {
             let snapshot: Arc<Snapshot> = self.policies.current()?;
             let Snapshot { judge, set, .. } = snapshot.as_ref();
             match endpoint {
-                Endpoint::Mutate => Ok(Judged::Pinned(admit::mutate(judge, set, subject, deadline).await?)),
-                // The cluster's namespaces are not read yet: no exception counts here.
-                Endpoint::Validate => {
-                    let namespace = &request.namespace;
-                    Ok(Judged::Validated(admit::validate(judge, set, namespace, subject, None, deadline, now).await?))
+                Endpoint::Mutate => Ok(Judged::Answered(admit::mutate(judge, set, subject, deadline).await?)),
+                Endpoint::Validate | Endpoint::Resources => {
+                    let name = &request.namespace;
+                    if let Some(fault) = snapshot.refusal(name).filter(|_| lets_in(&subject)) {
+                        return Err(fault);
+                    }
+                    let namespace = match self.namespace(set, &subject, deadline).await {
+                        Ok(namespace) => namespace,
+                        // Where nothing is enforced, nothing is denied.
+                        Err(fault) if !set.may_deny_in(name) => {
+                            return Ok(Judged::Validated(Outcome::Watched(fault)));
+                        }
+                        Err(fault) => return Err(fault),
+                    };
+                    let namespace = namespace.as_deref();
+                    let outcome = admit::validate(judge, set, name, subject, namespace, deadline, now).await?;
+                    Ok(Judged::Validated(outcome))
                 }
             }
         });
@@ -234,6 +329,50 @@ impl Webhook {
             Ok(judged) => judged?,
             Err(_) => Err(Fault::new(Reason::DeadlineExceeded, "the review's time ran out")),
         }
+    }
+
+    /// The other documents of the cluster, for one that is being written.
+    fn known(&self) -> Known {
+        let view = self.watched.as_ref().and_then(|watched| watched.resources().subscribe().borrow().clone());
+        let view = view.unwrap_or_default();
+        let mut known = Known::of(view.documents.iter().map(|(.., resource)| resource));
+        known.trust_roots.extend(view.trust_roots().map(str::to_owned));
+        known
+    }
+
+    /// What became of it, on the workload's owner and in the policies' counts.
+    fn tell(&self, review: &Review, answer: &Answer, now: Timestamp) {
+        let Some(tellers) = &self.tellers else { return };
+        let outcome = match &review.outcome {
+            Ok(Judged::Validated(outcome)) => Ok(outcome),
+            Ok(Judged::Answered(_)) => return,
+            Err(fault) => Err(fault),
+        };
+        if let Ok(Outcome::Decided(decision)) = outcome {
+            let dry_run = review.request.as_ref().is_some_and(|request| request.dry_run);
+            tellers.counting.decided(decision, dry_run, now);
+        }
+        if let Some(regarding) = &review.regarding {
+            tellers.events.tell(told::of(regarding, outcome, answer.allowed));
+        }
+    }
+
+    /// The namespace of a workload that some policy is about. Without a cluster none is known.
+    async fn namespace(
+        &self,
+        set: &PolicySet,
+        subject: &Result<Subject, Fault>,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Namespace>>, Fault> {
+        let (Some(watched), Ok(Subject::Workload(workload))) = (&self.watched, subject) else { return Ok(None) };
+        if let Some(known) = watched.namespaces().cached(&workload.namespace) {
+            return Ok(Some(known));
+        }
+        // Nothing that an exception could be about: no request for it.
+        if set.read(workload).iter().all(|reading| *reading == Reading::Settled) {
+            return Ok(None);
+        }
+        watched.namespaces().get(&workload.namespace, deadline).await.map(Some)
     }
 
     async fn caught<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
@@ -245,7 +384,7 @@ impl Webhook {
 
     fn answer(&self, endpoint: Endpoint, review: &Review) -> (Answer, Labels) {
         match &review.outcome {
-            Ok(Judged::Pinned(answer)) => (answer.clone(), Labels::ALLOWED),
+            Ok(Judged::Answered(answer)) => (answer.clone(), Labels::of_answer(answer)),
             Ok(Judged::Validated(outcome)) => {
                 let labels = match outcome {
                     Outcome::Nothing => Labels::ALLOWED,
@@ -268,6 +407,15 @@ impl Webhook {
     }
 }
 
+/// Whether a request lets in an image that was not in already, or cannot be looked at.
+fn lets_in(subject: &Result<Subject, Fault>) -> bool {
+    match subject {
+        Ok(Subject::Nothing) => false,
+        Ok(Subject::Workload(workload)) => workload.images.iter().any(|image| !image.unchanged),
+        Err(fault) => !is_of_the_body(fault.reason),
+    }
+}
+
 fn is_of_the_body(reason: Reason) -> bool {
     matches!(reason, Reason::ReviewMalformed | Reason::ReviewTooLarge)
 }
@@ -275,18 +423,27 @@ fn is_of_the_body(reason: Reason) -> bool {
 /// A review that was read, and its place among those that are judged at once.
 struct Seated<'w> {
     request: Request,
-    subject: Result<Subject, Fault>,
+    asked: Asked,
+    /// What an event about it would lie on.
+    regarding: Option<Regarding>,
     seat: SemaphorePermit<'w>,
+}
+
+/// What is to be judged, or where that takes no time, how it came out.
+enum Asked {
+    Workload(Result<Subject, Fault>),
+    Answered(Answer),
 }
 
 struct Review {
     uid: String,
     request: Option<Request>,
+    regarding: Option<Regarding>,
     outcome: Result<Judged, Fault>,
 }
 enum Judged {
     Validated(Outcome),
-    Pinned(Answer),
+    Answered(Answer),
 }
 
 fn answered(body: &[u8]) -> Response {

@@ -4,6 +4,7 @@
 
 use super::review::{Gvk, Operation, Request};
 use crate::{
+    cluster::pull_secrets::SECRETS_MAX,
     json::Value,
     policy::{Workload, WorkloadImage},
     reason::{Fault, Reason},
@@ -84,6 +85,8 @@ pub fn subject(request: &Request) -> Result<Subject, Fault> {
         name: name(request, object),
         images,
         is_pod,
+        pull_secrets: pull_secrets(spec, &at)?,
+        service_account: service_account(spec).into(),
     }))
 }
 
@@ -141,6 +144,27 @@ fn found(spec: &Value, at: &str) -> Result<Vec<WorkloadImage>, Fault> {
         (true, _) => Err(Fault::new(Reason::InternalError, format!("no image found in the containers of {at}"))),
         (false, Some(field)) => Err(malformed(format!("{field} is missing"))),
     }
+}
+
+/// Names of the pod's own pull secrets, each once; one without a name is none, for the kubelet too.
+fn pull_secrets(spec: &Value, at: &str) -> Result<Vec<String>, Fault> {
+    let mut names: Vec<String> = Vec::new();
+    for name in array(spec, "imagePullSecrets", at)?.iter().map(named) {
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
+            names.push(name.into());
+        }
+        // One more than are read, so that it can be said that there are more.
+        if names.len() > SECRETS_MAX {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+/// Today's field before the one it replaced; the API server keeps them alike.
+fn service_account(spec: &Value) -> &str {
+    let named = |field| spec.get(field).and_then(Value::as_str).filter(|name| !name.is_empty());
+    named("serviceAccountName").or_else(|| named("serviceAccount")).unwrap_or_default()
 }
 
 fn named(value: &Value) -> &str {

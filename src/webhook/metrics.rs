@@ -1,31 +1,35 @@
 //! What Prometheus may ask. Labels come from closed lists only: no image, namespace or user (T-65).
 
-use super::config::Policies;
+use super::{policies::Policies, review::Answer, watched::Watched};
 use crate::{
     cache::Cache,
+    cluster::{events::Counts, resources::Kind, watch::Health},
     policy::{Decision, Mode},
     reason::{Fault, Reason},
     serve::tls::Certificates,
 };
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-/// The two halves of the webhook.
+/// The two halves of the webhook, and the one for our own kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Validate,
     Mutate,
+    Resources,
 }
 impl Endpoint {
     pub fn as_str(self) -> &'static str {
         match self {
             Endpoint::Validate => "validate",
             Endpoint::Mutate => "mutate",
+            Endpoint::Resources => "resources",
         }
     }
 }
@@ -45,6 +49,11 @@ impl Labels {
 
     pub fn refused(fault: &Fault, allowed: bool) -> Self {
         Labels { allowed, reason: Some(fault.reason), mode: None }
+    }
+
+    /// Of an answer that no decision is behind.
+    pub fn of_answer(answer: &Answer) -> Self {
+        Labels { allowed: answer.allowed, reason: answer.denial.as_ref().map(|(reason, _)| *reason), mode: None }
     }
 
     pub fn of(decision: &Decision) -> Self {
@@ -91,6 +100,11 @@ pub struct Metrics {
     policy_age: IntGauge,
     policy_ok: IntGauge,
     policy_errors: IntCounter,
+    events: IntCounterVec,
+    resources: IntGaugeVec,
+    namespaces: IntGauge,
+    watch_restarts: IntCounterVec,
+    watch_synced: IntGaugeVec,
 }
 
 impl Metrics {
@@ -107,7 +121,19 @@ impl Metrics {
             .buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 100.0]);
         let decisions = Opts::new("tidewaiter_decisions_total", "Answers to reviews");
         let cache = Opts::new("tidewaiter_verdict_cache_total", "Verdicts asked for: kept, made, or waited for");
+        let events = Opts::new("tidewaiter_events_total", "What was to be told on workloads, by what became of it");
+        let resources = Opts::new("tidewaiter_resources", "Objects of our kinds: in use, and in error");
+        let restarts = Opts::new("tidewaiter_watch_restarts_total", "Times a list or a watch had to be begun again");
+        let synced = Opts::new(
+            "tidewaiter_watch_synced_timestamp_seconds",
+            "When a whole list or a change was last seen; 0: never",
+        );
         Ok(Metrics {
+            events: added(&registry, IntCounterVec::new(events, &["result"])?)?,
+            resources: added(&registry, IntGaugeVec::new(resources, &["kind", "state"])?)?,
+            namespaces: gauge("tidewaiter_namespaces", "Namespaces of the cluster that are known")?,
+            watch_restarts: added(&registry, IntCounterVec::new(restarts, &["kind"])?)?,
+            watch_synced: added(&registry, IntGaugeVec::new(synced, &["kind"])?)?,
             decisions: added(&registry, IntCounterVec::new(decisions, &["endpoint", "allowed", "reason", "mode"])?)?,
             duration: added(&registry, HistogramVec::new(seconds, &["endpoint"])?)?,
             images: added(&registry, Histogram::with_opts(images)?)?,
@@ -148,6 +174,37 @@ impl Metrics {
     /// How many images a review had.
     pub fn images(&self, count: usize) {
         self.images.observe(count as f64);
+    }
+
+    /// What became of the events so far; before each [`Metrics::render`].
+    pub fn events(&self, counts: &Counts) {
+        for (result, count) in counts.each() {
+            raise(&self.events.with_label_values(&[result]), count);
+        }
+    }
+
+    /// What is known of the cluster, as of now; before each [`Metrics::render`].
+    pub fn watched(&self, watched: &Watched) {
+        let view = watched.resources().subscribe().borrow().clone().unwrap_or_default();
+        for kind in Kind::ALL {
+            let of_kind = || view.judged.iter().filter(|it| it.kind == kind);
+            let states = [
+                ("in_use", of_kind().filter(|it| it.in_use).count()),
+                ("in_error", of_kind().filter(|it| it.outcome.is_err()).count()),
+            ];
+            for (state, count) in states {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                self.resources.with_label_values(&[kind.as_str(), state]).set(count);
+            }
+            self.health(kind.as_str(), watched.resources().health(kind));
+        }
+        self.health("Namespace", watched.namespaces().health());
+        self.namespaces.set(i64::try_from(watched.namespaces().count()).unwrap_or(i64::MAX));
+    }
+
+    fn health(&self, kind: &str, health: &Health) {
+        raise(&self.watch_restarts.with_label_values(&[kind]), health.restarts());
+        self.watch_synced.with_label_values(&[kind]).set(health.synced().map_or(0, |synced| synced.as_second()));
     }
 
     /// A panic was caught.

@@ -9,7 +9,15 @@ use crate::{
 };
 use base64::Engine;
 use serde_json::json;
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+mod bounds; // what the API server keeps of an answer
+
+use bounds::cut;
+pub use bounds::printable;
 
 /// A group, version and kind, or resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -226,7 +234,10 @@ impl Answer {
 
     /// The same refusal where nothing is enforced: admitted, and said so.
     pub fn watched(fault: &Fault) -> Self {
-        let audit = BTreeMap::from([("decision", "allowed".into()), ("reason", fault.reason.as_str().into())]);
+        let word = |text: &str| text.to_owned();
+        let reason = fault.reason.as_str();
+        let audit =
+            BTreeMap::from([("decision", word("allowed")), ("reason", word(reason)), (WOULD_DENY, word(reason))]);
         let warnings = vec![format!("not enforced: {fault}")];
         Answer { allowed: true, warnings, audit, ..Answer::default() }
     }
@@ -239,23 +250,26 @@ impl Answer {
         if let Some(reason) = reason {
             audit.insert("reason", reason.as_str().into());
         }
-        let mut policies: Vec<String> = decision
-            .images
-            .iter()
-            .flat_map(|image| &image.policies)
-            .map(|policy| format!("{}={}", policy.policy, if policy.met { "met" } else { "unmet" }))
-            .collect();
-        let mut digests: Vec<String> = decision.images.iter().filter_map(|image| image.digest.clone()).collect();
+        let policies = decision.images.iter().flat_map(|image| &image.policies);
+        let policies = policies.map(|it| format!("{}={}", it.policy, if it.met { "met" } else { "unmet" })).collect();
+        let digests = decision.images.iter().filter_map(|image| image.digest.clone()).collect();
         let exceptions = decision.exceptions.iter().map(|used| {
             format!("{} {}: {}", used.policy, if used.honoured { "honoured" } else { "ignored" }, used.message)
         });
-        for list in [&mut policies, &mut digests] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        for (key, list) in [("policies", policies), ("digests", digests), ("exceptions", exceptions.collect())] {
+        let would_deny = decision.unenforced();
+        let would_deny = would_deny.iter().map(|it| match it.policy {
+            Some(policy) => format!("{policy}={}", it.reason.as_str()),
+            None => it.reason.as_str().to_owned(),
+        });
+        let lists: [(&str, BTreeSet<String>); 4] = [
+            ("policies", policies),
+            ("digests", digests),
+            ("exceptions", exceptions.collect()),
+            (WOULD_DENY, would_deny.collect()),
+        ];
+        for (key, list) in lists {
             if !list.is_empty() {
-                audit.insert(key, list.join("; "));
+                audit.insert(key, bounds::list(&list));
             }
         }
         let denial = (!decision.allowed).then(|| (reason.unwrap_or(Reason::InternalError), decision.message()));
@@ -263,27 +277,24 @@ impl Answer {
     }
 }
 
-/// The API server cuts a warning at 256 characters and all of them at 4096.
-const WARNING_CHARS_MAX: usize = 256;
-const WARNINGS_MAX: usize = 10;
-/// T-66, H6.
-const TEXT_CHARS_MAX: usize = 1024;
+/// What a policy that is not enforced, or a fault where nothing is enforced, would have denied: `policy=reason`, or the reason alone. An
+/// auditor looks for this key to learn what enforcing would do.
+const WOULD_DENY: &str = "would-deny";
 
 /// The answering AdmissionReview. An answer that denies without saying why does not exist: it is `internal_error`.
 pub fn respond(uid: &str, answer: &Answer) -> Vec<u8> {
     let audit: BTreeMap<&str, String> =
-        answer.audit.iter().map(|(key, value)| (*key, printable(value, TEXT_CHARS_MAX))).collect();
+        answer.audit.iter().map(|(key, value)| (*key, printable(value, bounds::TEXT_CHARS_MAX))).collect();
     let mut response = json!({ "uid": uid, "allowed": answer.allowed, "auditAnnotations": audit });
     if !answer.allowed {
         let (reason, message) = answer.denial.clone().unwrap_or((Reason::InternalError, "no reason was given".into()));
         // Multi-line messages are meant (design §7): each line is made printable for itself.
-        let message: Vec<String> = message.lines().map(|line| printable(line, TEXT_CHARS_MAX)).collect();
-        let message = cut(&message.join("\n"), TEXT_CHARS_MAX);
+        let message: Vec<String> = message.lines().map(|line| printable(line, bounds::TEXT_CHARS_MAX)).collect();
+        let message = cut(&message.join("\n"), bounds::TEXT_CHARS_MAX);
         response["status"] = json!({ "status": "Failure", "code": 403, "reason": reason.as_str(), "message": message });
     }
     if !answer.warnings.is_empty() {
-        let most = answer.warnings.iter().take(WARNINGS_MAX);
-        response["warnings"] = most.map(|warning| printable(warning, WARNING_CHARS_MAX)).collect();
+        response["warnings"] = bounds::warnings(&answer.warnings).into();
     }
     if answer.allowed && !answer.patch.is_empty() {
         let patch = serde_json::Value::from(answer.patch.clone()).to_string();
@@ -293,28 +304,6 @@ pub fn respond(uid: &str, answer: &Answer) -> Vec<u8> {
     json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response })
         .to_string()
         .into_bytes()
-}
-
-/// Printable ASCII in at most `max` characters; everything else (newline, ESC, bidi, zero width) as an escape.
-pub fn printable(text: &str, max: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(max));
-    for char in text.chars() {
-        if out.len() > max {
-            break;
-        }
-        match char {
-            ' '..='~' => out.push(char),
-            other => out.extend(other.escape_unicode()),
-        }
-    }
-    cut(&out, max)
-}
-
-fn cut(ascii: &str, max: usize) -> String {
-    match ascii.get(..max) {
-        Some(_) if ascii.len() > max => format!("{}...", ascii.get(..max - 3).unwrap_or_default()),
-        _ => ascii.to_owned(),
-    }
 }
 
 #[cfg(test)]

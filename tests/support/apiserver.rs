@@ -13,7 +13,10 @@ pub struct ApiServer {
     /// For `system:masters`.
     pub kubeconfig: PathBuf,
     pub directory: tempfile::TempDir,
-    processes: Vec<Child>,
+    /// How the API server is started again.
+    command: Command,
+    store: Child,
+    server: Option<Child>,
 }
 
 /// `(token, user, group)`: rows of the token file.
@@ -50,13 +53,29 @@ impl ApiServer {
         server.arg("--service-account-signing-key-file").arg(dir.join("sa.key"));
         server.args(["--service-cluster-ip-range", "10.97.0.0/16", "--disable-admission-plugins", "ServiceAccount"]);
         server.args(more);
-        let processes = vec![spawn(store, &dir.join("etcd.log")), spawn(server, &dir.join("apiserver.log"))];
+        let store = spawn(&mut store, &dir.join("etcd.log"));
         let url = format!("https://127.0.0.1:{secure}");
         let kubeconfig = dir.join("kubeconfig");
         std::fs::write(&kubeconfig, config(&url, ADMIN.0)).unwrap();
-        let this = ApiServer { url, kubeconfig, directory, processes };
-        this.wait();
+        let mut this = ApiServer { url, kubeconfig, directory, command: server, store, server: None };
+        this.restart();
         this
+    }
+
+    /// SIGKILL: no connection is closed in good order. The store stays.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Starts it (again) at the same address, with the same certificate, and waits until it is ready.
+    pub fn restart(&mut self) {
+        self.kill();
+        let log = self.directory.path().join("apiserver.log");
+        self.server = Some(spawn(&mut self.command, &log));
+        self.wait();
     }
 
     /// `kubectl` as the administrator.
@@ -64,6 +83,17 @@ impl ApiServer {
         let mut command = Command::new(tools().join("kubectl"));
         command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.directory.path());
         command
+    }
+
+    /// `kubectl` with these arguments and this input must succeed; what it printed.
+    pub fn run(&self, arguments: &[&str], input: &str) -> String {
+        let mut command = self.kubectl();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn wait(&self) {
@@ -83,7 +113,7 @@ impl ApiServer {
 
 impl Drop for ApiServer {
     fn drop(&mut self) {
-        for process in self.processes.iter_mut().rev() {
+        for process in self.server.iter_mut().chain([&mut self.store]) {
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -113,8 +143,8 @@ pub fn config(url: &str, token: &str) -> String {
     )
 }
 
-fn spawn(mut command: Command, log: &Path) -> Child {
-    let file = std::fs::File::create(log).unwrap();
+fn spawn(command: &mut Command, log: &Path) -> Child {
+    let file = std::fs::File::options().create(true).append(true).open(log).unwrap();
     command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
     command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }

@@ -1,9 +1,9 @@
-//! What is tried: each case builds an image of its own, is told what must come of it, and is answered by the webhook.
+//! What is tried: each case builds an image of its own, is told what must come of it, and is answered by the webhook, or by an API server.
 
 use super::{
     image,
     keys::Keys,
-    pipeline::{self, Built, Layouts, REPOSITORY, Tamper},
+    pipeline::{self, Built, Layouts, Tamper},
     servers::Servers,
 };
 use crate::{capture::upload, digest::Digest, envelope::Envelope, publish, reason::Reason};
@@ -21,7 +21,26 @@ pub struct World<'w> {
     pub directory: &'w Path,
     pub keys: &'w Keys,
     pub layouts: &'w Layouts,
-    pub servers: Servers,
+    /// `host[:port]/path` of the images.
+    pub repository: &'w str,
+}
+impl World<'_> {
+    fn reference(&self, plan: &Plan, image: &Digest) -> String {
+        match plan.by_tag {
+            true => format!("{}:{}", self.repository, plan.name),
+            false => format!("{}@{image}", self.repository),
+        }
+    }
+}
+
+/// An image that was made, to be asked about.
+pub struct Prepared {
+    /// The case's directory, tag, and pod.
+    pub name: &'static str,
+    pub case: &'static str,
+    pub expected: Option<Reason>,
+    /// As a pod names it.
+    pub image: String,
 }
 
 /// One answer of the webhook beside the expected one.
@@ -139,30 +158,60 @@ fn plans() -> Vec<Plan> {
 }
 
 /// Every case in its turn.
-pub async fn play(mut world: World<'_>, tell: &impl Fn(&str)) -> anyhow::Result<Vec<Answer>> {
-    upload::put(&world.servers.store(), &world.layouts.good).await.context("the layout, to the store")?;
+pub async fn play(world: World<'_>, mut servers: Servers, tell: &impl Fn(&str)) -> anyhow::Result<Vec<Answer>> {
+    let store = servers.store();
+    upload::put(&store, &world.layouts.good).await.context("the layout, to the store")?;
     let mut good: Option<Built> = None;
     let mut answers = Vec::new();
     for plan in plans() {
-        let built = prepare(&world, &plan, good.as_ref()).await.with_context(|| format!("case \"{}\"", plan.case))?;
+        let built = prepare(&world, Some(&store), &plan, good.as_ref());
+        let built = built.await.with_context(|| format!("case \"{}\"", plan.case))?;
         if plan.store_down {
-            world.servers.kill_store();
+            servers.kill_store();
             tell("store     gone");
         }
-        answers.push(review(&world, &plan, &built.image).await?);
+        answers.push(review(&servers, &plan, world.reference(&plan, &built.image)).await?);
         good.get_or_insert(built);
     }
     Ok(answers)
 }
 
+/// The cases that need no store of ours, made and not asked about: for a cluster. `pinned`: it has a webhook that pins tags.
+pub async fn make(world: &World<'_>, pinned: bool) -> anyhow::Result<Vec<Prepared>> {
+    let mut good: Option<Built> = None;
+    let mut made = Vec::new();
+    for plan in cluster_plans(pinned) {
+        let built = prepare(world, None, &plan, good.as_ref());
+        let built = built.await.with_context(|| format!("case \"{}\"", plan.case))?;
+        let image = world.reference(&plan, &built.image);
+        made.push(Prepared { name: plan.name, case: plan.case, expected: plan.expected, image });
+        good.get_or_insert(built);
+    }
+    Ok(made)
+}
+
+fn cluster_plans(pinned: bool) -> Vec<Plan> {
+    let needs_no_store = |plan: &Plan| plan.papers != Papers::InStore && plan.name != "beside";
+    let rest = plans().into_iter().filter(needs_no_store).map(|plan| match plan.by_tag && pinned {
+        true => Plan { case: "named by a tag, which is pinned", expected: None, ..plan },
+        false => plan,
+    });
+    std::iter::once(GOOD_PLAN).chain(rest).collect()
+}
+
 /// Runs the pipeline, signs the image, and puts the metadata where the case wants it.
-async fn prepare(world: &World<'_>, plan: &Plan, good: Option<&Built>) -> anyhow::Result<Built> {
-    let (directory, keys) = (world.directory, world.keys);
+async fn prepare(
+    world: &World<'_>,
+    store: Option<&upload::Store>,
+    plan: &Plan,
+    good: Option<&Built>,
+) -> anyhow::Result<Built> {
+    let (directory, keys, repository) = (world.directory, world.keys, world.repository);
     let builder = if plan.built_by_mallory { &keys.mallory } else { &keys.ci };
-    let built = pipeline::run(directory, plan.name, plan.tamper, keys, builder).await?;
+    let built = pipeline::run(directory, repository, plan.name, plan.tamper, keys, builder).await?;
     let other = good.unwrap_or(&built);
     let registry = directory.join("registry");
-    let sign = |image: &Digest, key| image::sign(&registry, REPOSITORY, image, &built.image, key);
+    let sign = |image: &Digest, key| image::sign(&registry, repository, image, &built.image, key);
     match plan.signature {
         Signature::Release => sign(&built.image, &keys.release)?,
         Signature::Mallory => sign(&built.image, &keys.mallory)?,
@@ -183,8 +232,9 @@ async fn prepare(world: &World<'_>, plan: &Plan, good: Option<&Built>) -> anyhow
     };
     match plan.papers {
         Papers::InStore => {
+            let store = store.context("a case without its store")?;
             for link in [&built.checkout, &built.build, &built.package] {
-                upload::put(&world.servers.store(), link).await?;
+                upload::put(store, link).await?;
             }
         }
         Papers::BesideImage => beside(links(&built))?,
@@ -194,13 +244,9 @@ async fn prepare(world: &World<'_>, plan: &Plan, good: Option<&Built>) -> anyhow
     Ok(built)
 }
 
-async fn review(world: &World<'_>, plan: &Plan, image: &Digest) -> anyhow::Result<Answer> {
-    let reference = match plan.by_tag {
-        true => format!("{REPOSITORY}:{}", plan.name),
-        false => format!("{REPOSITORY}@{image}"),
-    };
-    let uid = format!("00000000-0000-4000-8000-{:012x}", u64::from_str_radix(&image.hex()[..12], 16)?);
-    let answer = world.servers.review(&pod_review(&uid, plan.name, &reference)).await?;
+async fn review(servers: &Servers, plan: &Plan, reference: String) -> anyhow::Result<Answer> {
+    let uid = format!("00000000-0000-4000-8000-{:012x}", reference.bytes().map(u64::from).sum::<u64>());
+    let answer = servers.review(&pod_review(&uid, plan.name, &reference)).await?;
     let response = &answer["response"];
     anyhow::ensure!(response["uid"] == uid.as_str(), "the answer is to another review");
     let status = |field: &str| response["status"][field].as_str().map(str::to_owned);
@@ -269,5 +315,19 @@ mod tests {
         let names: std::collections::BTreeSet<_> = plans.iter().map(|plan| plan.name).collect();
         assert_eq!(names.len(), plans.len());
         assert!(plans.iter().filter(|plan| plan.expected.is_some()).count() >= 8);
+    }
+
+    #[test]
+    fn a_cluster_is_asked_all_that_needs_no_store() {
+        for pinned in [true, false] {
+            let plans = cluster_plans(pinned);
+            assert_eq!(plans.first().map(|plan| (plan.case, plan.expected)), Some((GOOD, None)));
+            assert!(plans.iter().all(|plan| plan.papers != Papers::InStore && !plan.store_down));
+            let names: std::collections::BTreeSet<_> = plans.iter().map(|plan| plan.name).collect();
+            assert_eq!((names.len(), plans.len()), (15, 15));
+            let by_tag = plans.iter().find(|plan| plan.by_tag).map(|plan| plan.expected.is_none());
+            assert_eq!(by_tag, Some(pinned));
+            assert!(plans.iter().any(|plan| plan.case == TAMPERED));
+        }
     }
 }

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 
-/// Where the images would be pulled from.
+/// Where the images would be pulled from, and what the template says for it.
 pub const REPOSITORY: &str = "registry.example.com/shop/api";
 
 const TEMPLATE: &str = r#"readme: The demonstration's supply chain
@@ -51,11 +51,12 @@ pub struct Layouts {
 }
 
 impl Layouts {
-    /// From the template, by the code behind `layout sign`.
-    pub fn new(directory: &Path, keys: &Keys) -> anyhow::Result<Self> {
+    /// From the template, for images of the repository, by the code behind `layout sign`.
+    pub fn new(directory: &Path, keys: &Keys, repository: &str) -> anyhow::Result<Self> {
         let now = Timestamp::now();
+        let text = TEMPLATE.replace(REPOSITORY, repository);
         let template = directory.join("layout.yaml");
-        file::write(&template, TEMPLATE.as_bytes())?;
+        file::write(&template, text.as_bytes())?;
         let layout = author::read(&template, None, now)?.layout().clone();
         let findings = author::lint(&layout, now);
         anyhow::ensure!(findings.is_empty(), "the demonstration's layout is not clean: {findings:?}");
@@ -63,12 +64,8 @@ impl Layouts {
         let mut expired = layout.clone();
         expired.expires = Timestamp::from_second(now.as_second())?.checked_sub(SignedDuration::from_hours(1))?;
         let loose = directory.join("loose.yaml");
-        file::write(
-            &loose,
-            TEMPLATE
-                .replace("MATCH oci:registry.example.com/shop/api WITH PRODUCTS FROM package", "ALLOW oci:*")
-                .as_bytes(),
-        )?;
+        let tying = format!("MATCH oci:{repository} WITH PRODUCTS FROM package");
+        file::write(&loose, text.replace(&tying, "ALLOW oci:*").as_bytes())?;
         let loose = author::read(&loose, None, now)?.layout().clone();
         let owners = [&keys.alice, &keys.bob];
         let layouts = Layouts {
@@ -109,6 +106,7 @@ pub struct Built {
 /// Runs the three steps in a directory of their own, through the capture code, and pushes the image.
 pub async fn run(
     directory: &Path,
+    repository: &str,
     name: &str,
     tamper: Tamper,
     keys: &Keys,
@@ -132,7 +130,7 @@ pub async fn run(
     if tamper == Tamper::Program {
         std::fs::write(work.join("dist/app"), "a miner\n")?;
     }
-    let reference = format!("{REPOSITORY}:{name}");
+    let reference = format!("{repository}:{name}");
     let program = std::env::current_exe().context("the path of this program")?;
     let program = program.to_str().context("the path of this program is not UTF-8")?;
     let command = [program, "demo", "--package", "dist", "image", &reference].map(str::to_owned);

@@ -10,9 +10,10 @@ use crate::{
     source::store::{self, StoreClient},
     store::sqlite,
     webhook::{
-        config::{Policies, Settings},
+        config::Directory,
         http::{self, Webhook},
         metrics::Metrics,
+        policies::Settings,
     },
 };
 use anyhow::Context as _;
@@ -206,18 +207,14 @@ async fn webhook(directory: &Path, store: SocketAddr) -> anyhow::Result<(SocketA
         ca_file: None,
         timeout: Duration::from_secs(5),
     })?;
-    let settings = Settings {
-        path: directory.join("policy"),
-        unmatched: Unmatched::Deny,
-        audit_only: false,
-        store: Some(Arc::new(store)),
-        docker_config: None,
-    };
-    let policies = Arc::new(tokio::task::spawn_blocking(move || Policies::open(settings)).await?);
+    let settings =
+        Settings { unmatched: Unmatched::Deny, audit_only: false, store: Some(Arc::new(store)), docker_config: None };
+    let path = directory.join("policy");
+    let policies = tokio::task::spawn_blocking(move || Directory::open(path, settings).policies()).await?;
     policies.current().map_err(|fault| anyhow::anyhow!("the policies are not loaded: {fault}"))?;
     let bound = serve::bind(serve::Options {
         listen: LOOPBACK,
-        tls: Some((tls.join("tls.crt"), tls.join("tls.key"))),
+        tls: Some((tls.join("tls.crt"), tls.join("tls.key")).into()),
         connections_max: 64,
         drain: Duration::ZERO,
     })

@@ -1,13 +1,18 @@
 use super::*;
-use crate::{policy::Unmatched, webhook::config::Settings};
+use crate::{
+    cluster::resources::{Broken, Kind},
+    policy::Unmatched,
+    webhook::{config::Directory, policies::Settings},
+};
 use axum::http::{Method, Request as HttpRequest};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tower::ServiceExt;
 
 /// A webhook over a directory of policy documents.
 struct Site {
     folder: tempfile::TempDir,
+    documents: Directory,
     webhook: Arc<Webhook>,
     stop: CancellationToken,
 }
@@ -35,18 +40,16 @@ fn policy() -> Value {
 fn site_with(policies: &str, change: impl FnOnce(&mut Settings), reviews_max: usize) -> Site {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("policy.yaml"), policies).unwrap();
-    let mut settings = Settings {
-        path: folder.path().into(),
-        unmatched: Unmatched::Warn,
-        audit_only: false,
-        store: None,
-        docker_config: None,
-    };
+    let mut settings = Settings { unmatched: Unmatched::Warn, audit_only: false, store: None, docker_config: None };
     change(&mut settings);
+    site_at(folder.path().into(), folder, settings, reviews_max)
+}
+
+fn site_at(path: PathBuf, folder: tempfile::TempDir, settings: Settings, reviews_max: usize) -> Site {
     let stop = CancellationToken::new();
-    let policies = Arc::new(Policies::open(settings));
-    let webhook = Webhook::new(policies, Arc::new(Metrics::new().unwrap()), reviews_max, stop.clone());
-    Site { folder, webhook, stop }
+    let documents = Directory::open(path, settings);
+    let webhook = Webhook::new(documents.policies(), Arc::new(Metrics::new().unwrap()), reviews_max, stop.clone());
+    Site { folder, documents, webhook, stop }
 }
 
 fn site() -> Site {
@@ -274,8 +277,8 @@ async fn without_policies_nothing_is_ready_and_all_is_denied() {
     allowed(&site.ask("/mutate", pod("busybox")).await);
 
     site.write("policy.yaml", &shop());
-    assert_eq!(site.webhook.policies.reload(), Ok(true));
-    assert_eq!(site.webhook.policies.reload(), Ok(false));
+    assert_eq!(site.documents.reload(), Ok(true));
+    assert_eq!(site.documents.reload(), Ok(false));
     assert_eq!(site.ready().await, StatusCode::OK);
     allowed(&site.ask("/validate", pod("busybox")).await);
 }
@@ -289,13 +292,10 @@ async fn a_policy_whose_trust_is_missing_is_no_trust_root() {
 
 #[tokio::test]
 async fn an_empty_or_missing_directory_is_no_policy() {
-    for change in [
-        |it: &mut Settings| it.path.push("nothing"),
-        |it: &mut Settings| {
-            std::fs::remove_file(it.path.join("policy.yaml")).unwrap();
-        },
-    ] {
-        let site = site_with(&shop(), change, 8);
+    for below in ["nothing", ""] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { unmatched: Unmatched::Warn, audit_only: false, store: None, docker_config: None };
+        let site = site_at(folder.path().join(below), folder, settings, 8);
         assert_eq!(site.ready().await, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(denied(&site.ask("/validate", pod("busybox")).await), "policy_invalid");
     }
@@ -313,7 +313,7 @@ async fn a_bad_load_keeps_the_good_set() {
     ];
     for (index, bad) in (1u64..).zip(bad) {
         bad(&site.folder.path().join("policy.yaml"));
-        site.webhook.policies.reload().unwrap_err();
+        site.documents.reload().unwrap_err();
         let state = site.webhook.policies.state();
         assert_eq!((state.loaded, state.ok, state.errors), (loaded.loaded, false, index));
         assert_eq!(site.ready().await, StatusCode::OK);
@@ -328,9 +328,9 @@ async fn documents_are_yaml_and_json_and_nothing_else() {
     let site = site();
     site.write("notes.txt", "kind: [");
     site.write(".hidden.yaml", "kind: [");
-    assert_eq!(site.webhook.policies.reload(), Ok(false));
+    assert_eq!(site.documents.reload(), Ok(false));
     site.write("more.json", "kind: [");
-    site.webhook.policies.reload().unwrap_err();
+    site.documents.reload().unwrap_err();
 }
 
 #[tokio::test]
@@ -439,4 +439,52 @@ fn the_time_to_answer_is_what_the_api_server_says_less_a_margin() {
     ] {
         assert_eq!(seconds(nonsense), 8.5, "{nonsense:?}");
     }
+}
+
+/// A policy set, and beside it a policy that cannot be read, of the cluster or of one namespace.
+fn with_broken(namespace: Option<&str>, audit_only: bool) -> Arc<Webhook> {
+    let settings = Settings { unmatched: Unmatched::Warn, audit_only, store: None, docker_config: None };
+    let policies = Policies::none(settings.clone(), Fault::new(Reason::PoliciesUnknown, "not yet"));
+    let set = PolicySet::compile(&[], Unmatched::Warn).unwrap();
+    let broken = Broken {
+        kind: if namespace.is_some() { Kind::ImagePolicy } else { Kind::ClusterImagePolicy },
+        namespace: namespace.map(str::to_owned),
+        name: "odd".into(),
+        message: "spec.mode: no".into(),
+    };
+    let sources = settings.sources(Vec::new()).unwrap();
+    policies.take(Ok(Snapshot::new(set, sources, Arc::clone(policies.cache()), vec![broken]))).unwrap();
+    Webhook::new(Arc::new(policies), Arc::new(Metrics::new().unwrap()), 8, CancellationToken::new())
+}
+
+async fn ask(webhook: &Arc<Webhook>, path: &str, body: String) -> Value {
+    let request = HttpRequest::builder().method(Method::POST).uri(path).body(Body::from(body)).unwrap();
+    let body = webhook.router().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice::<Value>(&body).unwrap()["response"].clone()
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_denies_what_is_let_in() {
+    let webhook = with_broken(None, false);
+    let response = ask(&webhook, "/validate", pod("busybox")).await;
+    assert_eq!(denied(&response), "policy_invalid");
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.contains(r#"ClusterImagePolicy "odd" is in error: spec.mode: no"#), "{message}");
+    allowed(&ask(&webhook, "/mutate", pod("busybox")).await);
+    // What runs already goes on: nothing new comes in with it.
+    let pinned = format!("registry.example.com/api@sha256:{}", "ab".repeat(32));
+    let object = json!({ "spec": { "containers": [{ "name": "api", "image": pinned }] } });
+    let mut update: Value = serde_json::from_str(&review_of("UPDATE", ("", "Pod"), object.clone())).unwrap();
+    assert_eq!(denied(&ask(&webhook, "/validate", update.to_string()).await), "policy_invalid");
+    update["request"]["oldObject"] = object;
+    allowed(&ask(&webhook, "/validate", update.to_string()).await);
+    allowed(&ask(&webhook, "/validate", review_of("DELETE", ("", "Pod"), Value::Null)).await);
+
+    let webhook = with_broken(Some("shop"), false);
+    assert_eq!(denied(&ask(&webhook, "/validate", pod("busybox")).await), "policy_invalid");
+    allowed(&ask(&webhook, "/validate", pod("busybox").replace("\"shop\"", "\"shop-b\"")).await);
+
+    let response = ask(&with_broken(None, true), "/validate", pod("busybox")).await;
+    allowed(&response);
+    assert_eq!(response["auditAnnotations"]["reason"], "policy_invalid");
 }

@@ -390,3 +390,31 @@ fn schema(root: &Json, node: &Json, shape: &str, above: &mut Vec<String>, seen: 
         schema(root, property, &shape, above, seen);
     }
 }
+
+#[test]
+fn the_pods_credentials_are_named_wherever_its_spec_stands() {
+    let mut spec = spec();
+    spec["imagePullSecrets"] = json!([{ "name": "one" }, {}, { "name": "two" }, { "name": "one" }]);
+    spec["serviceAccountName"] = json!("builder");
+    let template = json!({ "metadata": {}, "spec": spec });
+    for (group, kind, object) in [
+        ("", "Pod", json!({ "spec": spec })),
+        ("apps", "Deployment", json!({ "spec": { "template": template } })),
+        ("batch", "CronJob", json!({ "spec": { "jobTemplate": { "spec": { "template": template } } } })),
+    ] {
+        let workload = workload(&request(group, kind, object));
+        assert_eq!(workload.pull_secrets, ["one", "two"], "{kind}");
+        assert_eq!(workload.service_account, "builder", "{kind}");
+    }
+    let mut old = self::spec();
+    old["serviceAccount"] = json!("older");
+    assert_eq!(workload(&pod(old)).service_account, "older");
+    let bare = workload(&pod(self::spec()));
+    assert_eq!((bare.pull_secrets.len(), bare.service_account.as_str()), (0, ""));
+    let many: Vec<Json> = (0..100).map(|n| json!({ "name": format!("s{n}") })).collect();
+    let mut spec = self::spec();
+    spec["imagePullSecrets"] = json!(many);
+    assert_eq!(workload(&pod(spec.clone())).pull_secrets.len(), 9);
+    spec["imagePullSecrets"] = json!({ "name": "one" });
+    says(&pod(spec), "spec.imagePullSecrets is no list");
+}

@@ -150,16 +150,35 @@ fn watched_admits_and_says_why_it_would_not() {
     assert_eq!(json["response"]["warnings"][0], "not enforced: spec.bootImage [unsupported_field]");
 }
 
-#[test]
-fn warnings_are_few_short_and_printable() {
-    let warnings = (0..20).map(|index| format!("{index}\u{1b}[31m{}", "é".repeat(300))).collect();
+fn warnings(warnings: Vec<String>) -> Vec<String> {
     let json = answer(&Answer { warnings, ..Answer::allowed() });
-    let warnings = json["response"]["warnings"].as_array().unwrap();
-    assert_eq!(warnings.len(), 10);
-    for warning in warnings {
-        let warning = warning.as_str().unwrap();
-        assert!(warning.len() <= 256 && warning.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{warning}");
-    }
+    serde_json::from_value(json["response"]["warnings"].clone()).unwrap()
+}
+
+#[test]
+fn warnings_are_short_and_printable_and_all_of_them_fit() {
+    let told = warnings((0..20).map(|index| format!("{index}\u{1b}[31m{}", "é".repeat(300))).collect());
+    assert!(told.iter().all(|it| it.len() <= 256 && it.bytes().all(|byte| (b' '..=b'~').contains(&byte))), "{told:?}");
+    assert!(told.iter().map(String::len).sum::<usize>() <= 4096);
+    assert!(told[0].starts_with("0\\u{1b}[31m") && told[0].len() == 256, "{}", told[0]);
+    assert_eq!(told.len(), 16, "fifteen, and how many are not there");
+    assert!(told[15].starts_with("5 more warnings are left out"), "{}", told[15]);
+}
+
+#[test]
+fn warnings_that_just_fit_are_all_there() {
+    let of = |count: usize, chars: usize| (0..count).map(|at| format!("{at:0chars$}")).collect::<Vec<_>>();
+    assert_eq!(warnings(of(16, 256)), of(16, 256));
+    let mut longer = of(16, 256);
+    longer.push("x".into());
+    let told = warnings(longer);
+    assert!(told.last().unwrap().starts_with("2 more warnings"), "{told:?}");
+    assert_eq!(warnings(of(64, 64)), of(64, 64));
+}
+
+#[test]
+fn equal_warnings_are_one() {
+    assert_eq!(warnings(vec!["a".into(), "b".into(), "a".into()]), ["a", "b"]);
 }
 
 #[test]
@@ -183,46 +202,118 @@ fn a_patch_goes_with_an_allowance_only() {
     assert!(answer(&Answer { patch, ..refused })["response"].get("patch").is_none());
 }
 
-#[test]
-fn a_decision_is_annotated_and_bounded() {
-    let policy = |name: &str, met: bool| PolicyDecision {
-        policy: format!("ClusterImagePolicy/{name}"),
-        mode: Mode::Enforce,
-        met,
-        requirements: vec![RequirementDecision {
-            name: "released".into(),
-            met,
-            class: (!met).then_some(Reason::NoSignature.class()),
-            reason: (!met).then_some(Reason::NoSignature),
-            message: (!met).then(|| "no cosign signature".into()),
-            ..RequirementDecision::default()
-        }],
+fn policy(name: &str, mode: Mode, unmet: Option<Reason>) -> PolicyDecision {
+    let requirement = RequirementDecision {
+        name: "released".into(),
+        met: unmet.is_none(),
+        class: unmet.map(Reason::class),
+        reason: unmet,
+        message: unmet.map(|_| "no cosign signature".into()),
+        ..RequirementDecision::default()
     };
-    let image = |index: usize| ImageDecision {
+    let policy = format!("ClusterImagePolicy/{name}");
+    PolicyDecision { policy, mode, met: unmet.is_none(), requirements: vec![requirement] }
+}
+
+fn image(index: usize, policies: Vec<PolicyDecision>) -> ImageDecision {
+    ImageDecision {
         field: format!("spec.containers[{index}].image"),
         name: "api".into(),
         reference: "registry.example.com/shop/api:1".into(),
         digest: Some(format!("sha256:{index:064}")),
-        policies: vec![policy("shop", false), policy("base", true)],
+        denied: policies.iter().any(|policy| !policy.met && policy.mode == Mode::Enforce),
+        policies,
         fault: None,
-        denied: true,
-    };
-    let decision = Decision {
+    }
+}
+
+fn decision(images: Vec<ImageDecision>) -> Decision {
+    Decision {
         api_version: "tidewaiter.dev/v1alpha1",
         kind: "Decision",
-        allowed: false,
-        images: (0..90).map(image).collect(),
+        allowed: images.iter().all(|image| !image.denied),
+        images,
         warnings: Vec::new(),
         exceptions: Vec::new(),
         policy_hash: "sha256:1".into(),
         decided_at: "2026-11-23T12:00:00Z".into(),
         namespace: "shop".into(),
-    };
-    let json = answer(&Answer::of(&decision));
+    }
+}
+
+#[test]
+fn a_decision_is_annotated_and_bounded() {
+    let policies =
+        || vec![policy("shop", Mode::Enforce, Some(Reason::NoSignature)), policy("base", Mode::Enforce, None)];
+    let json = answer(&Answer::of(&decision((0..90).map(|index| image(index, policies())).collect())));
     let audit = &json["response"]["auditAnnotations"];
     assert_eq!(audit["decision"], "denied");
     assert_eq!(audit["reason"], "no_signature");
     assert_eq!(audit["policies"], "ClusterImagePolicy/base=met; ClusterImagePolicy/shop=unmet");
-    assert!(audit["digests"].as_str().unwrap().len() == 1024);
-    assert!(audit.get("exceptions").is_none());
+    assert!(audit.get("exceptions").is_none() && audit.get("would-deny").is_none());
+    let digests = audit["digests"].as_str().unwrap();
+    let (whole, more) = digests.split_once("; and ").unwrap();
+    assert!(digests.len() <= 1024 && whole.split("; ").all(|it| it.len() == "sha256:".len() + 64), "{digests}");
+    assert_eq!(more, format!("{} more", 90 - whole.split("; ").count()));
+}
+
+#[test]
+fn what_is_not_enforced_can_be_found_in_the_audit_log() {
+    let admitted = decision(vec![
+        image(0, vec![policy("shop", Mode::Audit, Some(Reason::RuleViolation)), policy("base", Mode::Warn, None)]),
+        image(1, vec![policy("base", Mode::Warn, Some(Reason::NoSignature))]),
+        ImageDecision { fault: Some(Fault::new(Reason::ImageRefInvalid, "no").into()), ..image(2, vec![]) },
+    ]);
+    let audit = Answer::of(&admitted).audit;
+    assert_eq!(audit["decision"], "allowed");
+    let told = "ClusterImagePolicy/base=no_signature; ClusterImagePolicy/shop=rule_violation; image_ref_invalid";
+    assert_eq!(audit["would-deny"], told);
+    assert!(!audit.contains_key("reason"), "it was not denied");
+    // What cannot be resolved is the image's own fault, under every policy that selects it.
+    let unresolved = PolicyDecision { requirements: vec![], met: false, ..policy("shop", Mode::Audit, None) };
+    let fault = Some(Fault::new(Reason::RegistryTimeout, "no answer").into());
+    let unresolved = decision(vec![ImageDecision { fault, ..image(0, vec![unresolved]) }]);
+    assert_eq!(Answer::of(&unresolved).audit["would-deny"], "ClusterImagePolicy/shop=registry_timeout");
+    let watched = Answer::watched(&Fault::new(Reason::UnsupportedField, "spec.bootImage"));
+    assert_eq!(watched.audit["would-deny"], "unsupported_field");
+    assert!(
+        !Answer::of(&decision(vec![image(0, vec![policy("shop", Mode::Enforce, None)])]))
+            .audit
+            .contains_key("would-deny")
+    );
+}
+
+/// The API server drops an annotation whose key is no qualified name, and a whole audit event above 100 KiB.
+#[test]
+fn every_annotation_is_one_the_api_server_writes() {
+    let worst = (0..100).map(|index| {
+        let name = |kind: &str| format!("{kind}{index}{}", "\u{202e}".repeat(200));
+        let policies = vec![
+            policy(&name("audit"), Mode::Audit, Some(Reason::RuleViolation)),
+            policy(&name("enforce"), Mode::Enforce, Some(Reason::NoSignature)),
+        ];
+        image(index, policies)
+    });
+    let mut worst = decision(worst.collect());
+    let used = |index| crate::policy::ExceptionUse {
+        policy: format!("p{index}"),
+        field: String::new(),
+        honoured: true,
+        message: "\u{1b}".repeat(900),
+    };
+    worst.exceptions = (0..100).map(used).collect();
+    let mut of_worst = Answer::of(&worst);
+    of_worst.audit.insert("pinned", "7".into());
+    let json = answer(&of_worst);
+    let audit = json["response"]["auditAnnotations"].as_object().unwrap();
+    assert_eq!(audit.len(), 8, "{:?}", audit.keys());
+    for (key, value) in audit {
+        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        let ends = [key.bytes().next(), key.bytes().last()];
+        assert!(plain && key.len() <= 63 && ends.iter().flatten().all(u8::is_ascii_alphanumeric), "{key}");
+        let value = value.as_str().unwrap();
+        assert!(value.len() <= 1024 && value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{key}: {value}");
+    }
+    let whole = serde_json::to_string(audit).unwrap().len() + audit.len() * "validate.tidewaiter.dev/".len();
+    assert!(whole < 100 * 1024 / 10, "{whole}");
 }

@@ -30,11 +30,12 @@ use tidewaiter::{
     source::Sources,
     webhook::{
         Judge, admit,
-        config::{Policies, Settings},
+        config::Directory,
         http::Webhook,
         images,
         metrics::Metrics,
         namespace,
+        policies::Settings,
         review::{self, Answer, Unreadable},
     },
 };
@@ -134,14 +135,8 @@ async fn over_http(world: &World, given: &Given) -> Answered {
     let folder = tempfile::tempdir().expect("a folder");
     let text = http.policies.unwrap_or_else(|| documents(world, given));
     std::fs::write(folder.path().join("policy.yaml"), text).expect("written");
-    let settings = Settings {
-        path: folder.path().into(),
-        unmatched: unmatched(given),
-        audit_only: false,
-        store: None,
-        docker_config: None,
-    };
-    let policies = Arc::new(Policies::open(settings));
+    let settings = Settings { unmatched: unmatched(given), audit_only: false, store: None, docker_config: None };
+    let policies = Directory::open(folder.path().into(), settings).policies();
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let webhook = Webhook::new(policies, metrics, http.reviews_max.unwrap_or(8), CancellationToken::new());
     let bytes = body(world, given);

@@ -1,0 +1,20 @@
+//! tidewaiter on a real cluster, end to end: `make e2e`, or `cargo test --test e2e -- [FILTER…]`.
+
+mod cases;
+mod cluster;
+mod documents;
+mod evidence;
+mod installation;
+mod policies;
+mod registry;
+mod runner;
+mod scenarios;
+mod stage;
+mod steady;
+mod tools;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runner::main(scenarios::all())
+}

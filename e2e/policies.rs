@@ -1,0 +1,85 @@
+//! The resources of the world, as they are applied to the cluster and read by `tidewaiter verify`: the same files.
+
+use crate::evidence::World;
+use std::fmt::Write as _;
+
+/// What opens the store, for who writes and for who reads.
+pub const TOKEN: &str = "4f7c0d2b9e816a35c4d0f1e2b3a495867";
+
+/// Writes `policies/*.yaml` and the store's `store.yaml`.
+pub fn write(world: &World) {
+    let owners = trust_root(world, "shop-owners", &["alice", "bob"]);
+    let release = trust_root(world, "release-keys", &["release"]);
+    let security = trust_root(world, "security-team", &["officer"]);
+    world.shop.write("policies/0-trust.yaml", [owners.clone(), release, security].join("---\n"));
+    let registries: Vec<String> = world.hosts().iter().enumerate().map(|(i, host)| registry(world, i, host)).collect();
+    world.shop.write("policies/1-registries.yaml", registries.join("---\n"));
+    let lines = [
+        policy(world, "shop", "Enforce", &[RELEASED, BUILT]),
+        policy(world, "stored", "Enforce", &[RELEASED, STORED]),
+        policy(world, "warned", "Warn", &[RELEASED]),
+        policy(world, "audited", "Audit", &[RELEASED]),
+    ];
+    world.shop.write("policies/2-policies.yaml", lines.join("---\n"));
+    world.shop.write("store.yaml", [chain(), owners].join("---\n"));
+}
+
+const RELEASED: &str = "{ name: released, signature: { cosign: { trust: release-keys } } }";
+const BUILT: &str =
+    "{ name: built-by-us, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [oci] } }";
+const STORED: &str =
+    "{ name: built-by-us, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [store] } }";
+
+/// Over the product line of that name, in every registry.
+fn policy(world: &World, line: &str, mode: &str, requirements: &[&str]) -> String {
+    let mut text = head("ClusterImagePolicy", line);
+    let images: Vec<String> = world.hosts().iter().map(|host| format!("\"{host}/{line}/**\"")).collect();
+    let _ = writeln!(text, "  images: [{}]", images.join(", "));
+    let _ = writeln!(
+        text,
+        "  mode: {mode}\n  exceptions: {{ signers: security-team, maxDuration: 30d }}\n  require:\n    all:"
+    );
+    for requirement in requirements {
+        let _ = writeln!(text, "      - {requirement}");
+    }
+    text
+}
+
+fn trust_root(world: &World, name: &str, keys: &[&str]) -> String {
+    let mut text = head("TrustRoot", name) + "  keys:\n";
+    for key in keys {
+        let _ = writeln!(text, "    - name: {key}\n      pem: |");
+        indent(&mut text, 8, &world.public(key));
+    }
+    text
+}
+
+fn registry(world: &World, number: usize, host: &str) -> String {
+    let mut text = head("RegistryConfig", &format!("registry-{number}"));
+    let _ = writeln!(text, "  host: \"{host}\"\n  allowPrivate: true\n  caBundle: |");
+    indent(&mut text, 4, &world.tls.ca);
+    text
+}
+
+fn chain() -> String {
+    use sha2::{Digest, Sha256};
+    let hash = hex::encode(Sha256::digest(TOKEN));
+    let mut text = head("Chain", "stored");
+    let _ = writeln!(text, "  owners: {{ trust: shop-owners, threshold: 2 }}\n  images: [\"**\"]");
+    let _ = writeln!(
+        text,
+        "  writers:\n    - {{ name: ci, tokenHash: \"sha256:{hash}\", steps: [\"*\"], kinds: [layout, link] }}"
+    );
+    let _ = writeln!(text, "  readers:\n    - {{ name: cluster, tokenHash: \"sha256:{hash}\" }}");
+    text
+}
+
+fn head(kind: &str, name: &str) -> String {
+    format!("apiVersion: tidewaiter.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n")
+}
+
+fn indent(text: &mut String, by: usize, block: &str) {
+    for line in block.lines() {
+        let _ = writeln!(text, "{:by$}{line}", "");
+    }
+}

@@ -1,0 +1,79 @@
+//! Our own resources are refused at apply where they are wrong, by the name of what is wrong; what counted before goes on counting.
+
+use super::in_cluster;
+use crate::{runner::Scenario, stage::Stage};
+
+pub fn scenarios() -> Vec<Scenario> {
+    in_cluster("resources", &[("wrong-field", wrong_field), ("in-use", in_use), ("namespaced", namespaced)])
+}
+
+/// Kind, the rest of the document, and what the refusal names.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("ClusterImagePolicy", "{ images: [], require: { all: [R] } }", "spec.images"),
+    ("ClusterImagePolicy", "{ images: [\"*/shop/**\"], require: { all: [R] } }", "spec.images[0]"),
+    ("ClusterImagePolicy", "{ images: [\"**\"], mode: Enforced, require: { all: [R] } }", "spec.mode"),
+    ("ClusterImagePolicy", "{ images: [\"**\"], digest: Maybe, require: { all: [R] } }", "spec.digest"),
+    ("ClusterImagePolicy", "{ images: [\"**\"], require: { all: [] } }", "spec.require"),
+    ("ClusterImagePolicy", "{ images: [\"**\"], requires: { all: [R] } }", "spec.requires"),
+    ("ClusterImagePolicy", "{ images: [\"**\"], require: { all: [R, R] } }", "spec.require.all"),
+    (
+        "ClusterImagePolicy",
+        "{ images: [\"**\"], require: { all: [{ name: a, signature: { cosign: { trust: nobody } } }] } }",
+        "spec.require.all[0].signature.cosign.trust",
+    ),
+    (
+        "ClusterImagePolicy",
+        "{ images: [\"**\"], require: { all: [{ name: a, supplyChain: { layout: { owners: shop-owners, threshold: 3 } } }] } }",
+        "spec.require.all[0].supplyChain.layout.threshold",
+    ),
+    ("TrustRoot", "{ keys: [{ name: a, pem: nonsense }] }", "spec.keys[0].pem"),
+    ("RegistryConfig", "{ host: \"registry.example.com/path\" }", "spec.host"),
+    ("RegistryConfig", "{ host: registry.example.com, caBundle: nonsense }", "spec.caBundle"),
+    ("RegistryConfig", "{ host: registry.example.com, mirrors: [\"https://mirror.example.com\"] }", "spec.mirrors[0]"),
+];
+
+const REQUIREMENT: &str = "{ name: released, signature: { cosign: { trust: release-keys } } }";
+
+fn wrong_field(stage: &Stage) {
+    let cluster = stage.guarded();
+    for (kind, spec, field) in WRONG {
+        let spec = spec.replace(" R]", &format!(" {REQUIREMENT}]")).replace("[R", &format!("[{REQUIREMENT}"));
+        let document =
+            format!("apiVersion: tidewaiter.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: wrong }}\nspec: {spec}\n");
+        let ran = cluster.apply(&document, &[]);
+        assert!(ran.code == 1 && ran.stderr.contains(field), "{kind} {spec}: nothing of {field}\n{ran}");
+        assert_eq!(cluster.kubectl(&["get", kind, "wrong"]).code, 1, "{kind} {spec}: and it is not there");
+    }
+}
+
+/// What a policy names is not taken away under it.
+fn in_use(stage: &Stage) {
+    let (cluster, world) = (stage.guarded(), stage.world());
+    let ran = cluster.kubectl(&["delete", "trustroot", "release-keys", "--dry-run=server"]).expect(1);
+    ran.says(&["release-keys"]);
+    let namespace = cluster.namespace("use");
+    namespace.run("app", &world.pinned("good"), &["--dry-run=server"]).expect(0);
+}
+
+/// An ImagePolicy asks for more in its own namespace, and nowhere else.
+fn namespaced(stage: &Stage) {
+    let (cluster, world) = (stage.guarded(), stage.world());
+    let (strict, other) = (cluster.namespace("strict"), cluster.namespace("other"));
+    let host = world.host(crate::cases::Host::Distribution);
+    let policy = format!(
+        "apiVersion: tidewaiter.dev/v1alpha1
+kind: ImagePolicy
+metadata: {{ name: officers-only, namespace: {} }}
+spec:
+  images: [\"{host}/**\"]
+  require: {{ all: [{{ name: inspected, signature: {{ cosign: {{ trust: security-team }} }} }}] }}
+",
+        strict.name
+    );
+    cluster.apply(&policy, &[]).expect(0);
+    crate::tools::eventually(10, "the policy counts in its namespace", || {
+        let ran = strict.run("app", &world.pinned("good"), &["--dry-run=server"]);
+        (ran.code == 1).then(|| ran.says(&["ImagePolicy", "officers-only", "inspected", "[signature_untrusted]"]))
+    });
+    other.run("app", &world.pinned("good"), &["--dry-run=server"]).expect(0);
+}
