@@ -1,6 +1,8 @@
-"""The OCI archive of our image: archive.py ROOT BINARY VERSION OUT. Two layers, so that an update is the program alone."""
+"""The OCI archive of our image: archive.py ROOT BINARY VERSION OUT. Two layers, so that an update is the program alone.
 
-import glob, gzip, hashlib, io, json, os, re, subprocess, sys, tarfile
+Refused: a program that asks for a newer C library than the one that goes with it, which would not start."""
+
+import glob, gzip, hashlib, io, json, os, platform, re, subprocess, sys, tarfile
 
 root, binary, version, out = sys.argv[1:]
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
@@ -37,12 +39,24 @@ def needed(program):
     return re.findall(r"\(NEEDED\).*\[(.*)\]", text)
 
 
+def glibc(program, part):
+    """The versions of the C library that a program needs (.gnu.version_r) or a library offers (.gnu.version_d)."""
+    text = subprocess.run(["readelf", "-V", "-W", program], check=True, capture_output=True, text=True).stdout
+    sections = re.split(r"(?m)^Version \w+ section ", text)
+    return set(re.findall(r"\bGLIBC_[\w.]+", "".join(it for it in sections if it.startswith(f"'{part}'"))))
+
+
+if platform.machine() != "x86_64":
+    sys.exit(f"image: this machine is {platform.machine()}, and the image is of x86_64 alone")
 libraries, wanted = {}, needed(binary)
 while wanted:
     name = wanted.pop()
     if name not in libraries:
         libraries[name] = f"{LIBRARIES}/{name}"
         wanted += needed(libraries[name])
+offered = set().union(*(glibc(path, ".gnu.version_d") for path in libraries.values()))
+if too_new := sorted(glibc(binary, ".gnu.version_r") - offered):
+    sys.exit(f"image: the program needs {', '.join(too_new)}, and the image's C library has no such version: build it on Debian bookworm")
 loader = "ld-linux-x86-64.so.2"
 libraries.pop(loader, None)
 certificates = sorted(glob.glob(f"{root}/usr/share/ca-certificates/mozilla/*.crt"))

@@ -4,6 +4,7 @@
 #[path = "support/apiserver.rs"]
 mod apiserver;
 
+use clap::Parser;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+use tidewaiter::{cli::Cli, resource};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -93,18 +95,136 @@ fn values_that_mean_nothing_are_refused_by_name() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("store.config"), "a store without documents");
 }
 
+/// Each key of values.yaml in turn, of a type it has not; each object with a key that nobody knows. All by name.
+#[test]
+fn the_schema_knows_every_value() {
+    let values: Value =
+        serde_saphyr::from_str(&fs::read_to_string(here("charts/tidewaiter/values.yaml")).unwrap()).unwrap();
+    let schema: Value =
+        serde_json::from_str(&fs::read_to_string(here("charts/tidewaiter/values.schema.json")).unwrap()).unwrap();
+    let mut cases = Vec::new();
+    wrong(&values, &schema, String::new(), &mut cases);
+    assert!(cases.len() > 80, "{}", cases.len());
+    let each = cases.len().div_ceil(4);
+    std::thread::scope(|scope| {
+        for cases in cases.chunks(each) {
+            scope.spawn(move || {
+                for (set, named) in cases {
+                    let output = render(&["--set-json", set]);
+                    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+                    assert!(!output.status.success(), "{set}");
+                    assert!(error.contains("values don't meet the specifications"), "{set}: {error}");
+                    assert!(error.contains(named), "{set}: {error}");
+                }
+            });
+        }
+    });
+}
+
+/// `path=json` of values that are wrong, and the name that must be told. Both documents must know the same keys.
+fn wrong(value: &Value, schema: &Value, at: String, cases: &mut Vec<(String, String)>) {
+    let named = at.rsplit('.').next().unwrap_or_default().to_owned();
+    let Some(members) = schema["properties"].as_object() else {
+        // No value is ever of this type where it is not said to be a map of anything.
+        let other = if value.is_object() { "[]" } else { r#"{"a": 1}"# };
+        return cases.push((format!("{at}={other}"), named));
+    };
+    assert_eq!(schema["additionalProperties"], false, "{at}: a typing error would be taken for a value");
+    let dot = if at.is_empty() { "" } else { "." };
+    cases.push((format!("{at}{dot}nonsense=1"), "nonsense".into()));
+    if !at.is_empty() {
+        cases.push((format!("{at}=[]"), named));
+    }
+    for (key, schema) in members.iter().filter(|(key, _)| *key != "global") {
+        let value = value.get(key).unwrap_or_else(|| panic!("values.yaml has no {at}{dot}{key}"));
+        wrong(value, schema, format!("{at}{dot}{key}"), cases);
+    }
+}
+
+/// What is not explained is guessed.
+#[test]
+fn every_value_is_explained() {
+    let text = fs::read_to_string(here("charts/tidewaiter/values.yaml")).unwrap();
+    let mut above = "";
+    for line in text.lines() {
+        let is_section = line.ends_with(':');
+        let is_inside = above.trim_start().starts_with("resources:") || above.trim_start().starts_with("requests:");
+        if !line.trim().is_empty() && !line.trim_start().starts_with('#') && !is_section && !is_inside {
+            assert!(above.trim_start().starts_with("# "), "{line}");
+        }
+        above = line;
+    }
+}
+
+const WITH_STORE: &str = "store.enabled=true,store.config.chains\\.yaml=x";
+
 #[test]
 fn every_way_to_install_renders() {
-    let sets: [&[&str]; 6] = [
-        &["--set", "certificates.mode=certManager"],
-        &["--set", "certificates.mode=certManager,certificates.certManager.issuerRef.name=corp"],
-        &["--set", "store.enabled=true,store.config.chains\\.yaml=x,store.service.clusterIP=10.0.0.9"],
-        &["--set", "store.url=https://store.example.com,store.tls.secretName=s,store.readerToken.secretName=t"],
-        &["--set", "serviceMonitor.enabled=true,webhook.hostNetwork=true,policy.auditOnly=true,crds.install=false"],
-        &["--set", "podDisruptionBudget.enabled=false,networkPolicy.enabled=false,pullSecrets.enabled=false"],
+    let everything = format!(
+        "{WITH_STORE},certificates.mode=certManager,serviceMonitor.enabled=true,serviceMonitor.labels.a=b,priorityQuota=true,\
+         store.readerToken.secretName=t,store.service.clusterIP=10.0.0.9,store.service.type=LoadBalancer,\
+         store.service.annotations.a=b,store.persistence.storageClass=fast,imagePullSecrets[0].name=p,nodeSelector.a=b,\
+         tolerations[0].operator=Exists,podAnnotations.a=b,podLabels.a=b,extraArgs[0]=--connections-max=9,\
+         extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=p,extraVolumes[0].name=v,extraVolumes[0].emptyDir.medium=Memory,\
+         extraVolumeMounts[0].name=v,extraVolumeMounts[0].mountPath=/v,networkPolicy.admissionFrom[0].ipBlock.cidr=10.0.0.0/8,\
+         networkPolicy.storeFrom[0].ipBlock.cidr=10.0.0.0/8,networkPolicy.metricsFrom[0].ipBlock.cidr=10.0.0.0/8,\
+         networkPolicy.egress[0].ports[0].port=443,serviceAccount.name=s,serviceAccount.annotations.a=b,fullnameOverride=gate"
+    );
+    let sets = [
+        "certificates.mode=certManager,certificates.certManager.issuerRef.name=corp",
+        "store.url=https://store.example.com,store.tls.secretName=s,store.readerToken.secretName=t",
+        "store.url=https://store.example.com",
+        "webhook.hostNetwork=true,policy.auditOnly=true,crds.install=false,priorityClassName=,webhook.clusterIP=10.0.0.8",
+        "podDisruptionBudget.enabled=false,networkPolicy.enabled=false,pullSecrets.enabled=false",
+        "store.enabled=true,store.config.a=x,store.persistence.enabled=false,store.tls.secretName=s",
+        &everything,
     ];
     for set in sets {
-        assert!(rendered(set).len() > 10, "{set:?}");
+        let documents = rendered(&["--set", set]);
+        let has = |kind: &str| documents.iter().filter(|it| it["kind"] == kind).count();
+        assert_eq!(has("CustomResourceDefinition"), if set.contains("crds.install=false") { 0 } else { 4 }, "{set}");
+        assert_eq!(has("Deployment"), if set.contains("store.enabled=true") { 2 } else { 1 }, "{set}");
+        mounted(&documents);
+        understood(&documents);
+    }
+    let documents = rendered(&["--set", &everything]);
+    assert!(
+        documents.iter().all(|it| it["kind"] == "Namespace" || it["metadata"]["labels"]["helm.sh/chart"].is_string())
+    );
+    let certificates = documents.iter().filter(|it| it["kind"] == "Certificate");
+    let from: Vec<&Value> = certificates.map(|it| &it["spec"]["issuerRef"]["name"]).collect();
+    assert_eq!(from, ["gate-root", "gate-ca"], "a CA that outlives the serving certificate");
+}
+
+/// Every mount has its volume, every file that an argument names is mounted, and each Secret of the release is made by it or was given.
+fn mounted(documents: &[Value]) {
+    for deployment in documents.iter().filter(|it| it["kind"] == "Deployment") {
+        let spec = &deployment["spec"]["template"]["spec"];
+        let volumes: BTreeSet<&str> =
+            spec["volumes"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+        let container = &spec["containers"][0];
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        assert_eq!(mounts.iter().map(|it| it["name"].as_str().unwrap()).collect::<BTreeSet<_>>(), volumes);
+        for argument in container["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()) {
+            let Some((_, path)) = argument.split_once("=/").or_else(|| argument.split_once("sqlite:/")) else {
+                continue;
+            };
+            let path = format!("/{path}");
+            let holds = |it: &Value| path.starts_with(it["mountPath"].as_str().unwrap());
+            assert!(mounts.iter().any(holds), "{argument}");
+        }
+    }
+}
+
+/// The program knows every flag that the chart gives it.
+fn understood(documents: &[Value]) {
+    for deployment in documents.iter().filter(|it| it["kind"] == "Deployment") {
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let args = container["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
+        let parsed = Cli::try_parse_from(std::iter::once("tidewaiter").chain(args));
+        if let Err(error) = parsed {
+            panic!("{error}");
+        }
     }
 }
 
@@ -117,7 +237,11 @@ fn nothing_is_selected_by_what_its_subject_can_edit() {
             assert_eq!(webhook["objectSelector"], Value::Null);
             assert_eq!(webhook["matchConditions"], Value::Null);
             assert_eq!(webhook["clientConfig"]["caBundle"], Value::Null);
-            let Some(selector) = webhook.get("namespaceSelector") else { continue };
+            let Some(selector) = webhook.get("namespaceSelector") else {
+                // Our own kinds are judged everywhere.
+                assert_eq!(webhook["rules"][0]["apiGroups"], json!(["tidewaiter.dev"]));
+                continue;
+            };
             let expected = json!({ "matchExpressions": [{
                 "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["tidewaiter", "kube-system", "cni"] }]});
             assert_eq!(*selector, expected);
@@ -137,6 +261,11 @@ fn the_registration_is_what_a_webhook_should_be() {
     let validate = of(validating, "validate.tidewaiter.dev");
     let resources = of(validating, "resources.tidewaiter.dev");
     let pin = of(mutating, "pin.tidewaiter.dev");
+    let deletions = of(validating, "deletions.tidewaiter.dev");
+    assert_eq!(
+        (&deletions["failurePolicy"], &deletions["rules"][0]["operations"]),
+        (&json!("Ignore"), &json!(["DELETE"]))
+    );
     for (webhook, path, fails) in
         [(&validate, "/validate", "Fail"), (&resources, "/resources", "Fail"), (&pin, "/mutate", "Ignore")]
     {
@@ -156,21 +285,22 @@ fn the_registration_is_what_a_webhook_should_be() {
             covered.insert(format!("{group}/{}", resource.as_str().unwrap()));
         }
     }
-    let kinds = [
-        "/pods",
-        "/pods/ephemeralcontainers",
-        "/podtemplates",
-        "/replicationcontrollers",
-        "apps/daemonsets",
-        "apps/deployments",
-        "apps/replicasets",
-        "apps/statefulsets",
-        "batch/cronjobs",
-        "batch/jobs",
-    ];
-    assert_eq!(covered, kinds.map(String::from).into());
+    assert_eq!(covered, judged());
     // An existing Pod is never pinned: its containers would be started anew.
     assert_eq!(pin["rules"][0]["operations"], json!(["CREATE"]));
+}
+
+/// What the program itself lists as kinds that hold a pod, as rules name them.
+fn judged() -> BTreeSet<String> {
+    let source = fs::read_to_string(here("src/webhook/images.rs")).unwrap();
+    let (_, list) = source.split_once("const KINDS").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let rows =
+        list.lines().filter_map(|line| line.trim().strip_prefix('(')).map(|row| row.split('"').collect::<Vec<_>>());
+    let mut kinds: BTreeSet<String> = rows.map(|row| format!("{}/{}s", row[1], row[5].to_lowercase())).collect();
+    assert_eq!(kinds.len(), 9, "{kinds:?}");
+    kinds.insert("/pods/ephemeralcontainers".into());
+    kinds
 }
 
 /// A release that refuses pods before it can answer, or after it is gone, would be an outage.
@@ -215,7 +345,7 @@ fn rights_are_the_golden_list() {
 /// PodSecurity "restricted", read-only, no rights gained (H4).
 #[test]
 fn pods_are_restricted() {
-    let documents = rendered(&["--set", "store.enabled=true,store.config.chains\\.yaml=x"]);
+    let documents = rendered(&["--set", WITH_STORE]);
     for name in ["tidewaiter", "tidewaiter-store"] {
         let spec = &find(&documents, "Deployment", name)["spec"]["template"]["spec"];
         let pod = &spec["securityContext"];
@@ -246,8 +376,7 @@ fn pods_are_restricted() {
 #[test]
 fn a_real_api_server_takes_all_of_it_without_a_warning() {
     let server = apiserver::ApiServer::start(&[]);
-    let with_store =
-        String::from_utf8(render(&["--set", "store.enabled=true,store.config.chains\\.yaml=x"]).stdout).unwrap();
+    let with_store = String::from_utf8(render(&["--set", WITH_STORE]).stdout).unwrap();
     let file = server.directory.path().join("manifests.yaml");
     fs::write(&file, with_store).unwrap();
     let kubectl = |arguments: &[&str]| {
@@ -266,4 +395,36 @@ fn a_real_api_server_takes_all_of_it_without_a_warning() {
     fs::write(file, text).unwrap();
     let told = kubectl(&["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", file]);
     assert!(told.contains("Warning") && told.contains("allowPrivilegeEscalation"), "{told}");
+}
+
+/// What Helm prints at the end is a policy that the program takes.
+#[test]
+fn the_first_policy_that_is_shown_is_one() {
+    let mut helm = Command::new(apiserver::tools().join("helm"));
+    helm.args(["install", "tidewaiter", "--namespace", "tidewaiter", "--dry-run=client"])
+        .arg(here("charts/tidewaiter"));
+    let output = helm.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (_, policy) = told.split_once("<<END\n").unwrap();
+    let (policy, _) = policy.split_once("  END\n").unwrap();
+    let policy: Value = serde_saphyr::from_str(policy).unwrap();
+    assert_eq!(policy["spec"]["mode"], "Audit");
+    if let Err(errors) = resource::of_object("shop", policy) {
+        panic!("{errors:?}");
+    }
+}
+
+/// Evidence comes from anywhere, with a token; the store itself connects to nothing.
+#[test]
+fn the_store_keeps_to_itself() {
+    let documents = rendered(&["--set", WITH_STORE]);
+    let policy = &find(&documents, "NetworkPolicy", "tidewaiter-store")["spec"];
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(policy["egress"], json!([]));
+    let narrow = format!("{WITH_STORE},networkPolicy.storeFrom[0].ipBlock.cidr=10.1.0.0/16");
+    let documents = rendered(&["--set", &narrow]);
+    let from = &find(&documents, "NetworkPolicy", "tidewaiter-store")["spec"]["ingress"][0]["from"];
+    assert_eq!(from[0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "webhook", "it still reads");
+    assert_eq!(from[1]["ipBlock"]["cidr"], "10.1.0.0/16");
 }

@@ -73,3 +73,23 @@ fn the_image_holds_what_it_needs_and_runs() {
         ran(Command::new("chroot").arg("--userspec=65532:65532").arg(&root).args(["/usr/bin/tidewaiter", "version"]));
     assert!(version.starts_with("tidewaiter "), "{version}");
 }
+
+/// A machine newer than the image's C library builds programs that would not start there.
+#[test]
+fn a_program_for_a_newer_c_library_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = fs::read(env!("CARGO_BIN_EXE_tidewaiter")).unwrap();
+    let (old, new) = (b"GLIBC_2.34\0", b"GLIBC_9.99\0");
+    let places: Vec<usize> = (0..program.len() - old.len()).filter(|&at| program[at..].starts_with(old)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        program[at..at + new.len()].copy_from_slice(new);
+    }
+    let (newer, out) = (dir.path().join("newer"), dir.path().join("out.tar"));
+    fs::write(&newer, program).unwrap();
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("image/build"));
+    let output = command.arg(&out).env("TIDEWAITER_BINARY", &newer).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("needs GLIBC_9.99"), "{told}");
+    assert!(!out.exists());
+}
