@@ -50,26 +50,33 @@ impl Rising {
     }
 
     /// The node's address, as soon as there is one.
-    pub fn ip(&self) -> IpAddr {
+    pub fn ip(&mut self) -> IpAddr {
         let common = fs::read_to_string(checkout("e2e/cluster/common.sh")).expect("common.sh");
         let ip = common.split_whitespace().find_map(|it| it.strip_prefix("node_ip=")).expect("node_ip in common.sh");
         let ip = ip.parse().expect("an address");
-        crate::tools::eventually(60, "the node has its address", || TcpListener::bind((ip, 0)).ok());
+        crate::tools::eventually(60, "the node has its address", || {
+            self.ended();
+            TcpListener::bind((ip, 0)).ok()
+        });
         ip
     }
 
     /// Waits for it.
-    pub fn wait(self) -> Cluster {
+    pub fn wait(mut self) -> Cluster {
         let ip = self.ip();
-        if let Some(mut up) = self.up {
-            assert!(
-                up.wait().expect("it ends").success(),
-                "e2e/cluster/up failed; its logs: {}/logs",
-                self.dir.display()
-            );
+        crate::tools::eventually(300, "e2e/cluster/up has done its work", || self.ended());
+        if self.up.is_some() {
             println!("        the cluster is up: {:.1} s", self.start.elapsed().as_secs_f32());
         }
         Cluster { dir: self.dir, ip }
+    }
+
+    /// Whether it is up; a panic where it cannot be.
+    fn ended(&mut self) -> Option<()> {
+        let Some(up) = &mut self.up else { return Some(()) };
+        let status = up.try_wait().expect("it can be asked")?;
+        assert!(status.success(), "e2e/cluster/up failed; its logs: {}/logs", self.dir.display());
+        Some(())
     }
 }
 
@@ -227,11 +234,13 @@ impl Cluster {
             ),
         ];
         for (file, args) in asked {
-            let ran = self.kubectl(args);
+            // Of a cluster that is gone there is nothing to be had, and nobody waits for it.
+            let ran = self.kubectl(&[&["--request-timeout=5s"], args].concat());
             let _ = fs::write(into.join(file), format!("{}{}", ran.stdout, ran.stderr));
         }
     }
 
+    /// Ends it. Of a cluster whose `up` never began nothing may be ended: what is on the machine is another's.
     pub fn down(&self) {
         let ran = Ran::of(&mut script("down", &self.dir));
         if ran.code != 0 {

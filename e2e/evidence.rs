@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{IpAddr, SocketAddr},
+    panic::resume_unwind,
     path::Path,
     process::{Child, Stdio},
     thread,
@@ -58,7 +59,10 @@ impl World {
                     scope.spawn(move || cases.iter().map(|it| (it.name, world.make(it))).collect::<Vec<_>>())
                 })
                 .collect();
-            workers.into_iter().flat_map(|it| it.join().expect("the images are made")).collect::<Vec<_>>()
+            workers
+                .into_iter()
+                .flat_map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<Vec<_>>()
         });
         world.digests = digests.into_iter().collect();
         policies::write(&world);

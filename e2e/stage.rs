@@ -10,7 +10,7 @@ use crate::{
     tools::Workshop,
 };
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     fs,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -21,8 +21,9 @@ pub struct Stage {
     pub shop: Workshop,
     /// Whether a chosen scenario asks for a cluster: then the registries listen where its node reaches them.
     with_cluster: bool,
-    both: OnceCell<(World, Option<Cluster>)>,
-    guarded: OnceCell<Duration>,
+    both: Once<(World, Option<Cluster>)>,
+    guarded: Once<Duration>,
+    stored: Once<()>,
 }
 
 impl Stage {
@@ -31,7 +32,13 @@ impl Stage {
         let directory = std::env::var_os("E2E_DIR").map(PathBuf::from);
         let directory = directory.unwrap_or_else(|| std::env::temp_dir().join(format!("tidewaiter-e2e-{started}")));
         println!("everything of this run: {}", directory.display());
-        Stage { shop: Workshop::at(directory), with_cluster, both: OnceCell::new(), guarded: OnceCell::new() }
+        Stage {
+            shop: Workshop::at(directory),
+            with_cluster,
+            both: Once::new(),
+            guarded: Once::new(),
+            stored: Once::new(),
+        }
     }
 
     /// Images and evidence.
@@ -52,7 +59,14 @@ impl Stage {
 
     /// How long it took from `helm install` until that cluster denied.
     pub fn guarded_after(&self) -> Duration {
-        *self.guarded.get_or_init(|| installation::install(self))
+        *self.guarded.get("the installation", || installation::install(self))
+    }
+
+    /// The same, and the store in it has its evidence.
+    pub fn stored(&self) -> &Cluster {
+        let cluster = self.guarded();
+        self.stored.get("the store", || installation::fill_store(self));
+        cluster
     }
 
     /// Where things listen.
@@ -61,10 +75,10 @@ impl Stage {
     }
 
     fn both(&self) -> &(World, Option<Cluster>) {
-        self.both.get_or_init(|| {
+        self.both.get("the world or its cluster", || {
             // The world is made while the cluster comes up: both wait more than they work.
-            let rising = self.with_cluster.then(|| Rising::begin(self.shop.path("cluster")));
-            let ip = rising.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), Rising::ip);
+            let mut rising = self.with_cluster.then(|| Rising::begin(self.shop.path("cluster")));
+            let ip = rising.as_mut().map_or(Ipv4Addr::LOCALHOST.into(), Rising::ip);
             let start = Instant::now();
             let directory = self.shop.path("world");
             let _ = fs::remove_dir_all(&directory);
@@ -77,7 +91,7 @@ impl Stage {
     /// What there is to read of a failure; where.
     pub fn keep_logs(&self, scenario: &str) -> PathBuf {
         let into = self.shop.path("failures").join(scenario);
-        match self.both.get() {
+        match self.both.value.get() {
             Some((world, cluster)) => {
                 world.keep_logs(&into);
                 cluster.iter().for_each(|it| it.keep_logs(&into));
@@ -93,8 +107,8 @@ impl Stage {
         if kept {
             return;
         }
-        // Also one that did not get as far as being used.
-        if self.with_cluster {
+        // Also one that did not get as far as being used; but not where `up` refused to begin: the cluster that is there is another's.
+        if self.shop.path("cluster/pids").exists() {
             Cluster { dir: self.shop.path("cluster"), ip: Ipv4Addr::LOCALHOST.into() }.down();
         }
         let directory = self.shop.path("");
@@ -102,5 +116,25 @@ impl Stage {
         if !failed {
             let _ = fs::remove_dir_all(directory);
         }
+    }
+}
+
+/// Made once, also where that failed: what comes after it need not wait for the same failure again.
+struct Once<T> {
+    value: OnceCell<T>,
+    begun: Cell<bool>,
+}
+
+impl<T> Once<T> {
+    fn new() -> Self {
+        Once { value: OnceCell::new(), begun: Cell::new(false) }
+    }
+
+    #[track_caller]
+    fn get(&self, what: &str, make: impl FnOnce() -> T) -> &T {
+        if self.value.get().is_none() {
+            assert!(!self.begun.replace(true), "{what} failed before");
+        }
+        self.value.get_or_init(make)
     }
 }

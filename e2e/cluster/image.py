@@ -3,7 +3,7 @@
 import hashlib, io, json, sys, tarfile
 
 busybox, name, out, *command = sys.argv[1:]
-APPLETS = ["sh", "sleep", "cat", "ls", "wget", "nc", "httpd", "echo", "true", "id"]
+APPLETS = ["sh", "sleep", "cat", "ls", "wget", "nc", "httpd", "echo", "true", "false", "id", "nslookup", "touch"]
 
 
 def tar(files):

@@ -41,6 +41,8 @@ fn sealed(stage: &Stage) {
     ran.says(&["Warning: ", "exception", "INC-42"]);
     // Only what was named is waived.
     namespace.run("other", &world.pinned("no-chain"), &[]).expect(1).says(&["[no_layout]"]);
+    // Told on the workload that owns the pod: one that a person made has no owner.
+    namespace.kubectl(&["create", "deployment", "owner", "--image", &world.pinned("unsigned")]).expect(0);
     let seen = eventually(20, "the event ExceptionUsed", || {
         let ran = tried(cluster, "exceptions.md", "see", &variables);
         ran.stdout.contains("ExceptionUsed").then_some(ran)

@@ -2,6 +2,7 @@
 
 use crate::{runner::Scenario, stage::Stage};
 
+mod demo;
 mod denied;
 mod evidence;
 mod exceptions;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         outages::scenarios(),
         steadiness::scenarios(),
         runbook::scenarios(),
+        demo::scenarios(),
         removal::scenarios(),
     ]
     .into_iter()
@@ -38,12 +40,12 @@ pub fn all() -> Vec<Scenario> {
     .collect()
 }
 
+/// A scenario's name in its group, and what it does.
+type Named<'a> = (&'a str, fn(&Stage));
+
 /// Scenarios of one group that need the cluster.
-fn in_cluster(group: &str, scenarios: &[(&str, fn(&Stage))]) -> Vec<Scenario> {
-    let scenario = |(name, run): &(&str, fn(&Stage))| Scenario {
-        name: format!("{group}/{name}"),
-        cluster: true,
-        run: Box::new(*run),
-    };
+fn in_cluster(group: &str, scenarios: &[Named<'_>]) -> Vec<Scenario> {
+    let scenario =
+        |(name, run): &Named<'_>| Scenario { name: format!("{group}/{name}"), cluster: true, run: Box::new(*run) };
     scenarios.iter().map(scenario).collect()
 }

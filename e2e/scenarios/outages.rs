@@ -11,7 +11,7 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 fn store_down(stage: &Stage) {
-    let (cluster, world) = (stage.guarded(), stage.world());
+    let (cluster, world) = (stage.stored(), stage.world());
     scale(cluster, "tidewaiter-store", 0);
     // A namespace of its own: elsewhere the verdict may still be known.
     let namespace = cluster.namespace("store");

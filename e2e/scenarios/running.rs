@@ -19,6 +19,7 @@ fn bundle(stage: &Stage) {
 
 /// Its evidence comes from the store in the cluster.
 fn stored(stage: &Stage) {
+    stage.stored();
     runs(stage, "good-stored");
 }
 

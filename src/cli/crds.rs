@@ -9,9 +9,11 @@ use std::io::Write;
 #[command(after_help = "\
 Examples:
   tidewaiter crds | kubectl apply --server-side -f -
+  tidewaiter crds --only trustroots
   tidewaiter crds --output json | jq -r '.[].metadata.name'")]
 pub struct Args {
-    #[arg(long, value_enum, default_value_t = Output::Yaml)]
+    /// Output format
+    #[arg(long, short, value_enum, default_value_t = Output::Yaml)]
     pub output: Output,
     /// One of them, by its plural name
     #[arg(long, value_name = "PLURAL")]

@@ -20,11 +20,11 @@ pub const GROUP: &str = "tidewaiter.dev";
 /// Their only version.
 pub const VERSION: &str = "v1alpha1";
 
-/// A kind of ours.
+/// A kind of ours; what is seen of them goes by this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    ImagePolicy,
     ClusterImagePolicy,
+    ImagePolicy,
     TrustRoot,
     RegistryConfig,
 }

@@ -80,13 +80,13 @@ const DOCKER_CONFIG: &str = "kubernetes.io/dockercfg";
 
 /// The credentials in a Secret of one of the two types that pods may name.
 pub(super) fn keychain(secret: &SecretObject) -> Result<Keychain, Useless> {
-    let (key, parse): (_, fn(&[u8]) -> anyhow::Result<Keychain>) = match secret.kind.as_str() {
-        DOCKER_CONFIG_JSON => (".dockerconfigjson", Keychain::parse),
-        DOCKER_CONFIG => (".dockercfg", Keychain::parse_dockercfg),
+    let text = |key| secret.value(key).ok_or(Useless::Key(key))?.map_err(Useless::Unread);
+    let parsed = match secret.kind.as_str() {
+        DOCKER_CONFIG_JSON => Keychain::parse(&text(".dockerconfigjson")?),
+        DOCKER_CONFIG => Keychain::parse_dockercfg(&text(".dockercfg")?),
         other => return Err(Useless::Type(other.chars().take(80).collect())),
     };
-    let text = secret.value(key).ok_or(Useless::Key(key))?.map_err(Useless::Unread)?;
-    parse(&text).map_err(|error| Useless::Text(format!("{error:#}")))
+    parsed.map_err(|error| Useless::Text(format!("{error:#}")))
 }
 
 #[derive(Deserialize)]
@@ -109,11 +109,8 @@ impl PullSecrets {
 
     /// The same, and what is read is used for so long.
     pub fn keeping(client: kube::Client, kept: Duration) -> Self {
-        PullSecrets {
-            client,
-            secrets: Memory::new(Keychain::weight, kept),
-            accounts: Memory::new(weight_of_names, kept),
-        }
+        let names = |names: &Vec<String>| names.iter().map(|name| 32 + name.len()).sum();
+        PullSecrets { client, secrets: Memory::new(Keychain::weight, kept), accounts: Memory::new(names, kept) }
     }
 
     /// The credentials that the kubelet would have for this pod, read inside the deadline.
@@ -162,10 +159,6 @@ impl PullSecrets {
         };
         self.accounts.get(place, soonest(deadline), read).await
     }
-}
-
-fn weight_of_names(names: &Vec<String>) -> usize {
-    names.iter().map(|name| 32 + name.len()).sum()
 }
 
 fn soonest(deadline: Instant) -> Instant {

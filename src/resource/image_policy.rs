@@ -65,11 +65,16 @@ pub struct ImagePolicySpec {
     /// Namespaces by name, `*` for any run of characters; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<String>>,
+    /// What follows when the policy is not met. `Enforce` denies, `Warn` admits with a warning, `Audit` admits and records.
     #[serde(default)]
     pub mode: Mode,
+    /// What is asked of the reference itself. `Require`: one without a digest is refused. `Pin`: the same for Pods, which are pinned first.
+    /// `Resolve`: what the tag names now is judged, with a warning.
     #[serde(default)]
     pub digest: DigestRule,
+    /// What an image must show.
     pub require: Require,
+    /// Who may make exceptions from this policy, and how long ones; absent: nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceptions: Option<ExceptionsSpec>,
 }
@@ -91,8 +96,11 @@ impl ImagePolicySpec {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Require {
+    /// Each of these.
     All(Vec<RequirementSpec>),
+    /// One of these.
     Any(Vec<RequirementSpec>),
+    /// A number of these.
     AtLeast(AtLeast),
 }
 
@@ -119,7 +127,9 @@ impl Require {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct AtLeast {
+    /// How many of them are enough.
     pub count: u32,
+    /// The requirements, each under a name of its own.
     pub of: Vec<RequirementSpec>,
 }
 
@@ -130,8 +140,10 @@ pub struct AtLeast {
 pub struct RequirementSpec {
     /// What denials and exceptions call it; unique within the policy.
     pub name: String,
+    /// An image signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureSpec>,
+    /// An in-toto chain that ends in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supply_chain: Option<SupplyChainSpec>,
     /// Not honoured yet: refused.
@@ -144,6 +156,7 @@ pub struct RequirementSpec {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SignatureSpec {
+    /// One made by cosign.
     pub cosign: CosignSpec,
 }
 
@@ -161,6 +174,7 @@ pub struct CosignSpec {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SupplyChainSpec {
+    /// Whose layout it must follow.
     pub layout: LayoutSpec,
     /// Where envelopes are looked for; absent: the registry alone.
     #[serde(default = "oci_alone")]
@@ -247,10 +261,8 @@ fn validate(spec: &ImagePolicySpec, errors: &mut Vec<FieldError>) {
         }
     }
     validate_require(&spec.require, errors);
-    if let Some(exceptions) = &spec.exceptions
-        && exceptions.signers.is_empty()
-    {
-        errors.push(FieldError::new("spec.exceptions.signers", "is empty: name a TrustRoot"));
+    if let Some(exceptions) = &spec.exceptions {
+        trust_root("spec.exceptions.signers", &exceptions.signers, errors);
     }
 }
 
@@ -284,7 +296,9 @@ fn validate_require(require: &Require, errors: &mut Vec<FieldError>) {
             continue;
         }
         match (&item.signature, &item.supply_chain) {
-            (Some(_), None) => {}
+            (Some(signature), None) => {
+                trust_root(&at(".signature.cosign.trust"), &signature.cosign.trust, errors);
+            }
             (None, Some(chain)) => validate_chain(chain, &at(".supplyChain"), errors),
             _ => errors.push(FieldError::new(at(""), "expected exactly one of signature, supplyChain, attestation")),
         }
@@ -292,6 +306,7 @@ fn validate_require(require: &Require, errors: &mut Vec<FieldError>) {
 }
 
 fn validate_chain(chain: &SupplyChainSpec, path: &str, errors: &mut Vec<FieldError>) {
+    trust_root(&format!("{path}.layout.owners"), &chain.layout.owners, errors);
     if chain.layout.threshold == Some(0) {
         errors.push(FieldError::new(format!("{path}.layout.threshold"), "is 0, expected at least 1"));
     }
@@ -306,6 +321,13 @@ fn validate_chain(chain: &SupplyChainSpec, path: &str, errors: &mut Vec<FieldErr
     }
     if !chain.parameters.is_empty() {
         errors.push(FieldError::new(format!("{path}.parameters"), "are not supported yet"));
+    }
+}
+
+/// A name that a TrustRoot can have: another would never be there.
+fn trust_root(path: &str, name: &str, errors: &mut Vec<FieldError>) {
+    if !is_dns_name(name) {
+        errors.push(FieldError::new(path, format!("\"{}\" is no name of a TrustRoot", name.escape_default())));
     }
 }
 

@@ -4,6 +4,9 @@ use super::{FieldError, Object, is_dns_name, refuse_namespace};
 use crate::reference::Reference;
 use serde::{Deserialize, Serialize};
 
+/// Most mirrors of one host, and most other hosts that hand out its tokens.
+pub const HOSTS_MAX: usize = 16;
+
 /// How one registry host is read.
 pub type RegistryConfig = Object<RegistryConfigSpec>;
 
@@ -32,6 +35,7 @@ pub struct RegistryConfigSpec {
     /// An absolute path: an OCI layout directory that is read instead of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_layout: Option<String>,
+    /// Credentials for this host alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
 }
@@ -55,6 +59,7 @@ pub struct Credentials {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretRef {
+    /// The Secret.
     pub name: String,
     /// Which version of the Secret was read, so that another one makes another policy hash. Never written by an author.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
@@ -87,6 +92,11 @@ pub(super) fn validate(object: &RegistryConfig, errors: &mut Vec<FieldError>) {
             "spec.host",
             format!("\"{}\" is no host[:port] of an image reference", spec.host.escape_default()),
         ));
+    }
+    for (field, found) in [("spec.mirrors", spec.mirrors.len()), ("spec.authRealms", spec.auth_realms.len())] {
+        if found > HOSTS_MAX {
+            errors.push(FieldError::new(field, format!("has {found} items, more than {HOSTS_MAX}")));
+        }
     }
     for (index, mirror) in spec.mirrors.iter().enumerate() {
         if canonical(mirror).is_none() {

@@ -89,13 +89,24 @@ fn what_is_wrong_is_named_with_its_path() {
         (
             "signature: { cosign: { trust: release-keys } }",
             "signature: {}",
-            "spec.require.all[0].signature: missing field `cosign`",
+            "spec.require.all[0].signature.cosign: is missing",
         ),
         (
             "        signature: { cosign: { trust: release-keys } }\n",
             "",
             "spec.require.all[0]: expected exactly one of signature",
         ),
+        (
+            "trust: release-keys",
+            "trust: Release Keys",
+            "spec.require.all[0].signature.cosign.trust: \"Release Keys\" is no name of a TrustRoot",
+        ),
+        (
+            "owners: shop-owners",
+            "owners: \"\"",
+            "spec.require.all[1].supplyChain.layout.owners: \"\" is no name of a TrustRoot",
+        ),
+        ("signers: security-team", "signers: \"*\"", "spec.exceptions.signers: \"*\" is no name of a TrustRoot"),
         ("threshold: 2", "threshold: 0", "spec.require.all[1].supplyChain.layout.threshold: is 0"),
         ("threshold: 2", "threshold: -1", "spec.require.all[1].supplyChain.layout.threshold: invalid value"),
         ("evidence: [oci, store]", "evidence: []", "spec.require.all[1].supplyChain.evidence: is empty"),
@@ -277,6 +288,8 @@ fn a_registry_config_cannot_send_credentials_in_the_clear() {
         ),
         ("{ host: r.example, insecure: true, caBundle: \"-----BEGIN CERTIFICATE-----\" }", "spec.insecure: a caBundle"),
         ("{ host: r.example, caBundle: x }", "spec.caBundle: holds no PEM"),
+        (&format!("{{ host: r.example, mirrors: [{}] }}", "m.example,".repeat(17)), "spec.mirrors: has 17 items"),
+        (&format!("{{ host: r.example, authRealms: [{}] }}", "a.example,".repeat(17)), "spec.authRealms: has 17 items"),
         ("{ host: r.example, ociLayout: /images, insecure: true }", "spec.ociLayout: is read instead of the network"),
         ("{ host: r.example, ociLayout: images }", "spec.ociLayout: \"images\" is no absolute path"),
         (

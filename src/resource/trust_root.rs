@@ -16,6 +16,7 @@ pub const KEYS_MAX: usize = 64;
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TrustRootSpec {
+    /// Each under a name of its own.
     #[serde(default)]
     pub keys: Vec<TrustKey>,
 }
@@ -43,7 +44,9 @@ pub struct TrustKey {
 #[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretKeyRef {
+    /// The Secret.
     pub name: String,
+    /// The entry of its `data`.
     pub key: String,
 }
 

@@ -51,6 +51,10 @@ impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Error { message: message.to_string(), steps: Vec::new() }
     }
+    /// Told at the place where it should stand.
+    fn missing_field(field: &'static str) -> Self {
+        Error { message: "is missing".into(), steps: vec![Step::Key(field.into())] }
+    }
 }
 
 /// A value being read.

@@ -89,6 +89,8 @@ fn connect_options(options: &Options) -> SqliteConnectOptions {
         // NORMAL would lose the last commits with the power; what we acknowledge must survive it.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        // A statement over many rows may need a temporary file, and a container with a read-only root has no place for one.
+        .pragma("temp_store", "MEMORY")
         .foreign_keys(true);
     match options.pages_max {
         Some(pages) => connect.pragma("max_page_count", pages.to_string()),

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -105,13 +105,16 @@ pub struct Site {
     pub set: Arc<PolicySet>,
 }
 
+/// Whether the request was let in → what is done instead of the honest thing.
+type Does = dyn Fn(&Seen, bool) -> Option<Vec<Act>> + Send + Sync;
+
 /// What a site may be made with.
 pub struct Made {
     pub pki: Pki,
     /// What the operator says of the registry, beside its name, address and CA.
     pub rules: HostConfig,
     /// Another answer than the honest one, to whoever is let in or not.
-    pub does: Arc<dyn Fn(&Seen, bool) -> Option<Vec<Act>> + Send + Sync>,
+    pub does: Arc<Does>,
     pub kept: Duration,
 }
 impl Default for Made {
@@ -218,7 +221,7 @@ pub fn outcome(decision: &Decision) -> Result<(), Reason> {
 }
 
 /// The layout directory over http, without the referrers API.
-fn honest(shelf: &PathBuf, seen: &Seen) -> Vec<Act> {
+fn honest(shelf: &Path, seen: &Seen) -> Vec<Act> {
     let none = || answer(404, &[], b"{}");
     let bytes = |digest: &str| fs::read(shelf.join("blobs/sha256").join(digest.trim_start_matches("sha256:"))).ok();
     let Some((place, name)) = seen.path().rsplit_once('/') else { return none() };

@@ -3,7 +3,7 @@
 //! Each rule is said once more here in another language; that both say the same is tested field by field.
 
 use super::Kind;
-use crate::resource::image_policy::ITEMS_MAX;
+use crate::resource::{image_policy::ITEMS_MAX, registry_config::HOSTS_MAX};
 use serde_json::{Value, json};
 
 /// Adds the rules of a kind to the schema of its objects.
@@ -87,9 +87,9 @@ fn trust_root(schema: &mut Value) {
     merge(at(item, &["name"]), item_name());
     merge(at(item, &["pem"]), json!({ "maxLength": 16384 }));
     merge(at(item, &["pgp"]), json!({ "maxLength": 262_144 }));
-    for field in ["name", "key"] {
-        merge(at(item, &["secretKeyRef", field]), json!({ "minLength": 1, "maxLength": 253 }));
-    }
+    merge(at(item, &["secretKeyRef", "name"]), name());
+    let entry = json!({ "minLength": 1, "maxLength": 253, "pattern": "^[-._a-zA-Z0-9]+$" });
+    merge(at(item, &["secretKeyRef", "key"]), entry);
     rule(item, "!has(self.pgp)", "is not supported yet: give the key as pem", ".pgp");
     let one = "[has(self.pem), has(self.secretKeyRef), has(self.pgp)].filter(it, it).size() == 1";
     rule(item, one, "expected exactly one of pem, secretKeyRef, pgp", "");
@@ -99,7 +99,7 @@ fn registry_config(schema: &mut Value) {
     let spec = at(schema, &["spec"]);
     merge(at(spec, &["host"]), json!({ "minLength": 1, "maxLength": 253, "pattern": "^[^/@ ]+$" }));
     for field in ["mirrors", "authRealms"] {
-        merge(at(spec, &[field]), json!({ "maxItems": 16, "items": { "minLength": 1, "maxLength": TEXT_MAX } }));
+        merge(at(spec, &[field]), json!({ "maxItems": HOSTS_MAX, "items": { "minLength": 1, "maxLength": TEXT_MAX } }));
     }
     merge(at(spec, &["caBundle"]), json!({ "maxLength": 262_144, "pattern": "-----BEGIN CERTIFICATE-----" }));
     for path in [&["ociLayout"][..], &["credentials", "dockerConfig"]] {

@@ -30,9 +30,8 @@ fn rewrite(schema: &mut Value) {
         node.remove("additionalProperties");
     }
     merge_variants(node);
-    // The description is for people: one line of it, without the marks of the source.
     if let Some(Value::String(text)) = node.get_mut("description") {
-        *text = text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+        *text = for_people(text);
     }
     if node.is_empty() || (node.len() == 1 && node.contains_key("description")) {
         node.insert("type".into(), json!("object"));
@@ -92,4 +91,14 @@ fn merge_variants(node: &mut Map<String, Value>) {
         // A variant may itself hold variants.
         merge_variants(node);
     }
+}
+
+/// One line of a comment, without the marks of the source and where it points for whoever reads that: `(security §2.D1)`.
+fn for_people(comment: &str) -> String {
+    let mut text = comment.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+    while let Some(section) = text.find('\u{a7}') {
+        let Some((start, end)) = text[..section].rfind(" (").zip(text[section..].find(')')) else { break };
+        text.replace_range(start..=section + end, "");
+    }
+    text
 }

@@ -26,3 +26,27 @@ fn a_requirement_is_one_of_three_and_a_combination_one_of_three() {
     assert_eq!(mode["enum"], json!(["Enforce", "Warn", "Audit"]));
     assert_eq!(mode["default"], "Enforce");
 }
+
+/// `kubectl explain` says nothing else.
+#[test]
+fn every_field_is_described_for_people() {
+    fn undescribed(at: &str, node: &Value, found: &mut Vec<String>) {
+        let text = node["description"].as_str().unwrap_or_default();
+        // A condition's fields are Kubernetes' own.
+        if !at.contains(".conditions.") && (text.len() < 5 || text.contains(['`', '\u{a7}'])) {
+            found.push(format!("{at}: {text:?}"));
+        }
+        for (name, field) in node["properties"].as_object().into_iter().flatten() {
+            undescribed(&format!("{at}.{name}"), field, found);
+        }
+        // Of an item only what it holds: the list is described.
+        for (name, field) in node["items"]["properties"].as_object().into_iter().flatten() {
+            undescribed(&format!("{at}.{name}"), field, found);
+        }
+    }
+    let mut found = Vec::new();
+    for kind in Kind::ALL {
+        undescribed(kind.as_str(), &serde_json::to_value(schema(kind).unwrap()).unwrap(), &mut found);
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

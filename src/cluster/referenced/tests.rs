@@ -1,8 +1,11 @@
 use super::*;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-fn told(secrets: &[(&str, &str, &[(&str, &str)])]) -> BTreeMap<String, Told> {
-    let secret = |(name, kind, data): &(&str, &str, &[(&str, &str)])| {
+/// Name, type and data.
+type Given<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+fn told(secrets: &[Given<'_>]) -> BTreeMap<String, Told> {
+    let secret = |(name, kind, data): &Given<'_>| {
         let data: serde_json::Map<_, _> =
             data.iter().map(|(key, text)| ((*key).to_owned(), STANDARD.encode(text).into())).collect();
         let object = serde_json::json!({"metadata": {"uid": name, "resourceVersion": "7"}, "type": kind, "data": data});

@@ -150,7 +150,7 @@ fn the_text_is_read_strictly() {
     for (from, to, expected) in [
         ("policy: shop", "policy: shop\npolicy: shop", "duplicate key"),
         ("policy: shop", "policy: \"\"", "policy: is empty"),
-        ("policy: shop\n", "", "missing field `policy`"),
+        ("policy: shop\n", "", "policy: is missing"),
         ("policy: shop", "policy: shop\nscope: all", "scope: unknown field"),
         ("requirements: [\"released\"]", "requirements: []", "requirements: is empty"),
         ("reason: the signing service is down", "reason: \" \"", "reason: expected"),
