@@ -1,10 +1,10 @@
-"""The OCI archive of our image: archive.py ROOT BINARY VERSION OUT. Two layers, so that an update is the program alone.
+"""The OCI archive of our image: archive.py ROOT BINARY REPOSITORY VERSION OUT. Two layers, so that an update is the program alone.
 
 Refused: a program that asks for a newer C library than the one that goes with it, which would not start."""
 
 import glob, gzip, hashlib, io, json, os, platform, re, subprocess, sys, tarfile
 
-root, binary, version, out = sys.argv[1:]
+root, binary, repository, version, out = sys.argv[1:]
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
 LIBRARIES = f"{root}/lib/x86_64-linux-gnu"
 
@@ -103,7 +103,8 @@ manifest = document(
     },
     MANIFEST,
 )
-manifest["annotations"] = {"org.opencontainers.image.ref.name": version}
+# What containerd calls it after an import, and no part of the digest: the name that the chart asks for.
+manifest["annotations"] = {"org.opencontainers.image.ref.name": version, "io.containerd.image.name": f"{repository}:{version}"}
 index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [manifest]}
 files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index, sort_keys=True).encode()}
 files |= {f"blobs/sha256/{digest}": content for digest, content in blobs.items()}

@@ -63,6 +63,16 @@ fn the_committed_definitions_are_what_the_program_prints() {
 }
 
 #[test]
+fn the_chart_is_of_this_version() {
+    let chart: Value =
+        serde_saphyr::from_str(&fs::read_to_string(here("charts/tidewaiter/Chart.yaml")).unwrap()).unwrap();
+    assert_eq!(
+        (&chart["version"], &chart["appVersion"]),
+        (&json!(env!("CARGO_PKG_VERSION")), &json!(env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
 fn lint_finds_nothing() {
     let mut helm = Command::new(apiserver::tools().join("helm"));
     let output = helm.args(["lint", "--strict"]).arg(here("charts/tidewaiter")).output().unwrap();

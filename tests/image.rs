@@ -50,6 +50,12 @@ fn the_image_holds_what_it_needs_and_runs() {
     };
     let manifest = json(&blob(&json(&layout.join("index.json"))["manifests"][0]));
     let config = &json(&blob(&manifest["config"]))["config"];
+    let name = &json(&layout.join("index.json"))["manifests"][0]["annotations"]["io.containerd.image.name"];
+    assert_eq!(
+        *name,
+        format!("ghcr.io/tidewaiter/tidewaiter:{}", env!("CARGO_PKG_VERSION")),
+        "as the chart asks for it"
+    );
     assert_eq!(config["User"], "65532:65532");
     assert_eq!(config["Entrypoint"], serde_json::json!(["/usr/bin/tidewaiter"]));
 
