@@ -17,6 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod connection;
+mod linger; // a close that loses nothing
 pub mod tls;
 
 /// What a listener is.
