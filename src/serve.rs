@@ -17,7 +17,6 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod connection;
-mod linger; // a close that loses nothing
 pub mod tls;
 
 /// What a listener is.

@@ -1,6 +1,6 @@
 //! One connection: handshake, protocol by ALPN, and the timers that end it.
 
-use super::{Times, linger::Lingering};
+use super::Times;
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -25,9 +25,6 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-
-/// How long a peer may take to notice our end; a request that crossed it is sent again elsewhere then.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What every connection of a listener shares.
 pub(super) struct Server {
@@ -91,8 +88,7 @@ impl Server {
                 }
             })
         };
-        let io = TokioIo::new(Lingering::new(io, LAST_WORDS));
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let mut quiet = pin!(tokio::time::sleep(self.times.first_request));
         let mut end = pin!(tokio::time::sleep(jittered(self.times.age)));
         let mut closing = false;
