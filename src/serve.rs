@@ -120,7 +120,7 @@ impl Bound {
             }
             None => None,
         };
-        let server = Arc::new(connection::Server::new(app, acceptor, times, close.clone()));
+        let server = Arc::new(connection::Server::new(app, acceptor, times, stop.clone(), close.clone()));
         tracing::info!(%address, tls = options.tls.is_some(), "listening");
 
         let last_call = async {

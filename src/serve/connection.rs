@@ -2,7 +2,12 @@
 
 use super::Times;
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{
+    Request, Version,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -26,18 +31,28 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+/// The part of its age at which a connection's next answer is its last.
+const LAST_WORD_AT: f64 = 0.8;
+
 /// What every connection of a listener shares.
 pub(super) struct Server {
     app: Router,
     acceptor: Option<TlsAcceptor>,
     times: Times,
+    draining: CancellationToken,
     close: CancellationToken,
     http1: auto::Builder<TokioExecutor>,
     http2: auto::Builder<TokioExecutor>,
 }
 
 impl Server {
-    pub(super) fn new(app: Router, acceptor: Option<TlsAcceptor>, times: Times, close: CancellationToken) -> Self {
+    pub(super) fn new(
+        app: Router,
+        acceptor: Option<TlsAcceptor>,
+        times: Times,
+        draining: CancellationToken,
+        close: CancellationToken,
+    ) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The head of a later request is bounded by the idle time, which hyper starts at the same moment.
         builder.http1().timer(TokioTimer::new()).header_read_timeout(times.idle).max_buf_size(64 * 1024);
@@ -52,7 +67,7 @@ impl Server {
             .initial_connection_window_size(8 << 20);
         // The protocol is chosen by ALPN: the builder's own sniffing of it has no timeout (crates §3.4).
         let (http1, http2) = (builder.clone().http1_only(), builder.http2_only());
-        Server { app, acceptor, times, close, http1, http2 }
+        Server { app, acceptor, times, draining, close, http1, http2 }
     }
 
     pub(super) async fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
@@ -75,22 +90,30 @@ impl Server {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
+        let age = jittered(self.times.age);
         let service = {
-            let (app, activity) = (self.app.clone(), Arc::clone(&activity));
+            let (app, activity, draining) = (self.app.clone(), Arc::clone(&activity), self.draining.clone());
+            let old = Instant::now() + age.mul_f64(LAST_WORD_AT);
             service_fn(move |request: Request<Incoming>| {
                 let (app, busy) = (app.clone(), Busy::enter(&activity));
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
+                // An API server speaks HTTP/1.1 to webhooks, and sends no request again that crossed the close of an idle connection. So
+                // whoever is to leave soon is told with an answer, while we still serve; HTTP/2 has its GOAWAY.
+                let last = request.version() == Version::HTTP_11 && (draining.is_cancelled() || Instant::now() >= old);
                 async move {
-                    let answer = app.oneshot(request).await;
+                    let mut answer = app.oneshot(request).await;
                     drop(busy);
+                    if let (true, Ok(answer)) = (last, &mut answer) {
+                        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
                     answer
                 }
             })
         };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let mut quiet = pin!(tokio::time::sleep(self.times.first_request));
-        let mut end = pin!(tokio::time::sleep(jittered(self.times.age)));
+        let mut end = pin!(tokio::time::sleep(age));
         let mut closing = false;
         loop {
             tokio::select! {
