@@ -53,7 +53,8 @@ impl Default for Times {
         Times {
             handshake: Duration::from_secs(3),
             first_request: Duration::from_secs(5),
-            idle: Duration::from_secs(90),
+            // Longer than the 90 s of Go's clients: who closes an idle connection first is not the one who is about to be asked.
+            idle: Duration::from_secs(100),
             age: Duration::from_secs(600),
             linger: Duration::from_secs(20),
             certificate_poll: Duration::from_secs(30),

@@ -1,5 +1,6 @@
 //! `tidewaiter store serve|migrate`: the metadata store (docs/store.md).
 
+use super::ui;
 use crate::{
     server::{Bounds, Chains, Options, Server},
     store::sqlite,
@@ -64,6 +65,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
+    ui::log(ui::LogFormat::Json);
     let options = Options {
         listen: args.listen,
         tls: args.tls_cert.zip(args.tls_key),

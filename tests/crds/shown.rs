@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 pub fn the_definitions_are_accepted_and_explained(cluster: &Cluster) {
     let definitions: Value = serde_json::from_str(&cluster.kubectl(&["get", "crd", "-o", "json"]).unwrap()).unwrap();
@@ -24,8 +25,20 @@ pub fn the_definitions_are_accepted_and_explained(cluster: &Cluster) {
         ("trustroots.status.expires", "When the first of them ends"),
         ("registryconfigs.spec.allowPrivate", "Private addresses may be connected to."),
     ] {
-        let explained = cluster.kubectl(&["explain", field]).unwrap();
+        let explained = explained(cluster, field);
         assert!(explained.split_whitespace().collect::<Vec<_>>().join(" ").contains(says), "{field}: {explained}");
+    }
+}
+
+/// A definition is Established some seconds before the API server's own description of it is published.
+fn explained(cluster: &Cluster, field: &str) -> String {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        match cluster.kubectl(&["explain", field]) {
+            Ok(explained) => return explained,
+            Err(error) => assert!(Instant::now() < until, "{field}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
