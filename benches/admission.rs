@@ -129,7 +129,7 @@ fn policy(dir: &Path, world: &World, ca: &str) -> std::path::PathBuf {
 async fn null(dir: &Path) -> SocketAddr {
     let options = serve::Options {
         listen: ([127, 0, 0, 1], 0).into(),
-        tls: Some((dir.join("tls.crt"), dir.join("tls.key"))),
+        tls: Some((dir.join("tls.crt"), dir.join("tls.key")).into()),
         connections_max: 256,
         drain: Duration::ZERO,
     };

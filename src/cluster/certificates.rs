@@ -1,7 +1,7 @@
 //! The serving certificate in its Secret: made, stored and renewed in three steps (security §3).
 //!
 //! Every replica serves what the Secret holds and follows it; any may make it where there is none. Only the leader renews
-//! ([`renew`]): a new CA is trusted before it signs, and the old one is forgotten after everybody serves the new certificate, so
+//! (`renew`): a new CA is trusted before it signs, and the old one is forgotten after everybody serves the new certificate, so
 //! at no moment is a certificate served that API servers do not trust. A Secret that holds rubbish changes nothing that is served.
 
 use super::{Cluster, complaints::Complaints};

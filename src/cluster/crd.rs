@@ -1,6 +1,6 @@
 //! Our CustomResourceDefinitions, from the types that are parsed (design §6).
 //!
-//! The schema says what a field is; [`rules`] adds the bounds, and in CEL what the parser would say, so that most mistakes are named by the
+//! The schema says what a field is; `rules` adds the bounds, and in CEL what the parser would say, so that most mistakes are named by the
 //! API server itself. The parser has the last word all the same: the webhook for our own resources runs it on every write.
 
 use crate::resource::{ImagePolicySpec, RegistryConfigSpec, TrustRootSpec};

@@ -4,7 +4,7 @@
 //!
 //! How a program puts it together (all but `open` in tasks of its own; `stop` is the one that drains the listener):
 //!
-//! ```ignore
+//! ```text
 //! let names = certificates::names(&service, &cluster.namespace);
 //! let kept = certificates::open(&cluster, &secret, names, certificates::Times::default(), stop.clone()).await?;
 //! let tls = Some(serve::tls::Source::Held(kept.certificates())); // of serve::Options

@@ -88,6 +88,10 @@ async fn conditions_by_the_leader_and_counts_by_everybody() {
     }
     counting.add("ClusterImagePolicy/shop", Count { matched: 1, unmet: 0, last: Timestamp::now() });
     counting.add("ClusterImagePolicy/gone", Count { matched: 1, unmet: 0, last: Timestamp::now() });
+    // Where all the others came first, the leader writes with its next round; it must not be stopped before.
+    within(60, "the newer condition", || {
+        Some(of("clusterimagepolicies", "shop")).filter(|it| it["observedGeneration"] == 2)
+    });
     stop.cancel();
     let status = within(20, "every count", || {
         Some(of("clusterimagepolicies", "shop")).filter(|it| it["imagesMatched"] == 61 && it["observedGeneration"] == 2)
