@@ -182,6 +182,7 @@ impl Cluster {
         let wanted = |it: &Value| {
             let object = &it["objectRef"];
             it["verb"] == "create"
+                && object["subresource"].is_null() // the scheduler binds a pod by creating one
                 && (&object["namespace"], &object["resource"], &object["name"])
                     == (&namespace.into(), &resource.into(), &name.into())
         };

@@ -74,6 +74,9 @@ impl PolicySet {
     }
 }
 
+/// Pull secrets of one workload that are read.
+pub const PULL_SECRETS_MAX: usize = 8;
+
 /// The pod-bearing object of a request, as judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {

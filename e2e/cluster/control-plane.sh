@@ -98,7 +98,9 @@ rights() {
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: { name: "e2e:namespaces" }
-rules: [{ apiGroups: [""], resources: [namespaces], verbs: [get, list, watch, create, update, patch, delete] }]
+rules:
+  - { apiGroups: [""], resources: [namespaces], verbs: [get, list, watch, create, update, patch, delete] }
+  - { apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [patch, update] } # kubectl debug
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

@@ -3,7 +3,7 @@
 
 use super::named::{self, Named, SecretObject, Unread};
 use crate::{
-    policy::Workload,
+    policy::{PULL_SECRETS_MAX, Workload},
     registry::{Credential, Keychain},
 };
 use futures::future::join_all;
@@ -17,8 +17,6 @@ use std::{
 
 mod memory; // what was read, for a short while
 
-/// Secrets of one pod that are read.
-pub const SECRETS_MAX: usize = 8;
 /// Credentials for one host that are tried, as the kubelet tries one after the other.
 pub const TRIES_MAX: usize = 3;
 /// What the API server may take for one object: the registry needs the rest of the review's time.
@@ -124,9 +122,9 @@ impl PullSecrets {
                 Err(why) => found.warnings.push(format!("service account \"{account}\" was not read: {why}")),
             }
         }
-        if names.len() > SECRETS_MAX {
-            names.truncate(SECRETS_MAX);
-            found.warnings.push(format!("only the first {SECRETS_MAX} pull secrets are used"));
+        if names.len() > PULL_SECRETS_MAX {
+            names.truncate(PULL_SECRETS_MAX);
+            found.warnings.push(format!("only the first {PULL_SECRETS_MAX} pull secrets are used"));
         }
         let read = names.iter().map(|name| self.secret(&workload.namespace, name, deadline));
         for (name, keychain) in names.iter().zip(join_all(read).await) {
@@ -155,7 +153,7 @@ impl PullSecrets {
             let account: Account = named::get(&client, named, until).await.map_err(Useless::Unread)?;
             let secrets = account.image_pull_secrets.unwrap_or_default().into_iter();
             // One more than are read, so that it can be said that there are more.
-            Ok(secrets.map(|it| it.name).filter(|name| !name.is_empty()).take(SECRETS_MAX + 1).collect())
+            Ok(secrets.map(|it| it.name).filter(|name| !name.is_empty()).take(PULL_SECRETS_MAX + 1).collect())
         };
         self.accounts.get(place, soonest(deadline), read).await
     }

@@ -4,9 +4,8 @@
 
 use super::review::{Gvk, Operation, Request};
 use crate::{
-    cluster::pull_secrets::SECRETS_MAX,
     json::Value,
-    policy::{Workload, WorkloadImage},
+    policy::{PULL_SECRETS_MAX, Workload, WorkloadImage},
     reason::{Fault, Reason},
     reference::Reference,
 };
@@ -154,7 +153,7 @@ fn pull_secrets(spec: &Value, at: &str) -> Result<Vec<String>, Fault> {
             names.push(name.into());
         }
         // One more than are read, so that it can be said that there are more.
-        if names.len() > SECRETS_MAX {
+        if names.len() > PULL_SECRETS_MAX {
             break;
         }
     }
