@@ -11,7 +11,7 @@ pub fn scenarios() -> Vec<Scenario> {
 /// With the image present, half a minute is the bar; the machine of a test may be twice as slow.
 fn first_denial(stage: &Stage) {
     let took = stage.guarded_after();
-    assert!(took.as_secs() < 60, "{took:?} from helm install to the first denial");
+    assert!(took.as_secs() < 30, "{took:?} from helm install to the first denial");
 }
 
 /// Each resource of the world says that it counts.
