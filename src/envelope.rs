@@ -117,6 +117,14 @@ impl Envelope {
         }
     }
 
+    /// How many bytes a signature covers, or nearly so many.
+    pub fn signed_len(&self) -> usize {
+        match &self.content {
+            Content::Dsse { payload, .. } => payload.len(),
+            Content::Metablock { canonical, .. } => canonical.len(),
+        }
+    }
+
     /// The record's name (design §8): SHA-256 of the decoded payload, or of the canonical `signed`.
     pub fn digest(&self) -> Digest {
         match &self.content {

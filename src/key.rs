@@ -205,6 +205,12 @@ impl PublicKey {
         &self.ids
     }
 
+    /// The same key under one more id.
+    pub(crate) fn also_known_as(mut self, id: &str) -> Self {
+        self.ids.insert(id.to_owned());
+        self
+    }
+
     /// The id we write: K2, as securesystemslib ≥ 1.0.
     pub fn id(&self) -> &str {
         &self.id

@@ -6,10 +6,10 @@
 //! with `--no-default-features`. Only floor 3 waits.
 //!
 //! ```
-//! use tidewaiter::{ChainDemand, KeyRing, Rejection, verify::verify};
+//! use tidewaiter::{ChainDemand, KeyRing, Rejection, verify::{Piece, verify}};
 //!
-//! fn who_vouches(owners: KeyRing, envelopes: &[Vec<u8>], now: jiff::Timestamp) -> Result<Vec<String>, Rejection> {
-//!     let demand = ChainDemand { owners, threshold: Some(2) };
+//! fn who_vouches(owners: KeyRing, envelopes: &[Piece<'_>], now: jiff::Timestamp) -> Result<Vec<String>, Rejection> {
+//!     let demand = ChainDemand { owners, threshold: Some(2), ..ChainDemand::default() };
 //!     let chain = verify(&demand, None, envelopes, now)?;
 //!     Ok(chain.owners().to_vec())
 //! }

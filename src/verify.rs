@@ -3,43 +3,44 @@
 
 use crate::{
     digest::Digest,
-    envelope::{Content as Signed, Envelope, EnvelopeError},
     image::ImageFacts,
-    intoto::{
-        Artifacts, Layout, Link,
-        layout::Place,
-        rule::{Rule, Side},
-    },
-    json::{JsonError, Value},
+    intoto::{Layout, Parameters, Profile, layout::Place},
     key::KeyRing,
 };
 use jiff::Timestamp;
-use std::{
-    borrow::Cow,
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
 
+mod agreement;
 pub mod budget;
+mod chain;
+mod evidence;
 pub mod inspection;
+mod owners;
 pub mod quorum;
+mod reference;
 pub mod rejection;
 pub mod rules;
 pub mod thresholds;
+pub mod trace;
 
 pub use budget::Limits;
+pub use evidence::Piece;
 pub use rejection::{Ignored, Rejection};
+pub use trace::Trace;
 
 use budget::Budget;
-use rules::Sides;
-use thresholds::Content;
+use chain::{Authority, Judge, Nest};
+use evidence::{Content, Evidence};
+use owners::SignedLayout;
 
 /// What a supply chain must show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainDemand {
     pub owners: KeyRing,
     /// How many distinct owners must have signed the layout; `None`: all of them (R19).
     pub threshold: Option<u32>,
+    /// What is put in for `{name}` in the layout.
+    pub parameters: Parameters,
+    pub profile: Profile,
 }
 
 /// A chain that held. Only this module makes one.
@@ -87,15 +88,15 @@ impl VerifiedChain {
 /// by their signed content. Among several layouts of the owners the newest-expiring one that verifies is judged; the error is that of
 /// the newest-expiring. `image` is what a virtual inspection sees; `None` (plain `in-toto verify`) refuses layouts with built-in
 /// inspections, and asks no binding.
+///
+/// Under [`Profile::Compat`] a chain that does not hold strictly is judged once more as the reference reads it.
 pub fn verify(
     demand: &ChainDemand,
     image: Option<&ImageFacts>,
-    envelopes: &[Vec<u8>],
+    evidence: &[Piece<'_>],
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
-    let mut evidence = Evidence::open(envelopes)?;
-    let layouts = take_layouts(demand, &mut evidence)?;
-    judge_newest(&layouts, image, &evidence, now)
+    explain(demand, image, None, evidence, now).0
 }
 
 /// Verifies a chain under the one layout that is given; other layouts among the links are not judged by.
@@ -103,144 +104,125 @@ pub fn verify_given(
     demand: &ChainDemand,
     image: Option<&ImageFacts>,
     layout: &[u8],
-    links: &[Vec<u8>],
+    links: &[Piece<'_>],
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
-    let layout = [layout.to_vec()];
-    let mut given = Evidence::open(&layout)?;
-    let layouts = take_layouts(demand, &mut given).map_err(|error| match (error, given.envelopes.first()) {
-        (Rejection::NoLayout { .. }, Some(held)) => Rejection::NotALayout { found: Content::of(held).kind() },
-        (error, _) => error,
-    })?;
-    let mut evidence = Evidence::open(links)?;
-    evidence.envelopes.retain(|held| layouts.iter().all(|layout| layout.name != held.envelope.digest()));
-    judge_newest(&layouts, image, &evidence, now)
+    explain(demand, image, Some(layout), links, now).0
 }
 
-/// The first that verifies; else what is wrong with the first.
-fn judge_newest(
-    layouts: &[SignedLayout],
+/// Verifies, and tells what was done, as far as it came. With a layout given as [`verify_given`], else as [`verify`].
+pub fn explain(
+    demand: &ChainDemand,
     image: Option<&ImageFacts>,
-    evidence: &Evidence<'_>,
+    layout: Option<&[u8]>,
+    evidence: &[Piece<'_>],
     now: Timestamp,
-) -> Result<VerifiedChain, Rejection> {
-    let mut verdict =
-        Err(Rejection::NoLayout { envelopes: evidence.envelopes.len(), unreadable: evidence.unreadable.len() });
-    for (at, layout) in layouts.iter().enumerate() {
-        match judge(layout, image, evidence, now) {
-            Ok(chain) => return Ok(chain),
-            Err(rejection) if at == 0 => verdict = Err(rejection),
-            Err(_) => {}
+) -> (Result<VerifiedChain, Rejection>, Trace) {
+    let once = |profile| {
+        let mut trace = Trace::default();
+        let demand = Demand { demand, profile };
+        let verdict = demand.judge_all(image, layout, evidence, now, &mut trace);
+        (verdict, trace)
+    };
+    match once(Profile::Strict) {
+        (Err(_), _) if demand.profile == Profile::Compat => once(Profile::Compat),
+        verdict => verdict,
+    }
+}
+
+/// A demand, and as what it is judged this time.
+struct Demand<'d> {
+    demand: &'d ChainDemand,
+    profile: Profile,
+}
+
+impl Demand<'_> {
+    fn judge_all(
+        &self,
+        image: Option<&ImageFacts>,
+        layout: Option<&[u8]>,
+        pieces: &[Piece<'_>],
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<VerifiedChain, Rejection> {
+        let mut evidence = Evidence::open(pieces, self.profile)?;
+        let layouts = match layout {
+            None => owners::take_layouts(self.demand, self.profile, &mut evidence)?,
+            Some(layout) => {
+                let layouts = self.given(layout)?;
+                evidence.envelopes.retain(|held| layouts.iter().all(|layout| layout.name != held.envelope.digest()));
+                layouts
+            }
+        };
+        // The first that verifies; else what is wrong with the first.
+        let mut verdict =
+            Err(Rejection::NoLayout { envelopes: evidence.envelopes.len(), unreadable: evidence.unreadable.len() });
+        for (at, layout) in layouts.iter().enumerate() {
+            let mut told = Trace::default();
+            match self.judge(layout, image, &evidence, now, &mut told) {
+                Ok(chain) => {
+                    *trace = told;
+                    return Ok(chain);
+                }
+                Err(rejection) if at == 0 => {
+                    *trace = told;
+                    verdict = Err(rejection);
+                }
+                Err(_) => {}
+            }
         }
-    }
-    verdict
-}
-
-/// One layout of the owners, from top to bottom as the specification has it.
-fn judge(
-    signed: &SignedLayout,
-    image: Option<&ImageFacts>,
-    evidence: &Evidence<'_>,
-    now: Timestamp,
-) -> Result<VerifiedChain, Rejection> {
-    // in-toto 5.2.1: its signatures were checked when it was taken. Its grammar comes first, since what follows is read from it.
-    let layout = signed.layout.as_ref().map_err(Clone::clone)?;
-    let mut warnings = remarks(layout);
-
-    // 5.2.2: expiry. Off-spec: "the time after which" reads as if that very second were valid; the reference says no (R20).
-    if layout.expires <= now {
-        return Err(Rejection::LayoutExpired { expires: layout.expires, now });
-    }
-    let mut budget = Budget::open(layout, Limits::DEFAULT)?;
-
-    // 5.2.3: parameters and sublayouts are refused, the one by the reader of layouts, the other below.
-    // 5.2.4, 5.2.5: links by verified key and name; enough distinct functionaries for each step.
-    let mut reports = thresholds::collect(layout, evidence);
-    let mut steps = Vec::new();
-    for step in &layout.steps {
-        let reports = reports.entry(&step.name).or_default();
-        let signers = thresholds::meet(layout, step, reports, evidence, &budget)?;
-        steps.push(VerifiedStep { name: step.name.clone(), signers });
-        // 5.2.6: commands that differ are told, and deny nothing.
-        warnings.extend(reports.remarks(step));
+        verdict
     }
 
-    // The functionaries of a step report the same results (R26).
-    let mut links = BTreeMap::new();
-    for step in &layout.steps {
-        let reports = reports.remove(step.name.as_str()).unwrap_or_default();
-        links.insert(step.name.as_str(), thresholds::agree(step, reports.links)?);
+    fn given(&self, layout: &[u8]) -> Result<Vec<SignedLayout>, Rejection> {
+        let mut given = Evidence::open(&[Piece::of(layout)], self.profile)?;
+        owners::take_layouts(self.demand, self.profile, &mut given).map_err(|error| {
+            match (error, given.envelopes.first()) {
+                (Rejection::NoLayout { .. }, Some(held)) => Rejection::NotALayout { found: Content::of(held).kind() },
+                (error, _) => error,
+            }
+        })
     }
 
-    // 5.2.7: the rules of the steps, in the order of the layout, materials before products.
-    let of_steps = |name: &str| links.get(name).map(sides);
-    for step in &layout.steps {
-        let Some(item) = of_steps(&step.name) else { continue };
-        let at = Place::Step(step.name.clone());
-        hold(&at, Side::Materials, &step.expected_materials, item, of_steps, &mut budget, &mut warnings)?;
-        hold(&at, Side::Products, &step.expected_products, item, of_steps, &mut budget, &mut warnings)?;
-    }
-
-    // 5.2.8: all inspections, then 5.2.9: their rules, which may name one another.
-    let mut seen = BTreeMap::new();
-    for inspection in &layout.inspections {
-        seen.insert(inspection.name.as_str(), inspection::artifacts(inspection, image)?);
-    }
-    let of_all = |name: &str| of_steps(name).or_else(|| seen.get(name).map(unchanged));
-    let mut tied = BTreeSet::new();
-    for inspection in &layout.inspections {
-        let Some(item) = seen.get(inspection.name.as_str()).map(unchanged) else { continue };
-        let at = Place::Inspection(inspection.name.clone());
-        for (side, rules) in
-            [(Side::Materials, &inspection.expected_materials), (Side::Products, &inspection.expected_products)]
-        {
-            let matched = hold(&at, side, rules, item, of_all, &mut budget, &mut warnings)?;
-            // A MATCH between inspections compares the image with itself: only a step ties it.
-            tied.extend(matched.into_iter().filter(|(_, from)| links.contains_key(from)).map(|(name, _)| name));
+    /// One layout of the owners, and that it is about the image.
+    fn judge(
+        &self,
+        signed: &SignedLayout,
+        image: Option<&ImageFacts>,
+        evidence: &Evidence<'_>,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<VerifiedChain, Rejection> {
+        // Its grammar comes first, since what follows is read from it.
+        let layout = signed.layout.as_ref().map_err(Clone::clone)?;
+        let mut judge = Judge {
+            evidence,
+            image,
+            parameters: &self.demand.parameters,
+            profile: self.profile,
+            now,
+            budget: Budget::new(Limits::DEFAULT),
+            trace: std::mem::take(trace),
+        };
+        let authority = Authority { ring: &self.demand.owners, needed: owners::needed(self.demand) };
+        let held = judge.layout(layout, &authority, &Nest::default());
+        *trace = judge.trace;
+        let held = held?;
+        // Design §5: tying is more than passing.
+        if let Some(image) = image {
+            let subjects = inspection::subjects(image);
+            if !subjects.iter().any(|subject| held.tied.contains(subject.as_str())) {
+                return Err(Rejection::SubjectNotBound { subjects });
+            }
         }
+        Ok(VerifiedChain {
+            layout: signed.name.clone(),
+            owners: signed.owners.clone(),
+            expires: held.expires,
+            steps: held.steps,
+            warnings: held.warnings,
+        })
     }
-
-    // Design §5: tying is more than passing.
-    if let Some(image) = image {
-        let subjects = inspection::subjects(image);
-        if !subjects.iter().any(|subject| tied.contains(subject.as_str())) {
-            return Err(Rejection::SubjectNotBound { subjects });
-        }
-    }
-
-    Ok(VerifiedChain {
-        layout: signed.name.clone(),
-        owners: signed.owners.clone(),
-        expires: layout.expires,
-        steps,
-        warnings,
-    })
-}
-
-/// Applies one list of rules. Gives what its MATCHes consumed, by name and where from.
-fn hold<'a>(
-    at: &Place,
-    side: Side,
-    rules: &'a [Rule],
-    item: Sides<'a>,
-    destination: impl Fn(&str) -> Option<Sides<'a>>,
-    budget: &mut Budget,
-    warnings: &mut Vec<String>,
-) -> Result<BTreeSet<(&'a str, &'a str)>, Rejection> {
-    budget.rules(rules, item.of(side))?;
-    let outcome = rules::apply(rules, side, item, destination)
-        .map_err(|violation| Rejection::Rule { at: at.clone(), violation })?;
-    warnings.extend(outcome.idle.iter().map(|rule| format!("{at}: {rule} matched nothing in the {}", side.as_str())));
-    Ok(outcome.matched)
-}
-
-fn sides(link: &Link) -> Sides<'_> {
-    Sides { materials: &link.materials, products: &link.products }
-}
-
-/// A built-in inspection changes nothing.
-fn unchanged(artifacts: &Artifacts) -> Sides<'_> {
-    Sides { materials: artifacts, products: artifacts }
 }
 
 /// What its owners should know about a layout, though it is valid: keys that cannot be used, patterns that mean something else (R30).
@@ -265,141 +247,4 @@ fn remarks(layout: &Layout) -> Vec<String> {
         }
     }
     remarks
-}
-
-/// The envelopes that could be opened. Nothing in them is verified yet.
-struct Evidence<'b> {
-    envelopes: Vec<Held<'b>>,
-    unreadable: Vec<EnvelopeError>,
-    /// How often the signatures of one envelope may be tried.
-    attempts_max: usize,
-}
-
-/// An envelope, of which the signed tree may have been let go.
-struct Held<'b> {
-    envelope: Envelope,
-    /// Where to read the tree again.
-    bytes: Option<&'b [u8]>,
-}
-
-/// A tree is many times its text, and of a Metablock it is there before anyone's signature was checked: beyond so many bytes of text,
-/// trees are let go and read again for those that somebody we know has signed (security §2.E; memory, design §10).
-const TREES_BYTES_MAX: usize = 3 << 20;
-
-impl<'b> Evidence<'b> {
-    fn open(envelopes: &'b [Vec<u8>]) -> Result<Evidence<'b>, Rejection> {
-        let attempts_max = budget::evidence(envelopes, &Limits::DEFAULT)?;
-        let mut evidence = Evidence { envelopes: Vec::new(), unreadable: Vec::new(), attempts_max };
-        let mut trees = 0;
-        // Sorted, so that the order of arrival plays no part; and once each, as two sources may hold the same.
-        for bytes in envelopes.iter().collect::<BTreeSet<_>>() {
-            match Envelope::parse(bytes) {
-                Ok(envelope) => evidence.envelopes.push(Held::new(envelope, bytes, &mut trees)),
-                Err(cause) => evidence.unreadable.push(cause),
-            }
-        }
-        Ok(evidence)
-    }
-}
-
-impl<'b> Held<'b> {
-    fn new(mut envelope: Envelope, bytes: &'b [u8], trees: &mut usize) -> Self {
-        if let Signed::Metablock { signed, .. } = &mut envelope.content {
-            *trees += bytes.len();
-            if *trees > TREES_BYTES_MAX {
-                *signed = Value::Null;
-                return Held { envelope, bytes: Some(bytes) };
-            }
-        }
-        Held { envelope, bytes: None }
-    }
-
-    /// See [`Envelope::value`].
-    fn value(&self) -> Result<Cow<'_, Value>, JsonError> {
-        let Some(bytes) = self.bytes else { return self.envelope.value() };
-        // The same bytes were read before, to the same end.
-        match Envelope::parse(bytes).map(|envelope| envelope.content) {
-            Ok(Signed::Metablock { signed, .. }) => Ok(Cow::Owned(signed)),
-            Ok(Signed::Dsse { .. }) | Err(_) => Ok(Cow::Owned(Value::Null)),
-        }
-    }
-}
-
-/// A layout that enough owners have signed, and how it reads.
-struct SignedLayout {
-    name: Digest,
-    owners: Vec<String>,
-    layout: Result<Layout, Rejection>,
-}
-
-/// in-toto 5.2.1: takes out the layouts that enough owners have signed, the newest-expiring first. The owners may have signed copies.
-fn take_layouts(demand: &ChainDemand, evidence: &mut Evidence<'_>) -> Result<Vec<SignedLayout>, Rejection> {
-    if demand.owners.is_empty() {
-        return Err(Rejection::NoOwners);
-    }
-    let all = demand.owners.distinct();
-    // At least one, whatever the demand says.
-    let needed = demand.threshold.map_or(all, |threshold| usize::try_from(threshold).unwrap_or(usize::MAX)).max(1);
-
-    // Container and content → the owners' public keys, with their names.
-    let mut signed: BTreeMap<(bool, Digest), BTreeMap<&[u8], &str>> = BTreeMap::new();
-    let mut names = Vec::new();
-    for Held { envelope, .. } in &evidence.envelopes {
-        let signers = quorum::signers_within(envelope, &demand.owners, evidence.attempts_max);
-        let name = (!signers.is_empty()).then(|| (envelope.payload_type().is_some(), envelope.digest()));
-        if let Some(name) = &name {
-            let owners = signed.entry(name.clone()).or_default();
-            owners.extend(signers.into_iter().map(|owner| (owner.key.spki(), owner.name.as_str())));
-        }
-        names.push(name);
-    }
-
-    let mut layouts: BTreeMap<(bool, Digest), SignedLayout> = BTreeMap::new();
-    for (held, name) in evidence.envelopes.iter().zip(&names) {
-        let Some((name, owners)) = name.as_ref().and_then(|name| signed.get_key_value(name)) else { continue };
-        if owners.len() < needed || layouts.contains_key(name) {
-            continue;
-        }
-        let layout = match Content::of(held) {
-            Content::Layout(value) => Layout::from_value(&value).map_err(Rejection::from),
-            Content::Unparsable(cause) => Err(Rejection::LayoutUnreadable { cause: cause.into() }),
-            Content::Link(_) | Content::Other(_) => continue,
-        };
-        let owners = owners.values().map(|owner| (*owner).to_owned()).collect();
-        layouts.insert(name.clone(), SignedLayout { name: name.1.clone(), owners, layout });
-    }
-    if layouts.is_empty() {
-        return Err(no_layout(evidence, &names, &signed, needed));
-    }
-
-    let mut names = names.into_iter();
-    evidence.envelopes.retain(|_| !names.next().flatten().is_some_and(|name| layouts.contains_key(&name)));
-    let mut layouts: Vec<SignedLayout> = layouts.into_values().collect();
-    layouts.sort_by_key(|signed| Reverse(signed.layout.as_ref().ok().map(|layout| layout.expires)));
-    layouts.truncate(Limits::DEFAULT.layouts_max);
-    Ok(layouts)
-}
-
-/// Why there is none. Reads content that nobody trusted has signed, for the message alone.
-fn no_layout(
-    evidence: &Evidence<'_>,
-    names: &[Option<(bool, Digest)>],
-    signed: &BTreeMap<(bool, Digest), BTreeMap<&[u8], &str>>,
-    needed: usize,
-) -> Rejection {
-    let layouts =
-        evidence.envelopes.iter().zip(names).filter(|(held, _)| matches!(Content::of(held), Content::Layout(_)));
-    let best = layouts
-        .map(|(_, name)| name.as_ref().and_then(|name| signed.get(name)))
-        .max_by_key(|owners| owners.map_or(0, BTreeMap::len));
-    match (best, evidence.unreadable.as_slice()) {
-        (Some(owners), _) => {
-            let signed_by = owners.into_iter().flat_map(BTreeMap::values).map(|owner| (*owner).to_owned()).collect();
-            Rejection::LayoutUntrusted { signed_by, needed }
-        }
-        (None, [cause]) if evidence.envelopes.is_empty() => Rejection::LayoutUnreadable { cause: cause.clone() },
-        (None, unreadable) => {
-            Rejection::NoLayout { envelopes: names.len() + unreadable.len(), unreadable: unreadable.len() }
-        }
-    }
 }

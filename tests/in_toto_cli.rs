@@ -162,13 +162,92 @@ fn only_the_given_layout_is_judged_by() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_said() {
+fn what_cannot_be_asked_for_is_said() {
     let project = Project::new();
-    for arguments in [["--param", "SERVICE=api"], ["--profile", "compat"], ["--threshold", "2"], ["--threshold", "0"]] {
+    for (arguments, says) in [
+        (["--param", "SERVICE"], "no parameter such as K=V"),
+        (["--param", "a.b=c"], "parameter name"),
+        (["--param-pattern", "=c"], "parameter name"),
+        (["--threshold", "2"], "--threshold"),
+        (["--threshold", "0"], "--threshold"),
+    ] {
         let (code, _, err) = project.verify(&arguments);
         assert_eq!(code, 2, "{arguments:?}: {err}");
-        assert!(err.contains(arguments[0]), "{arguments:?}: {err}");
+        assert!(err.contains(says), "{arguments:?}: {err}");
     }
+    let (code, _, err) = project.verify(&["--param", "A=1", "--param", "A=2"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("given twice"), "{err}");
+}
+
+#[test]
+fn parameters_are_put_into_the_rules() {
+    let project = Project::new();
+    project.write_layout("image", json!(["MATCH", "oci:{HOST}/shop/*", "WITH", "PRODUCTS", "FROM", "build"]));
+    let verify = |arguments: &[&str]| project.verify(&[&["--image-layout", "image"], arguments].concat());
+    let (code, out, _) = verify(&["--param", "HOST=registry.example.com"]);
+    assert_eq!(code, 0, "{out}");
+    let (code, out, _) = verify(&["--param-pattern", "HOST=*.example.com"]);
+    assert_eq!(code, 0, "{out}");
+    for (arguments, reason) in [
+        (&["--param", "HOST=*.example.com"][..], "[rule_violation]"),
+        (&["--param", "HOST=example.com"], "[rule_violation]"),
+        (&["--param", "OTHER=x"], "[layout_unsupported]"),
+        (&[], "[layout_unsupported]"),
+    ] {
+        let (code, out, _) = verify(arguments);
+        assert_eq!(code, 1, "{arguments:?}: {out}");
+        assert!(out.contains(reason), "{arguments:?}: {out}");
+    }
+}
+
+#[test]
+fn every_rule_is_explained_as_text_and_as_data() {
+    let project = Project::new();
+    let (code, out, _) = project.verify(&["--image-layout", "image", "--explain"]);
+    assert_eq!(code, 0, "{out}");
+    let id = project.functionary.public().id();
+    for said in [
+        "step \"build\", threshold 1:",
+        &format!("link by {id}"),
+        "step \"build\", products (4):\n    CREATE *: consumes 4 (",
+        &format!("MATCH oci:{REPOSITORY} WITH PRODUCTS FROM build: consumes 1 (oci:{REPOSITORY}); 0 left"),
+        "DISALLOW *: nothing; 0 left",
+    ] {
+        assert!(out.contains(said), "{said} in\n{out}");
+    }
+    // As far as it came, and what failed last.
+    let other = format!("{REPOSITORY}@sha256:{}", "ab".repeat(32));
+    let (code, out, _) = project.verify(&["--image", &other, "--explain", "--output", "json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, 1, "{out}");
+    let trace = json["trace"].as_array().unwrap();
+    let last = trace.last().unwrap();
+    assert_eq!((&last["did"], &last["at"]), (&json!("rules"), &json!("inspection \"image\"")));
+    let rules = last["rules"].as_array().unwrap();
+    assert_eq!((rules[0]["count"].clone(), rules[0].get("failed")), (json!(0), None));
+    assert_eq!(
+        (&rules[1]["rule"], &rules[1]["failed"], &rules[1]["count"]),
+        (&json!("DISALLOW *"), &json!(true), &json!(1))
+    );
+    assert_eq!((&trace[0]["did"], &trace[0]["answers"][0]["by"]), (&json!("step"), &json!([id])));
+}
+
+#[test]
+fn the_compatible_profile_takes_what_the_reference_takes() {
+    let project = Project::new();
+    // A link for another step, under the file name of this one: the reference goes by the name alone.
+    let short = project.functionary.public().id()[..8].to_owned();
+    let text = fs::read_to_string(project.path("links/any-name.link")).unwrap();
+    let envelope = Envelope::parse(text.as_bytes()).unwrap();
+    let mut link: Value = (&*envelope.value().unwrap()).into();
+    link["name"] = json!("package");
+    fs::remove_file(project.path("links/any-name.link")).unwrap();
+    project.write(&format!("links/build.{short}.link"), &project.functionary, link);
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 3, "{out}");
+    let (code, out, _) = project.verify(&["--image-layout", "image", "--profile", "compat"]);
+    assert_eq!(code, 0, "{out}");
 }
 
 #[test]

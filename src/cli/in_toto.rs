@@ -1,22 +1,24 @@
 //! `tidewaiter in-toto verify`: one layout and its links, as `in-toto-verify`; nothing is executed.
 
+mod image;
+mod report;
+
 use super::ui::{self, Output};
 use crate::{
-    digest::Digest,
     file,
-    image::ImageFacts,
+    intoto::{self, Parameter, Parameters},
     json,
     key::{KeyRing, NamedKey, PublicKey},
-    reason::{Fault, Reason},
+    reason::Fault,
     reference::Reference,
-    registry::{Registries, Repository},
-    source::{dir, layout_dir::LayoutDir},
-    verify::{self, ChainDemand, Rejection, VerifiedChain},
+    source::dir,
+    verify::{self, ChainDemand, Piece, Rejection, Trace, VerifiedChain},
 };
 use anyhow::Context;
+use image::Image;
 use jiff::Timestamp;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -27,7 +29,7 @@ pub enum Command {
     ///
     /// Nothing is executed: an inspection is one of the built-ins `tidewaiter inspect image` and `tidewaiter inspect blobs`, and
     /// looks at the image that --image or --image-layout names. Links are found by the key that signed them and the step they name,
-    /// whatever their files are called.
+    /// whatever their files are called; those of a sublayout may lie in its own directory, as in-toto puts them.
     Verify(VerifyArgs),
 }
 
@@ -45,7 +47,9 @@ Examples:
   tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
       --image registry.example.com/shop/api@sha256:3f9a...
   tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
-      --image-layout ./image --output json")]
+      --image-layout ./image --output json
+  tidewaiter in-toto verify --layout root.layout --key alice.pub --links . \\
+      --param SERVICE=api --explain")]
 pub struct VerifyArgs {
     /// The layout: a DSSE envelope or a Metablock; `-` is stdin
     #[arg(long, value_name = "FILE")]
@@ -56,15 +60,21 @@ pub struct VerifyArgs {
     /// How many of the owners must have signed the layout [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threshold: Option<u32>,
-    /// Directory of the links: *.link, *.json
+    /// Directory of the links: *.link, *.json; and of sublayouts' links in it
     #[arg(long, value_name = "DIR")]
     links: PathBuf,
-    /// A parameter of the layout (not supported yet)
+    /// What stands for {K} in the layout; wildcards in V stand for themselves
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
-    /// Which verdicts: strict, or compat with the Python reference (not supported yet)
+    /// The same, V being a pattern where {K} stands in one
+    #[arg(long = "param-pattern", value_name = "K=V")]
+    patterns: Vec<String>,
+    /// Which verdicts: strict, or those of the Python reference as well
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
+    /// Print every step's answers, and every rule with what it consumed
+    #[arg(long)]
+    explain: bool,
     /// The image that inspections look at
     #[arg(long, value_name = "REF")]
     image: Option<Reference>,
@@ -92,11 +102,23 @@ pub enum Profile {
     Compat,
 }
 
+impl From<Profile> for intoto::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Strict => intoto::Profile::Strict,
+            Profile::Compat => intoto::Profile::Compat,
+        }
+    }
+}
+
 pub async fn run(command: Command) -> anyhow::Result<u8> {
     let Command::Verify(args) = command;
-    anyhow::ensure!(args.params.is_empty(), "--param is not supported yet: a layout with parameters is refused");
-    anyhow::ensure!(args.profile == Profile::Strict, "--profile compat is not supported yet: use --profile strict");
-    let demand = ChainDemand { owners: KeyRing::new(read_keys(&args.keys)?), threshold: args.threshold };
+    let demand = ChainDemand {
+        owners: KeyRing::new(read_keys(&args.keys)?),
+        threshold: args.threshold,
+        parameters: parameters(&args)?,
+        profile: args.profile.into(),
+    };
     let distinct = demand.owners.distinct();
     let needed = args.threshold.map_or(Ok(distinct), usize::try_from)?;
     anyhow::ensure!(needed <= distinct, "--threshold is {needed}, and there are {distinct} distinct keys");
@@ -106,129 +128,65 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     };
     let now = args.at.unwrap_or_else(Timestamp::now);
 
-    let verdict = judge(&args, &demand, &evidence, now).await?;
+    let (verdict, trace) = judge(&args, &demand, &evidence, now).await?;
+    let trace = args.explain.then_some(&trace);
     let code = match &verdict {
         Ok(_) => 0,
         Err(fault) => fault.reason.class().exit_code(),
     };
     match args.output {
-        Output::Text => print_text(&args.layout, args.image.is_some() || args.image_layout.is_some(), &verdict),
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&to_json(&verdict))?),
+        Output::Text => {
+            let image_given = args.image.is_some() || args.image_layout.is_some();
+            report::print_text(&args.layout, image_given, &verdict, trace);
+        }
+        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&report::to_json(&verdict, trace))?),
     }
     Ok(code)
 }
 
 struct Evidence {
     layout: Vec<u8>,
-    links: Vec<Vec<u8>>,
+    links: Vec<dir::File>,
 }
 
-/// What was verified, or why not; `Err` where we could not even begin.
+/// What was verified, or why not, and what was done; `Err` where we could not even begin.
 async fn judge(
     args: &VerifyArgs,
     demand: &ChainDemand,
     evidence: &Evidence,
     now: Timestamp,
-) -> anyhow::Result<Result<VerifiedChain, Fault>> {
-    let verify =
-        |image: Option<&ImageFacts>| verify::verify_given(demand, image, &evidence.layout, &evidence.links, now);
+) -> anyhow::Result<(Result<VerifiedChain, Fault>, Trace)> {
+    let links: Vec<Piece<'_>> = evidence.links.iter().map(dir::File::piece).collect();
+    let verify = |image: Option<&Image>| {
+        verify::explain(demand, image.map(|image| &image.facts), Some(&evidence.layout), &links, now)
+    };
+    let told = |(verdict, trace): (Result<_, Rejection>, _)| (verdict.map_err(|rejection| rejection.fault()), trace);
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let mut image = match Image::open(args, deadline).await? {
         Ok(image) => image,
-        Err(fault) => return Ok(Err(fault)),
+        Err(fault) => return Ok((Err(fault), Trace::default())),
     };
     // Manifests are read only where an inspection asks for them: a digest reference and `inspect image` need no network.
-    match verify(image.as_ref().map(|image| &image.facts)) {
-        Err(Rejection::ManifestsMissing { .. }) => {}
-        verdict => return Ok(verdict.map_err(|rejection| rejection.fault())),
+    match verify(image.as_ref()) {
+        (Err(Rejection::ManifestsMissing { .. }), _) => {}
+        verdict => return Ok(told(verdict)),
     }
     if let Some(image) = &mut image
         && let Err(fault) = image.read_manifests(deadline).await
     {
-        return Ok(Err(fault));
+        return Ok((Err(fault), Trace::default()));
     }
-    Ok(verify(image.as_ref().map(|image| &image.facts)).map_err(|rejection| rejection.fault()))
+    Ok(told(verify(image.as_ref())))
 }
 
-/// The image and where its manifests are read.
-struct Image {
-    facts: ImageFacts,
-    place: Place,
-}
-
-enum Place {
-    Registry(Box<Registries>, Repository),
-    Layout(LayoutDir),
-}
-
-impl Image {
-    async fn open(args: &VerifyArgs, deadline: Instant) -> anyhow::Result<Result<Option<Image>, Fault>> {
-        match (&args.image_layout, &args.image) {
-            (None, None) => Ok(Ok(None)),
-            (Some(dir), reference) => Self::in_layout(dir, reference.as_ref()).map(|image| image.map(Some)),
-            (None, Some(reference)) => {
-                Self::in_registry(reference, &args.registry, deadline).await.map(|image| image.map(Some))
-            }
-        }
+fn parameters(args: &VerifyArgs) -> anyhow::Result<Parameters> {
+    let mut parameters = Parameters::default();
+    let literal = args.params.iter().map(|pair| (pair, false));
+    for (pair, pattern) in literal.chain(args.patterns.iter().map(|pair| (pair, true))) {
+        let (name, value) = pair.split_once('=').with_context(|| format!("{pair:?} is no parameter such as K=V"))?;
+        parameters.add(name, Parameter { value: value.to_owned(), pattern })?;
     }
-
-    async fn in_registry(
-        reference: &Reference,
-        registry: &ui::RegistryArgs,
-        deadline: Instant,
-    ) -> anyhow::Result<Result<Image, Fault>> {
-        let registries = registry.reader(reference)?;
-        let digest = match reference.digest() {
-            Some(digest) => digest.clone(),
-            None => match registries.resolve(reference, deadline).await {
-                Ok(blob) => blob.digest,
-                Err(fault) => return Ok(Err(fault)),
-            },
-        };
-        let place = Place::Registry(Box::new(registries), Repository::from(reference));
-        Ok(Ok(Image { facts: ImageFacts::new(reference.name(), digest), place }))
-    }
-
-    fn in_layout(dir: &Path, reference: Option<&Reference>) -> anyhow::Result<Result<Image, Fault>> {
-        let layout = LayoutDir::unmarked(dir)?;
-        let digest = &layout.first()?.digest;
-        if let Some(named) = reference.and_then(Reference::digest)
-            && named != digest
-        {
-            let what = format!("the first entry of {} is {digest}, --image names {named}", dir.display());
-            return Ok(Err(Fault::new(Reason::DigestMismatch, what)));
-        }
-        let facts = ImageFacts::new(layout.repository(reference)?, digest.clone());
-        Ok(Ok(Image { facts, place: Place::Layout(layout) }))
-    }
-
-    async fn read_manifests(&mut self, deadline: Instant) -> Result<(), Fault> {
-        loop {
-            let wants = self.facts.wants();
-            if wants.is_empty() {
-                return Ok(());
-            }
-            for digest in wants {
-                let bytes = self.place.manifest(&digest, deadline).await?;
-                self.facts.give(&digest, &bytes)?;
-            }
-        }
-    }
-}
-
-impl Place {
-    async fn manifest(&self, digest: &Digest, deadline: Instant) -> Result<Vec<u8>, Fault> {
-        match self {
-            Place::Registry(registries, repository) => {
-                let found = registries.manifest(repository, digest, deadline).await?;
-                let missing = || Fault::new(Reason::ImageNotFound, format!("the registry has no manifest {digest}"));
-                Ok(found.ok_or_else(missing)?.bytes)
-            }
-            // Who judges the bytes hashes them.
-            Place::Layout(layout) => dir::read_file(&layout.path(digest))
-                .map_err(|error| Fault::new(Reason::ImageNotFound, format!("{error:#}"))),
-        }
-    }
+    Ok(parameters)
 }
 
 fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {
@@ -239,55 +197,4 @@ fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {
         Ok(NamedKey { name, key })
     };
     paths.iter().map(read).collect()
-}
-
-fn print_text(layout: &Path, image_given: bool, verdict: &Result<VerifiedChain, Fault>) {
-    match verdict {
-        Ok(chain) => {
-            let owners = chain.owners().join(", ");
-            anstream::println!("verified {}: signed by {owners}, expires {}", layout.display(), chain.expires());
-            for step in chain.steps() {
-                anstream::println!("  step {:?}: by {}", step.name, step.signers.join(", "));
-            }
-            for warning in chain.warnings() {
-                anstream::println!("warning: {warning}");
-            }
-        }
-        Err(fault) => {
-            // The one cause that a flag of this command removes.
-            let hint = if fault.reason == Reason::InspectionNotSupported && !image_given {
-                "\ngive the image: --image REF or --image-layout DIR"
-            } else {
-                ""
-            };
-            let class = format!("{:?}", fault.reason.class()).to_lowercase();
-            anstream::println!("{} {}: {class}: {fault}{hint}", ui::verdict(false), layout.display());
-        }
-    }
-}
-
-fn to_json(verdict: &Result<VerifiedChain, Fault>) -> serde_json::Value {
-    let mut value = serde_json::json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "InTotoVerification", "verified": verdict.is_ok()});
-    let more = match verdict {
-        Ok(chain) => {
-            let steps =
-                chain.steps().iter().map(|step| serde_json::json!({"name": step.name, "signers": step.signers}));
-            serde_json::json!({
-                "layout": chain.layout().to_string(),
-                "owners": chain.owners(),
-                "expires": chain.expires().to_string(),
-                "steps": steps.collect::<Vec<_>>(),
-                "warnings": chain.warnings(),
-            })
-        }
-        Err(fault) => serde_json::json!({
-            "class": fault.reason.class(),
-            "reason": fault.reason,
-            "message": fault.message,
-        }),
-    };
-    if let (Some(value), serde_json::Value::Object(more)) = (value.as_object_mut(), more) {
-        value.extend(more);
-    }
-    value
 }

@@ -1,8 +1,9 @@
 //! Layouts: specification 4.3. What they may say, and what we refuse to overlook; `verify` judges by them.
-use super::{Rule, rule::RuleError};
+use super::{Parameters, Profile, Rule, parameters::Place as Where, rule::RuleError};
 use crate::{
     json::Value,
     key::{KeyError, PublicKey},
+    pattern::Pattern,
     reason::Reason,
 };
 use std::{collections::BTreeMap, fmt};
@@ -112,12 +113,9 @@ pub enum LayoutError {
     /// A private key in a public document.
     #[error("the key {0:?} carries its private part")]
     PrivateKey(String),
-    /// Parameter substitution is not implemented, and `{name}` without such a parameter is an error (R21).
+    /// `{name}`, and whoever verifies gave no such parameter (R21).
     #[error("{at}: the parameter {{{name}}} has no value")]
     Parameter { at: Place, name: String },
-    /// `{{` or `}}`: an escape of parameter substitution, which is not implemented (R21).
-    #[error("{at}: escaped braces in {text:?} are not supported")]
-    EscapedBraces { at: Place, text: String },
     /// Without this key the step cannot reach its threshold.
     #[error("step {step:?} needs the key {key:?}, which cannot be used: {cause}")]
     KeyNeeded { step: String, key: String, cause: KeyError },
@@ -140,19 +138,45 @@ impl LayoutError {
             LayoutError::KeyNeeded { cause: KeyError::Malformed { .. } | KeyError::SchemeMismatch { .. }, .. } => {
                 Reason::LayoutMalformed
             }
-            LayoutError::UnknownField { .. }
-            | LayoutError::Parameter { .. }
-            | LayoutError::EscapedBraces { .. }
-            | LayoutError::KeyNeeded { .. } => Reason::LayoutUnsupported,
+            LayoutError::UnknownField { .. } | LayoutError::Parameter { .. } | LayoutError::KeyNeeded { .. } => {
+                Reason::LayoutUnsupported
+            }
             _ => Reason::LayoutMalformed,
         }
     }
 }
 
 impl Layout {
-    /// Reads a layout from signed JSON, strictly: what it says and we do not know is an error.
+    /// Reads a layout from signed JSON, strictly: what it says and we do not know is an error. Its parameters stay open.
     pub fn from_value(value: &Value) -> Result<Self, LayoutError> {
-        read::layout(value)
+        Self::read(value, Profile::Strict)
+    }
+
+    /// The same, as the profile has it.
+    pub fn read(value: &Value, profile: Profile) -> Result<Self, LayoutError> {
+        read::layout(value, profile)
+    }
+
+    /// The layout with its parameters put in (in-toto 5.2, R21): what can be judged by.
+    pub fn with_parameters(mut self, parameters: &Parameters, profile: Profile) -> Result<Self, LayoutError> {
+        for step in &mut self.steps {
+            let at = Place::Step(step.name.clone());
+            let open = Open { at: &at, parameters, profile };
+            open.texts(&mut step.expected_command)?;
+            open.rules(&mut step.expected_materials)?;
+            open.rules(&mut step.expected_products)?;
+        }
+        for inspection in &mut self.inspections {
+            let at = Place::Inspection(inspection.name.clone());
+            let open = Open { at: &at, parameters, profile };
+            open.texts(&mut inspection.run)?;
+            open.rules(&mut inspection.expected_materials)?;
+            open.rules(&mut inspection.expected_products)?;
+        }
+        match profile {
+            Profile::Strict => read::check_references(&self).map(|()| self),
+            Profile::Compat => Ok(self),
+        }
     }
 
     /// For writing one: the JSON value that `from_value` reads back. Keys that cannot be used are left out.
@@ -193,6 +217,39 @@ impl Inspection {
             ("name", text(&self.name)),
             ("run", texts(&self.run)),
         ])
+    }
+}
+
+/// An item whose parameters are being put in.
+struct Open<'a> {
+    at: &'a Place,
+    parameters: &'a Parameters,
+    profile: Profile,
+}
+
+impl Open<'_> {
+    fn put_in(&self, text: &str, place: Where) -> Result<String, LayoutError> {
+        let unknown = |name| LayoutError::Parameter { at: self.at.clone(), name };
+        self.parameters.put_in(text, place, self.profile).map_err(unknown)
+    }
+
+    fn texts(&self, texts: &mut [String]) -> Result<(), LayoutError> {
+        texts.iter_mut().try_for_each(|text| {
+            *text = self.put_in(text, Where::Text)?;
+            Ok(())
+        })
+    }
+
+    fn rules(&self, rules: &mut [Rule]) -> Result<(), LayoutError> {
+        for rule in rules.iter_mut().filter(|rule| rule.is_open()) {
+            let text = |text: &str| self.put_in(text, Where::Text);
+            let pattern = |pattern: &Pattern| {
+                let text = self.put_in(pattern.as_str(), Where::Pattern)?;
+                Pattern::new(&text).map_err(|cause| LayoutError::Rule { at: self.at.clone(), cause: cause.into() })
+            };
+            *rule = rule.map(text, pattern)?;
+        }
+        Ok(())
     }
 }
 

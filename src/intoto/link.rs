@@ -1,4 +1,5 @@
 //! Links: specification 4.4.
+use super::Profile;
 use crate::{digest::DigestSet, json::Value};
 use std::collections::BTreeMap;
 
@@ -42,6 +43,11 @@ pub enum LinkError {
 impl Link {
     /// Reads a link from signed JSON.
     pub fn from_value(value: &Value) -> Result<Self, LinkError> {
+        Self::read(value, Profile::Strict)
+    }
+
+    /// The same, as the profile has it: the reference takes any name, and any hash that is hex.
+    pub fn read(value: &Value, profile: Profile) -> Result<Self, LinkError> {
         if value.get("_type").and_then(Value::as_str) != Some("link") {
             return Err(LinkError::NotALink);
         }
@@ -50,8 +56,8 @@ impl Link {
         Ok(Link {
             name: name.as_str().ok_or(LinkError::Type("name", "a string"))?.to_owned(),
             command: strings(command).ok_or(LinkError::Type("command", "a list of strings"))?,
-            materials: artifacts(value, "materials")?,
-            products: artifacts(value, "products")?,
+            materials: artifacts(value, "materials", profile)?,
+            products: artifacts(value, "products", profile)?,
             byproducts: value.get("byproducts").cloned().unwrap_or(Value::Object(Vec::new())),
             environment: value.get("environment").cloned().unwrap_or(Value::Object(Vec::new())),
         })
@@ -72,7 +78,7 @@ impl Link {
     }
 }
 
-fn artifacts(link: &Value, side: &'static str) -> Result<Artifacts, LinkError> {
+fn artifacts(link: &Value, side: &'static str, profile: Profile) -> Result<Artifacts, LinkError> {
     let members = link
         .get(side)
         .ok_or(LinkError::Missing(side))?
@@ -81,10 +87,16 @@ fn artifacts(link: &Value, side: &'static str) -> Result<Artifacts, LinkError> {
     members
         .iter()
         .map(|(name, hashes)| {
-            if let Some(why) = unclean(name) {
-                return Err(LinkError::ArtifactName { side, name: name.clone(), why });
-            }
-            let digests = digest_set(hashes).ok_or_else(|| LinkError::Hash { side, name: name.clone() })?;
+            let digests = match profile {
+                Profile::Strict => {
+                    if let Some(why) = unclean(name) {
+                        return Err(LinkError::ArtifactName { side, name: name.clone(), why });
+                    }
+                    digest_set(hashes)
+                }
+                Profile::Compat => any_digest_set(hashes).filter(|set| set.0.values().all(|hex| is_hex(hex))),
+            };
+            let digests = digests.ok_or_else(|| LinkError::Hash { side, name: name.clone() })?;
             Ok((name.clone(), digests))
         })
         .collect()
@@ -92,14 +104,16 @@ fn artifacts(link: &Value, side: &'static str) -> Result<Artifacts, LinkError> {
 
 /// A hash object whose accepted algorithms are well formed (R34).
 pub(super) fn digest_set(value: &Value) -> Option<DigestSet> {
-    let members = value.as_object()?;
-    let set = DigestSet(
-        members
-            .iter()
-            .map(|(algorithm, hex)| Some((algorithm.clone(), hex.as_str()?.to_owned())))
-            .collect::<Option<_>>()?,
-    );
-    set.is_well_formed().then_some(set)
+    any_digest_set(value).filter(DigestSet::is_well_formed)
+}
+
+fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn any_digest_set(value: &Value) -> Option<DigestSet> {
+    let hex = |(algorithm, hex): &(String, Value)| Some((algorithm.clone(), hex.as_str()?.to_owned()));
+    Some(DigestSet(value.as_object()?.iter().map(hex).collect::<Option<_>>()?))
 }
 
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {

@@ -1,4 +1,5 @@
 //! Artifact rules: specification 4.3.3. Its grammar; `verify::rules` applies them.
+use super::{Profile, parameters::is_open};
 use crate::{
     json::Value,
     pattern::{Pattern, PatternError},
@@ -78,6 +79,11 @@ pub enum RuleError {
 impl Rule {
     /// Reads the elements of one rule. Keywords in any case, as Python and Go take them (in-toto §2.2, case 34).
     pub fn parse(elements: &[Value]) -> Result<Rule, RuleError> {
+        Self::read(elements, Profile::Strict)
+    }
+
+    /// The same, as the profile has it: the reference takes an empty prefix for none, and `/` for itself.
+    pub fn read(elements: &[Value], profile: Profile) -> Result<Rule, RuleError> {
         let words: Vec<&str> =
             elements.iter().map(|element| element.as_str().ok_or(RuleError::NotText)).collect::<Result<_, _>>()?;
         let [keyword, arguments @ ..] = words.as_slice() else {
@@ -94,7 +100,7 @@ impl Rule {
             "ALLOW" => Ok(Rule::Allow(Pattern::new(one("ALLOW")?)?)),
             "DISALLOW" => Ok(Rule::Disallow(Pattern::new(one("DISALLOW")?)?)),
             "REQUIRE" => Ok(Rule::Require(one("REQUIRE")?.to_owned())),
-            "MATCH" => parse_match(arguments),
+            "MATCH" => parse_match(arguments, profile),
             _ => Err(RuleError::UnknownKeyword((*keyword).to_owned())),
         }
     }
@@ -125,6 +131,34 @@ impl Rule {
         Value::Array(self.words().into_iter().map(Value::String).collect())
     }
 
+    /// Whether a parameter, or an escaped brace, stands in it.
+    pub(super) fn is_open(&self) -> bool {
+        self.words().iter().any(|word| is_open(word))
+    }
+
+    /// The rule with its texts and patterns exchanged.
+    pub(super) fn map<E>(
+        &self,
+        text: impl Fn(&str) -> Result<String, E>,
+        pattern: impl Fn(&Pattern) -> Result<Pattern, E>,
+    ) -> Result<Rule, E> {
+        Ok(match self {
+            Rule::Create(glob) => Rule::Create(pattern(glob)?),
+            Rule::Delete(glob) => Rule::Delete(pattern(glob)?),
+            Rule::Modify(glob) => Rule::Modify(pattern(glob)?),
+            Rule::Allow(glob) => Rule::Allow(pattern(glob)?),
+            Rule::Disallow(glob) => Rule::Disallow(pattern(glob)?),
+            Rule::Require(name) => Rule::Require(text(name)?),
+            Rule::Match { pattern: glob, source_prefix, side, destination_prefix, from } => Rule::Match {
+                pattern: pattern(glob)?,
+                source_prefix: source_prefix.as_deref().map(&text).transpose()?,
+                side: *side,
+                destination_prefix: destination_prefix.as_deref().map(&text).transpose()?,
+                from: text(from)?,
+            },
+        })
+    }
+
     /// The glob of the rule; `REQUIRE` has none.
     pub fn pattern(&self) -> Option<&Pattern> {
         match self {
@@ -147,15 +181,15 @@ impl fmt::Display for Rule {
 }
 
 /// Exactly 5, 7 or 9 words after MATCH.
-fn parse_match(words: &[&str]) -> Result<Rule, RuleError> {
+fn parse_match(words: &[&str], profile: Profile) -> Result<Rule, RuleError> {
     let [pattern, rest @ ..] = words else {
         return Err(RuleError::MatchShape);
     };
-    let (source, rest) = prefix(rest)?;
+    let (source, rest) = prefix(rest, profile)?;
     let [with, side, rest @ ..] = rest else {
         return Err(RuleError::MatchShape);
     };
-    let (destination, rest) = prefix(rest)?;
+    let (destination, rest) = prefix(rest, profile)?;
     let [from_word, from] = rest else {
         return Err(RuleError::MatchShape);
     };
@@ -177,11 +211,12 @@ fn parse_match(words: &[&str]) -> Result<Rule, RuleError> {
 }
 
 /// An optional `IN <prefix>` at the front. One slash at the end is tolerated, as in the reference (in-toto §1.11).
-fn prefix<'a, 'w>(words: &'a [&'w str]) -> Result<(Option<String>, &'a [&'w str]), RuleError> {
+fn prefix<'a, 'w>(words: &'a [&'w str], profile: Profile) -> Result<(Option<String>, &'a [&'w str]), RuleError> {
     match words {
+        [word, "", rest @ ..] if word.eq_ignore_ascii_case("IN") && profile == Profile::Compat => Ok((None, rest)),
         [word, prefix, rest @ ..] if word.eq_ignore_ascii_case("IN") => {
             let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-            if prefix.is_empty() {
+            if prefix.is_empty() && profile == Profile::Strict {
                 return Err(RuleError::EmptyPrefix);
             }
             Ok((Some(prefix.to_owned()), rest))

@@ -7,10 +7,13 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    intoto::Profile,
     json,
     key::KeyRing,
     reference::ImagePattern,
-    resource::{FieldError, ImagePolicySpec, LayoutSpec, Metadata, Require, RequirementSpec, Resource, ResourceError},
+    resource::{
+        FieldError, ImagePolicySpec, Metadata, Require, RequirementSpec, Resource, ResourceError, SupplyChainSpec,
+    },
     verify::ChainDemand,
 };
 use serde::Serialize;
@@ -210,7 +213,7 @@ impl<'r> Compiling<'r> {
                 Some(Check::Cosign(Cosign { trust: trust.clone(), ring }))
             }
             (None, Some(chain), None) => {
-                let demand = self.demand(&format!("{path}.supplyChain.layout"), &chain.layout)?;
+                let demand = self.demand(&format!("{path}.supplyChain.layout"), chain)?;
                 Some(Check::SupplyChain(SupplyChain {
                     owners: chain.layout.owners.clone(),
                     demand,
@@ -224,7 +227,8 @@ impl<'r> Compiling<'r> {
         }
     }
 
-    fn demand(&mut self, path: &str, layout: &LayoutSpec) -> Option<ChainDemand> {
+    fn demand(&mut self, path: &str, chain: &SupplyChainSpec) -> Option<ChainDemand> {
+        let layout = &chain.layout;
         let owners = self.ring(&format!("{path}.owners"), &layout.owners)?;
         let distinct = owners.distinct();
         if let Some(threshold) = layout.threshold {
@@ -238,7 +242,9 @@ impl<'r> Compiling<'r> {
                 return None;
             }
         }
-        Some(ChainDemand { owners, threshold: layout.threshold })
+        // The names and values were checked with the document.
+        let parameters = chain.parameters().ok()?;
+        Some(ChainDemand { owners, threshold: layout.threshold, parameters, profile: Profile::Strict })
     }
 
     fn ring(&mut self, path: &str, name: &str) -> Option<KeyRing> {

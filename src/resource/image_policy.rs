@@ -1,7 +1,10 @@
 //! `ImagePolicy` and `ClusterImagePolicy`: which images, and what they must show (design §6).
 
 use super::{FieldError, Object, Span, is_dns_name, is_item_name, refuse_namespace};
-use crate::reference::ImagePattern;
+use crate::{
+    intoto::{Parameter, Parameters, parameters::ParameterError},
+    reference::ImagePattern,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -179,9 +182,23 @@ pub struct SupplyChainSpec {
     /// Where envelopes are looked for; absent: the registry alone.
     #[serde(default = "oci_alone")]
     pub evidence: Vec<EvidenceSource>,
-    /// Not honoured yet: refused unless empty.
+    /// What stands for `{name}` in the rules and commands of the layout. Wildcards in a value stand for themselves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+}
+
+impl SupplyChainSpec {
+    /// As the verification takes them.
+    ///
+    /// # Errors
+    /// The first name or value that is none.
+    pub fn parameters(&self) -> Result<Parameters, ParameterError> {
+        let mut parameters = Parameters::default();
+        for (name, value) in &self.parameters {
+            parameters.add(name, Parameter { value: value.clone(), pattern: false })?;
+        }
+        Ok(parameters)
+    }
 }
 
 /// Whose layout.
@@ -319,8 +336,11 @@ fn validate_chain(chain: &SupplyChainSpec, path: &str, errors: &mut Vec<FieldErr
             errors.push(FieldError::new(format!("{path}.evidence[{index}]"), "is named twice"));
         }
     }
-    if !chain.parameters.is_empty() {
-        errors.push(FieldError::new(format!("{path}.parameters"), "are not supported yet"));
+    if chain.parameters.len() > ITEMS_MAX {
+        errors.push(FieldError::new(format!("{path}.parameters"), format!("are more than {ITEMS_MAX}")));
+    }
+    if let Err(error) = chain.parameters() {
+        errors.push(FieldError::new(format!("{path}.parameters"), error.to_string()));
     }
 }
 

@@ -118,8 +118,8 @@ fn what_is_wrong_is_named_with_its_path() {
         ("evidence: [oci, store]", "evidence: [disk]", "spec.require.all[1].supplyChain.evidence[0]: unknown variant"),
         (
             "evidence: [oci, store]",
-            "parameters: { A: b }",
-            "spec.require.all[1].supplyChain.parameters: are not supported yet",
+            "parameters: { A.b: c }",
+            "spec.require.all[1].supplyChain.parameters: the parameter name \"A.b\" is not made of letters, digits, _ and -",
         ),
         ("maxDuration: 30d", "maxDuration: 30", "spec.exceptions.maxDuration: invalid type: integer `30`"),
         ("maxDuration: 30d", "maxDuration: 30w", "spec.exceptions.maxDuration: \"30w\": expected a length of time"),

@@ -1,5 +1,6 @@
 //! What one verification may cost. Everything a layout or a link can blow up is counted here before it is worked on.
 
+use super::Piece;
 use crate::intoto::{Artifacts, Layout, Link, Rule};
 
 /// The bounds, each with its source.
@@ -21,12 +22,16 @@ pub struct Limits {
     pub rules_times_artifacts_max: usize,
     /// Layouts of the owners that are tried for one image, newest first. Ours: owners publish few at a time.
     pub layouts_max: usize,
+    /// Layouts inside layouts inside layouts (R27). Ours: deeper than any organisation is.
+    pub sublayouts_deep_max: usize,
+    /// Sublayouts that are judged for one root layout (R27). Ours: one for each of many vendors.
+    pub sublayouts_max: usize,
     /// Signatures of one envelope that are looked at (security §2.D9).
     pub signatures_max: usize,
     /// Verifications of one envelope's signatures under all keys. Ours: 128 of a short message cost some 10 ms, whoever made it.
     pub attempts_max: usize,
-    /// Every verification hashes its message anew. Ours: so many bytes in all cost less than a second; where there is much evidence,
-    /// each envelope gets fewer attempts …
+    /// Every verification hashes its message anew. Ours: so many bytes in all cost less than a second, and as many for all sublayouts
+    /// together; where there is much evidence, each envelope gets fewer attempts …
     pub hashed_bytes_max: usize,
     /// … but these: one for each owner or functionary of a step, as good envelopes name their keys.
     pub attempts_min: usize,
@@ -43,6 +48,8 @@ impl Limits {
         artifacts_max: 100_000,
         rules_times_artifacts_max: 10_000_000,
         layouts_max: 16,
+        sublayouts_deep_max: 8,
+        sublayouts_max: 64,
         signatures_max: 64,
         attempts_max: 128,
         hashed_bytes_max: 256 << 20,
@@ -61,29 +68,48 @@ pub struct Excess {
 }
 
 /// Checks the evidence before any of it is read. Gives how often the signatures of each envelope may be tried.
-pub(super) fn evidence(envelopes: &[Vec<u8>], limits: &Limits) -> Result<usize, Excess> {
-    let bytes: usize = envelopes.iter().map(Vec::len).sum();
-    at_most("envelopes", envelopes.len(), limits.envelopes_max)?;
+pub(super) fn evidence(pieces: &[Piece<'_>], limits: &Limits) -> Result<usize, Excess> {
+    let bytes: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
+    at_most("envelopes", pieces.len(), limits.envelopes_max)?;
     at_most("bytes of evidence", bytes, limits.evidence_bytes_max)?;
     Ok((limits.hashed_bytes_max / bytes.max(1)).clamp(limits.attempts_min, limits.attempts_max))
 }
 
-/// Counts down rules times artifacts.
+/// Counts what a root layout costs, its sublayouts with it.
 pub(super) struct Budget {
     limits: Limits,
-    spent: usize,
+    rules_times_artifacts: usize,
+    hashed: usize,
+    sublayouts: usize,
 }
 
 impl Budget {
-    /// Checks the layout itself.
-    pub(super) fn open(layout: &Layout, limits: Limits) -> Result<Budget, Excess> {
+    pub(super) fn new(limits: Limits) -> Budget {
+        Budget { limits, rules_times_artifacts: 0, hashed: 0, sublayouts: 0 }
+    }
+
+    /// Checks a layout itself.
+    pub(super) fn layout(&self, layout: &Layout) -> Result<(), Excess> {
+        let limits = &self.limits;
         at_most("steps", layout.steps.len(), limits.steps_max)?;
         at_most("inspections", layout.inspections.len(), limits.steps_max)?;
         let of_steps = layout.steps.iter().map(|step| step.expected_materials.len() + step.expected_products.len());
         let of_inspections =
             layout.inspections.iter().map(|item| item.expected_materials.len() + item.expected_products.len());
-        at_most("artifact rules", of_steps.chain(of_inspections).sum(), limits.rules_max)?;
-        Ok(Budget { limits, spent: 0 })
+        at_most("artifact rules", of_steps.chain(of_inspections).sum(), limits.rules_max)
+    }
+
+    /// Pays for one more sublayout, so many layouts deep.
+    pub(super) fn sublayout(&mut self, depth: usize) -> Result<(), Excess> {
+        self.sublayouts += 1;
+        at_most("layouts inside one another", depth, self.limits.sublayouts_deep_max)?;
+        at_most("sublayouts", self.sublayouts, self.limits.sublayouts_max)
+    }
+
+    /// Pays for verifications of signatures over so many bytes each, in sublayouts.
+    pub(super) fn hashed(&mut self, attempts: usize, bytes: usize) -> Result<(), Excess> {
+        self.hashed = self.hashed.saturating_add(attempts.saturating_mul(bytes));
+        at_most("bytes hashed for sublayouts", self.hashed, self.limits.hashed_bytes_max)
     }
 
     pub(super) fn links(&self, step: &str, links: usize) -> Result<(), Excess> {
@@ -97,8 +123,9 @@ impl Budget {
 
     /// Pays for applying a list of rules to a list of artifacts.
     pub(super) fn rules(&mut self, rules: &[Rule], artifacts: &Artifacts) -> Result<(), Excess> {
-        self.spent = self.spent.saturating_add(rules.len().saturating_mul(artifacts.len()));
-        at_most("rules times artifacts", self.spent, self.limits.rules_times_artifacts_max)
+        self.rules_times_artifacts =
+            self.rules_times_artifacts.saturating_add(rules.len().saturating_mul(artifacts.len()));
+        at_most("rules times artifacts", self.rules_times_artifacts, self.limits.rules_times_artifacts_max)
     }
 }
 
@@ -113,6 +140,16 @@ mod tests {
         intoto::{Inspection, Step},
         json::Value,
     };
+
+    fn open(layout: &Layout) -> Result<Budget, Excess> {
+        let budget = Budget::new(Limits::DEFAULT);
+        budget.layout(layout).map(|()| budget)
+    }
+
+    fn attempts(sizes: &[usize], limits: &Limits) -> Result<usize, Excess> {
+        let bytes: Vec<Vec<u8>> = sizes.iter().map(|size| vec![0; *size]).collect();
+        evidence(&bytes.iter().map(|bytes| Piece::of(bytes)).collect::<Vec<_>>(), limits)
+    }
 
     fn layout(steps: usize, rules: usize) -> Layout {
         let rule = Rule::parse(&["ALLOW", "*"].map(|word| Value::String(word.to_owned()))).unwrap();
@@ -156,16 +193,16 @@ mod tests {
 
     #[test]
     fn steps_and_rules_of_a_layout_are_counted() {
-        assert!(Budget::open(&layout(128, 1_000), Limits::DEFAULT).is_ok());
-        let excess = Budget::open(&layout(129, 0), Limits::DEFAULT).err().unwrap();
+        assert!(open(&layout(128, 1_000)).is_ok());
+        let excess = open(&layout(129, 0)).err().unwrap();
         assert_eq!((excess.what.as_str(), excess.found, excess.max), ("steps", 129, 128));
-        let excess = Budget::open(&layout(1, 1_001), Limits::DEFAULT).err().unwrap();
+        let excess = open(&layout(1, 1_001)).err().unwrap();
         assert_eq!((excess.what.as_str(), excess.found, excess.max), ("artifact rules", 1_001, 1_000));
     }
 
     #[test]
     fn links_and_their_artifacts_are_counted() {
-        let budget = Budget::open(&layout(1, 0), Limits::DEFAULT).unwrap();
+        let budget = open(&layout(1, 0)).unwrap();
         assert!(budget.links("s0", 64).is_ok());
         assert_eq!(budget.links("s0", 65).err().unwrap().to_string(), "65 links of step \"s0\", more than 64");
         assert!(budget.artifacts(&link(50_000, 50_000)).is_ok());
@@ -176,7 +213,7 @@ mod tests {
     fn rules_times_artifacts_add_up() {
         let layout = layout(1, 2_000 / 2);
         let rules = &layout.steps[0].expected_materials;
-        let mut budget = Budget::open(&layout, Limits::DEFAULT).unwrap();
+        let mut budget = open(&layout).unwrap();
         let artifacts = artifacts(10_000);
         assert_eq!(rules.len() * artifacts.len(), 5_000_000);
         assert!(budget.rules(rules, &artifacts).is_ok());
@@ -185,16 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn sublayouts_have_a_depth_a_number_and_a_cost() {
+        let limits = Limits { sublayouts_deep_max: 2, sublayouts_max: 3, hashed_bytes_max: 10, ..Limits::DEFAULT };
+        let mut budget = Budget::new(limits);
+        assert!(budget.sublayout(2).is_ok());
+        assert_eq!(budget.sublayout(3).unwrap_err().to_string(), "3 layouts inside one another, more than 2");
+        assert!(budget.sublayout(1).is_ok());
+        assert_eq!(budget.sublayout(1).unwrap_err().to_string(), "4 sublayouts, more than 3");
+        assert!(budget.hashed(2, 5).is_ok());
+        assert!(budget.hashed(1, 1).is_err());
+    }
+
+    #[test]
     fn evidence_is_counted_before_it_is_read() {
         let limits = Limits { envelopes_max: 2, evidence_bytes_max: 5, ..Limits::DEFAULT };
-        assert!(evidence(&[vec![0; 2], vec![0; 3]], &limits).is_ok());
-        assert!(evidence(&[vec![0; 3], vec![0; 3]], &limits).is_err());
-        assert!(evidence(&[vec![], vec![], vec![]], &limits).is_err());
+        assert!(attempts(&[2, 3], &limits).is_ok());
+        assert!(attempts(&[3, 3], &limits).is_err());
+        assert!(attempts(&[0, 0, 0], &limits).is_err());
     }
 
     #[test]
     fn much_evidence_is_hashed_less_often() {
-        let attempts = |bytes: usize| evidence(&[vec![0; bytes]], &Limits::DEFAULT).unwrap();
+        let attempts = |bytes: usize| attempts(&[bytes], &Limits::DEFAULT).unwrap();
         assert_eq!((attempts(0), attempts(2 << 20), attempts(4 << 20), attempts(64 << 20)), (128, 128, 64, 16));
     }
 }

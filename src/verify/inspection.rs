@@ -4,21 +4,37 @@ use super::Rejection;
 use crate::{
     digest::DigestSet,
     image::{ImageFacts, artifact_name},
-    intoto::{Artifacts, Inspection},
+    intoto::{Artifacts, Inspection, Link},
     oci::blob_path,
 };
 
-/// What the inspection sees before its command, and, since a built-in changes nothing, after it.
-pub(super) fn artifacts(inspection: &Inspection, image: Option<&ImageFacts>) -> Result<Artifacts, Rejection> {
+/// What an inspection saw.
+pub(super) enum Seen {
+    /// By a built-in, which changes nothing: the same before and after. Only this proves anything about the image.
+    BuiltIn(Artifacts),
+    /// By whoever stands for the layout, and says so in a link (specification 4.5.3).
+    Told(Link),
+}
+
+/// What the inspection sees. `link` is the signed one for it, where there is one: a built-in looks for itself.
+pub(super) fn see(
+    inspection: &Inspection,
+    image: Option<&ImageFacts>,
+    link: impl FnOnce() -> Option<Link>,
+) -> Result<Seen, Rejection> {
     let name = || inspection.name.clone();
     let run: Vec<&str> = inspection.run.iter().map(String::as_str).collect();
     let see: fn(&ImageFacts) -> Option<Artifacts> = match run.as_slice() {
         ["tidewaiter", "inspect", "image"] => manifest,
         ["tidewaiter", "inspect", "blobs"] => blobs,
-        _ => return Err(Rejection::InspectionNotSupported { inspection: name(), run: inspection.run.clone() }),
+        _ => {
+            let missing = || Rejection::InspectionNotSupported { inspection: name(), run: inspection.run.clone() };
+            return link().map(Seen::Told).ok_or_else(missing);
+        }
     };
     let image = image.ok_or_else(|| Rejection::InspectionWithoutImage { inspection: name() })?;
-    see(image).ok_or_else(|| Rejection::ManifestsMissing { inspection: name(), missing: image.wants().len() })
+    let missing = || Rejection::ManifestsMissing { inspection: name(), missing: image.wants().len() };
+    see(image).map(Seen::BuiltIn).ok_or_else(missing)
 }
 
 /// The names under which an inspection sees the admitted digest itself: what a MATCH must have consumed.

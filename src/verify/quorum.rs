@@ -15,9 +15,14 @@ pub fn signers<'k>(envelope: &Envelope, ring: &'k KeyRing) -> Vec<&'k NamedKey> 
 
 /// The same with at most so many verifications, each of which hashes the whole message.
 pub(super) fn signers_within<'k>(envelope: &Envelope, ring: &'k KeyRing, attempts_max: usize) -> Vec<&'k NamedKey> {
+    let mut attempts = attempts_max;
+    signers_counted(envelope, ring, &mut attempts)
+}
+
+/// The same, counting down the verifications.
+pub(super) fn signers_counted<'k>(envelope: &Envelope, ring: &'k KeyRing, attempts: &mut usize) -> Vec<&'k NamedKey> {
     let limits = Limits::DEFAULT;
     let mut message = None;
-    let mut attempts = attempts_max;
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for key in ring.iter() {
@@ -27,10 +32,10 @@ pub(super) fn signers_within<'k>(envelope: &Envelope, ring: &'k KeyRing, attempt
         let candidates =
             envelope.signatures.iter().take(limits.signatures_max).filter(|signature| claims(signature, key));
         for signature in candidates {
-            if attempts == 0 {
+            if *attempts == 0 {
                 return found;
             }
-            attempts -= 1;
+            *attempts -= 1;
             if key.key.verify(message.get_or_insert_with(|| envelope.signed_bytes()), &signature.sig).is_ok() {
                 seen.insert(key.key.spki());
                 found.push(key);

@@ -53,9 +53,9 @@ pub enum Rejection {
         /// What is there and does not count: the first few.
         ignored: Vec<Ignored>,
     },
-    /// A functionary answered the step with a layout; such are not verified yet.
-    #[error("step {step:?} was answered with a sublayout by {}, which is not supported", short(.key))]
-    Sublayout { step: String, key: String },
+    /// A functionary answered the step with a layout that does not hold (in-toto 5.2, R27).
+    #[error("step {step:?}: the sublayout by {}: {cause}", short(.key))]
+    Sublayout { step: String, key: String, cause: Box<Rejection> },
     /// R26.
     #[error("step {step:?}: the links by {} and {} disagree on {}{} in the {}", shorts(.keys, 0), shorts(.keys, 1), .artifacts.join(", "), more(*.count, .artifacts.len()), .side.as_str())]
     LinksDisagree { step: String, keys: [String; 2], side: Side, artifacts: Vec<String>, count: usize },
@@ -64,7 +64,7 @@ pub enum Rejection {
     Rule { at: Place, violation: Box<Violation> },
     /// Nothing is executed (design §3.6): an inspection is a built-in.
     #[error(
-        "inspection {inspection:?} asks to run {run:?}, which is no built-in (tidewaiter inspect image, tidewaiter inspect blobs)"
+        "inspection {inspection:?} asks to run {run:?}, which is no built-in (tidewaiter inspect image, tidewaiter inspect blobs), and no owner of the layout signed a link for it"
     )]
     InspectionNotSupported { inspection: String, run: Vec<String> },
     /// A built-in, and no image was given to look at.
@@ -90,7 +90,7 @@ impl Rejection {
             Rejection::LayoutExpired { .. } => Reason::LayoutExpired,
             Rejection::TooComplex(_) => Reason::LayoutTooComplex,
             Rejection::ThresholdNotMet { .. } => Reason::ThresholdNotMet,
-            Rejection::Sublayout { .. } => Reason::LayoutUnsupported,
+            Rejection::Sublayout { cause, .. } => cause.reason(),
             Rejection::LinksDisagree { .. } => Reason::LinksDisagree,
             Rejection::Rule { .. } => Reason::RuleViolation,
             Rejection::InspectionNotSupported { .. } | Rejection::InspectionWithoutImage { .. } => {
@@ -122,6 +122,8 @@ pub enum Ignored {
     NotALink { key: String, kind: Option<String> },
     /// By a functionary of the step, and its payload breaks the strict grammar of JSON.
     Unparsable { key: String, cause: JsonError },
+    /// A layout by a functionary of the step, who has other steps as well, and nothing says which it answers.
+    NoStep { key: String },
     /// No envelope.
     Unreadable { cause: EnvelopeError },
 }
@@ -141,6 +143,7 @@ impl fmt::Display for Ignored {
             Ignored::Unparsable { key, cause } => {
                 write!(f, "an envelope by {} whose payload cannot be read: {cause}", short(key))
             }
+            Ignored::NoStep { key } => write!(f, "a layout by {} that may answer several steps", short(key)),
             Ignored::Unreadable { cause } => write!(f, "an unreadable envelope: {cause}"),
         }
     }

@@ -4,13 +4,13 @@
 
 use crate::{
     digest::DigestSet,
-    intoto::{Artifacts, Rule, rule::Side},
+    intoto::{Artifacts, Profile, Rule, rule::Side},
     pattern::Pattern,
 };
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
 /// How many artifacts a message names.
-const NAMED_MAX: usize = 3;
+pub(super) const NAMED_MAX: usize = 3;
 
 /// Materials and products of one step or inspection.
 #[derive(Clone, Copy, Debug)]
@@ -64,72 +64,76 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// What a list of rules did when none of them failed.
-#[derive(Debug, Default)]
-pub struct Outcome<'a> {
-    /// Names that MATCH rules consumed, with the step or inspection they came from.
-    pub matched: BTreeSet<(&'a str, &'a str)>,
-    /// MATCH rules that consumed nothing (R33).
-    pub idle: Vec<&'a Rule>,
+/// What one rule did.
+#[derive(Debug)]
+pub struct Run<'a> {
+    pub rule: &'a Rule,
+    /// What it consumed, sorted; of a rule that failed: what it failed over.
+    pub artifacts: Vec<&'a str>,
+    pub failed: bool,
 }
 
-/// Applies the rules of one side in their order. `destination` gives the link of a step (or inspection) by name.
+/// Applies the rules of one side in their order. `destination` gives the link of a step (or inspection) by name. What each rule did goes to
+/// `runs`, the one that failed last.
 pub fn apply<'a>(
     rules: &'a [Rule],
     side: Side,
     item: Sides<'a>,
     destination: impl Fn(&str) -> Option<Sides<'a>>,
-) -> Result<Outcome<'a>, Box<Violation>> {
+    profile: Profile,
+    runs: &mut Vec<Run<'a>>,
+) -> Result<(), Box<Violation>> {
     let mut queue = Queue::new(item.of(side));
-    let mut outcome = Outcome::default();
     for rule in rules {
+        let mut consumed = Vec::new();
         match rule {
             Rule::Create(pattern) => {
-                queue.consume(pattern, "", |name, _| {
+                consumed = queue.consume(pattern, "", |name, _| {
                     !item.materials.contains_key(name) && item.products.contains_key(name)
                 });
             }
             Rule::Delete(pattern) => {
-                queue.consume(pattern, "", |name, _| {
+                consumed = queue.consume(pattern, "", |name, _| {
                     item.materials.contains_key(name) && !item.products.contains_key(name)
                 });
             }
             Rule::Modify(pattern) => {
-                queue.consume(pattern, "", |name, _| match (item.materials.get(name), item.products.get(name)) {
-                    (Some(before), Some(after)) => !before.agrees_with(after),
+                let changed = |name: &str| match (item.materials.get(name), item.products.get(name)) {
+                    (Some(before), Some(after)) => !profile.same(before, after),
                     _ => false,
-                });
+                };
+                consumed = queue.consume(pattern, "", |name, _| changed(name));
             }
             Rule::Allow(pattern) => {
-                queue.consume(pattern, "", |_, _| true);
+                consumed = queue.consume(pattern, "", |_, _| true);
             }
             Rule::Disallow(pattern) => {
                 let left = queue.matching(pattern);
                 if let Some(first) = left.first() {
-                    let differs_from = differs_from(rules, rule, item.of(side), first, &destination);
-                    return Err(violation(rule, side, &left, differs_from));
+                    let differs_from = differs_from(rules, rule, item.of(side), first, &destination, profile);
+                    let violation = violation(rule, side, &left, differs_from);
+                    runs.push(Run { rule, artifacts: left, failed: true });
+                    return Err(violation);
                 }
             }
             Rule::Require(name) => {
                 if !queue.has(name) {
+                    runs.push(Run { rule, artifacts: Vec::new(), failed: true });
                     return Err(violation(rule, side, &[name], None));
                 }
             }
             Rule::Match { pattern, source_prefix, side, destination_prefix, from } => {
                 let prefix = slashed(source_prefix.as_deref());
                 let there = destination(from).map(|sides| sides.of(*side));
-                let consumed = queue.consume(pattern, &prefix, |name, hashes| {
+                consumed = queue.consume(pattern, &prefix, |name, hashes| {
                     counterpart(name, &prefix, destination_prefix.as_deref(), there)
-                        .is_some_and(|other| other.agrees_with(hashes))
+                        .is_some_and(|other| profile.same(other, hashes))
                 });
-                if consumed.is_empty() {
-                    outcome.idle.push(rule);
-                }
-                outcome.matched.extend(consumed.into_iter().map(|name| (name, from.as_str())));
             }
         }
+        runs.push(Run { rule, artifacts: consumed, failed: false });
     }
-    Ok(outcome)
+    Ok(())
 }
 
 fn violation(rule: &Rule, side: Side, artifacts: &[&str], differs_from: Option<String>) -> Box<Violation> {
@@ -149,6 +153,7 @@ fn differs_from<'a>(
     artifacts: &Artifacts,
     name: &str,
     destination: &impl Fn(&str) -> Option<Sides<'a>>,
+    profile: Profile,
 ) -> Option<String> {
     let hashes = artifacts.get(name)?;
     rules.iter().take_while(|rule| !std::ptr::eq(*rule, failed)).find_map(|rule| match rule {
@@ -157,7 +162,7 @@ fn differs_from<'a>(
             let rest = name.strip_prefix(prefix.as_str())?;
             let there = destination(from).map(|sides| sides.of(*side));
             let other = counterpart(name, &prefix, destination_prefix.as_deref(), there)?;
-            (pattern.matches(rest) && !other.agrees_with(hashes)).then(|| from.clone())
+            (pattern.matches(rest) && !profile.same(other, hashes)).then(|| from.clone())
         }
         _ => None,
     })

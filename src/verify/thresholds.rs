@@ -1,123 +1,206 @@
-//! Which links count: selected by verified key and signed name, never by file name (R22), and how many functionaries each step has
-//! (R24). A link that does not count never blocks (R8); it is said why it did not when its step falls short.
+//! Which answers count for a step: selected by verified key and signed name, never by file name alone (R22), and how many functionaries
+//! it has (R24). What does not count never blocks (R8); it is said why it did not when its step falls short.
 
 use super::{
-    Evidence, Held, Rejection,
+    Rejection,
     budget::Budget,
+    evidence::{Content, Evidence, Held, Record},
     quorum,
     rejection::{Ignored, short},
+    trace::Answer,
 };
 use crate::{
-    digest::Digest,
-    envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
-    intoto::{Artifacts, Layout, Link, Step, rule::Side},
-    json::{JsonError, Value},
+    intoto::{Layout, Link, Profile, Step},
+    json::Value,
     key::{KeyRing, NamedKey, PublicKey},
 };
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 /// How many ignored envelopes a message tells of.
 const IGNORED_MAX: usize = 5;
-/// How many artifacts a message names.
-const NAMED_MAX: usize = 3;
 
-/// A valid link and the functionaries who signed it, by key id as the layout writes it.
+/// A valid link, or what stands for one, and the functionaries who signed it, by key id as the layout writes it.
 pub(super) struct Report {
-    /// Container and name of the record. Anybody can write the same link down in as many ways as he likes, or put signatures of his own
-    /// beside a functionary's: however often it comes, it is one.
-    record: (bool, Digest),
-    pub(super) signers: Vec<String>,
-    pub(super) link: Link,
+    record: Record,
+    pub signers: Vec<String>,
+    pub link: Link,
+    /// What it is, for a person.
+    pub kind: &'static str,
+}
+
+/// A layout that functionaries of the step gave for a link.
+pub(super) struct Sublayout<'e> {
+    pub held: &'e Held<'e>,
+    pub signers: Vec<String>,
 }
 
 /// What was reported for one step.
 #[derive(Default)]
-pub(super) struct Reports {
-    pub(super) links: Vec<Report>,
-    /// Functionaries who answered the step with a layout.
-    sublayouts: Vec<String>,
+pub(super) struct Reports<'e> {
+    pub links: Vec<Report>,
+    /// Not judged yet.
+    pub sublayouts: Vec<Sublayout<'e>>,
     /// What bears a functionary's signature and still does not count.
-    pub(super) ignored: Vec<Ignored>,
+    pub ignored: Vec<Ignored>,
+    /// Sublayouts that did not hold: who gave them, and why not.
+    pub failed: Vec<(String, Rejection)>,
 }
 
-/// Finds the links of every step among the envelopes (in-toto 5.2.4 and 5.2.5).
-pub(super) fn collect<'l>(layout: &'l Layout, evidence: &Evidence<'_>) -> BTreeMap<&'l str, Reports> {
+/// What one layout is judged by: where its links lie, and as what they are read.
+pub(super) struct View<'e> {
+    pub evidence: &'e Evidence<'e>,
+    /// The directories of the layout's links (specification 4.5.2): none for the root layout.
+    pub directories: &'e [String],
+    /// The layouts around: no layout is an answer to itself.
+    pub around: &'e [Record],
+    pub profile: Profile,
+}
+
+impl<'e> View<'e> {
+    pub fn envelopes(&self) -> impl Iterator<Item = &'e Held<'e>> {
+        let seen = |held: &&Held<'_>| held.is_in(self.directories, self.profile);
+        self.evidence.envelopes.iter().filter(seen)
+    }
+}
+
+/// Finds the answers to every step among the envelopes (in-toto 5.2.4 and 5.2.5).
+pub(super) fn collect<'e>(
+    layout: &'e Layout,
+    view: &View<'e>,
+    budget: &mut Budget,
+) -> Result<BTreeMap<&'e str, Reports<'e>>, Rejection> {
     let ring = functionaries(layout);
-    let mut steps: BTreeMap<&str, Reports> =
+    let mut steps: BTreeMap<&str, Reports<'e>> =
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
-    for held in &evidence.envelopes {
-        let envelope = &held.envelope;
-        let signers = quorum::signers_within(envelope, &ring, evidence.attempts_max);
-        if signers.is_empty() {
+    for held in view.envelopes() {
+        let mut attempts = view.evidence.attempts_max;
+        let signers = quorum::signers_counted(&held.envelope, &ring, &mut attempts);
+        if !view.around.is_empty() {
+            budget.hashed(view.evidence.attempts_max - attempts, held.envelope.signed_len())?;
+        }
+        if signers.is_empty() || view.around.contains(&held.record()) {
             continue;
         }
+        let by = Signers { layout, held, signers: &signers, profile: view.profile };
         // Its signature was checked: now its content may be read (R4).
         match Content::of(held) {
-            Content::Link(value) => {
-                let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
-                let Some(step) = layout.steps.iter().find(|step| step.name == name) else { continue };
-                let signers = authorised(layout, step, &signers);
-                let (Some(first), Some(reports)) = (signers.first(), steps.get_mut(name)) else { continue };
-                let record = record(envelope);
-                if let Some(known) = reports.links.iter_mut().find(|known| known.record == record) {
-                    known.add(signers);
-                    continue;
-                }
-                match Link::from_value(&value) {
-                    Ok(link) => reports.links.push(Report { record, signers, link }),
-                    Err(cause) => reports.ignored.push(Ignored::Malformed { key: first.clone(), cause }),
-                }
-            }
-            Content::Layout(_) => {
-                for step in &layout.steps {
-                    if let Some(reports) = steps.get_mut(step.name.as_str()) {
-                        reports.sublayouts.extend(authorised(layout, step, &signers));
-                    }
-                }
-            }
+            Content::Link(value) => by.link(&value, &mut steps),
+            Content::Layout(_) => by.sublayout(&mut steps),
             // These name no step: said wherever their signer might have meant it.
-            Content::Other(kind) => {
-                let ignored = |key| Ignored::NotALink { key, kind: kind.clone() };
-                ignore(layout, &signers, &mut steps, ignored);
-            }
+            Content::Other(kind) => by.ignore(&mut steps, |key| Ignored::NotALink { key, kind: kind.clone() }),
             Content::Unparsable(cause) => {
-                let ignored = |key| Ignored::Unparsable { key, cause: cause.clone() };
-                ignore(layout, &signers, &mut steps, ignored);
+                by.ignore(&mut steps, |key| Ignored::Unparsable { key, cause: cause.clone() });
             }
         }
     }
-    steps
+    Ok(steps)
 }
 
-fn ignore(
-    layout: &Layout,
-    signers: &[&NamedKey],
-    steps: &mut BTreeMap<&str, Reports>,
-    ignored: impl Fn(String) -> Ignored,
-) {
-    for step in &layout.steps {
-        let key = authorised(layout, step, signers).into_iter().next();
-        if let (Some(key), Some(reports)) = (key, steps.get_mut(step.name.as_str())) {
-            reports.ignored.push(ignored(key));
+/// An envelope, and which keys of the layout signed it.
+struct Signers<'a, 'e> {
+    layout: &'e Layout,
+    held: &'e Held<'e>,
+    signers: &'a [&'a NamedKey],
+    profile: Profile,
+}
+
+impl<'e> Signers<'_, 'e> {
+    fn link(&self, value: &Value, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
+        let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
+        // Off-spec: the reference goes by the file's name alone (in-toto §2.2, case 2).
+        let name = match (self.profile, self.held.hint()) {
+            (Profile::Compat, Some((step, _))) => step,
+            _ => name,
+        };
+        let Some(step) = self.layout.steps.iter().find(|step| step.name == name) else { return };
+        let signers = self.authorised(step);
+        let (Some(first), Some(reports)) = (signers.first(), steps.get_mut(name)) else { return };
+        let record = self.held.record();
+        if let Some(known) = reports.links.iter_mut().find(|known| known.record == record) {
+            known.add(signers);
+            return;
+        }
+        match Link::read(value, self.profile) {
+            Ok(link) => reports.links.push(Report { record, signers, link, kind: "link" }),
+            Err(cause) => reports.ignored.push(Ignored::Malformed { key: first.clone(), cause }),
         }
     }
-}
 
-/// What two copies of one record have in common.
-fn record(envelope: &Envelope) -> (bool, Digest) {
-    (envelope.payload_type().is_some(), envelope.digest())
+    /// A layout does not say which step it answers. Its name does; without one, it is the step of its signer if he has one alone.
+    fn sublayout(&self, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
+        match self.answered() {
+            Some((step, signers)) => {
+                let Some(reports) = steps.get_mut(step.name.as_str()) else { return };
+                let record = self.held.record();
+                match reports.sublayouts.iter_mut().find(|known| known.held.record() == record) {
+                    Some(known) => add(&mut known.signers, signers),
+                    None => reports.sublayouts.push(Sublayout { held: self.held, signers }),
+                }
+            }
+            None => self.ignore(steps, |key| Ignored::NoStep { key }),
+        }
+    }
+
+    /// The one step that an envelope can be meant for which names none: a name chooses among those of its signers, and adds none.
+    fn answered(&self) -> Option<(&'e Step, Vec<String>)> {
+        let hint = self.held.hint().map(|(step, _)| step);
+        let mut steps = self.layout.steps.iter().filter_map(|step| {
+            let signers = self.authorised(step);
+            (hint.is_none_or(|hint| step.name == hint) && !signers.is_empty()).then_some((step, signers))
+        });
+        let found = steps.next()?;
+        steps.next().is_none().then_some(found)
+    }
+
+    fn ignore(&self, steps: &mut BTreeMap<&'e str, Reports<'e>>, ignored: impl Fn(String) -> Ignored) {
+        for step in &self.layout.steps {
+            let key = self.authorised(step).into_iter().next();
+            if let (Some(key), Some(reports)) = (key, steps.get_mut(step.name.as_str())) {
+                reports.ignored.push(ignored(key));
+            }
+        }
+    }
+
+    fn authorised(&self, step: &Step) -> Vec<String> {
+        match self.profile {
+            Profile::Strict => authorised(self.layout, step, self.signers),
+            Profile::Compat => {
+                let claimed = |id: &String| self.held.envelope.signatures.iter().any(|s| s.keyid.as_ref() == Some(id));
+                let any = step.pubkeys.iter().any(claimed);
+                let named = |id: &&String| self.held.hint().is_none_or(|(_, key)| id.starts_with(key));
+                let signed = |id: &&String| match self.layout.keys.get(*id) {
+                    Some(Ok(key)) => self.signers.iter().any(|signer| signer.key.spki() == key.spki()),
+                    _ => false,
+                };
+                // The reference counts ids, each by a signature and a file of its own (in-toto §2.2, case 18).
+                let counted = step.pubkeys.iter().filter(named).filter(|id| !any || claimed(id)).filter(signed);
+                counted.cloned().collect()
+            }
+        }
+    }
 }
 
 impl Report {
+    pub fn of_sublayout(sublayout: Sublayout<'_>, link: Link) -> Report {
+        Report { record: sublayout.held.record(), signers: sublayout.signers, link, kind: "sublayout" }
+    }
+
     fn add(&mut self, signers: Vec<String>) {
-        let new: Vec<String> = signers.into_iter().filter(|signer| !self.signers.contains(signer)).collect();
-        self.signers.extend(new);
+        add(&mut self.signers, signers);
     }
 }
 
-impl Reports {
-    /// For a step that has enough: commands that differ from the expected one (R35), links that did not count.
-    pub(super) fn remarks(&self, step: &Step) -> Vec<String> {
+fn add(known: &mut Vec<String>, more: Vec<String>) {
+    for signer in more {
+        if !known.contains(&signer) {
+            known.push(signer);
+        }
+    }
+}
+
+impl Reports<'_> {
+    /// For a step that has enough: commands that differ from the expected one (R35), what did not count.
+    pub fn remarks(&self, step: &Step) -> Vec<String> {
         let name = &step.name;
         let mut remarks = Vec::new();
         for report in &self.links {
@@ -128,9 +211,18 @@ impl Reports {
         }
         let counts_not = self.ignored.iter().filter(|ignored| matches!(ignored, Ignored::Malformed { .. }));
         remarks.extend(counts_not.take(IGNORED_MAX).map(|ignored| format!("step {name:?}: ignored {ignored}")));
+        let failed = self.failed.iter().take(IGNORED_MAX);
+        remarks.extend(
+            failed.map(|(key, cause)| format!("step {name:?}: ignored a sublayout by {}: {cause}", short(key))),
+        );
         remarks
-            .extend(self.sublayouts.first().map(|key| format!("step {name:?}: ignored a sublayout by {}", short(key))));
-        remarks
+    }
+
+    /// For a person: what was found.
+    pub fn told(&self) -> (Vec<Answer>, Vec<String>) {
+        let answers = self.links.iter().map(|report| Answer { by: report.signers.clone(), kind: report.kind.into() });
+        let failed = self.failed.iter().map(|(key, cause)| format!("a sublayout by {}: {cause}", short(key)));
+        (answers.collect(), self.ignored.iter().map(Ignored::to_string).chain(failed).take(IGNORED_MAX).collect())
     }
 }
 
@@ -138,8 +230,8 @@ impl Reports {
 pub(super) fn meet(
     layout: &Layout,
     step: &Step,
-    reports: &Reports,
-    evidence: &Evidence<'_>,
+    reports: &mut Reports<'_>,
+    view: &View<'_>,
     budget: &Budget,
 ) -> Result<Vec<String>, Rejection> {
     budget.links(&step.name, reports.links.len())?;
@@ -151,8 +243,9 @@ pub(super) fn meet(
     if usize::try_from(step.threshold).is_ok_and(|threshold| counted.len() >= threshold) {
         return Ok(counted);
     }
-    if let Some(key) = reports.sublayouts.first() {
-        return Err(Rejection::Sublayout { step: step.name.clone(), key: key.clone() });
+    if !reports.failed.is_empty() {
+        let (key, cause) = reports.failed.swap_remove(0);
+        return Err(Rejection::Sublayout { step: step.name.clone(), key, cause: Box::new(cause) });
     }
     let missing =
         distinct_keys(layout, step).into_iter().map(|(id, _)| id.to_owned()).filter(|id| !counted.contains(id));
@@ -161,74 +254,8 @@ pub(super) fn meet(
         threshold: step.threshold,
         missing: missing.collect(),
         counted,
-        ignored: ignored(layout, step, reports, evidence),
+        ignored: ignored(layout, step, reports, view),
     })
-}
-
-/// R26: all valid links of a step report the same artifacts. What they agree on is the step's link.
-pub(super) fn agree(step: &Step, reports: Vec<Report>) -> Result<Link, Rejection> {
-    let mut distinct: Vec<Report> = Vec::new();
-    for report in reports {
-        let same = |other: &Report| {
-            other.link.materials == report.link.materials && other.link.products == report.link.products
-        };
-        if distinct.iter().any(same) {
-            continue;
-        }
-        // Every pair, since agreeing with one link of other hash algorithms says nothing about a third.
-        for other in &distinct {
-            for side in [Side::Materials, Side::Products] {
-                let differing = differing(artifacts(&other.link, side), artifacts(&report.link, side));
-                if !differing.is_empty() {
-                    return Err(Rejection::LinksDisagree {
-                        step: step.name.clone(),
-                        keys: [&other.signers, &report.signers].map(|signers| signers.join("+")),
-                        side,
-                        count: differing.len(),
-                        artifacts: differing.into_iter().take(NAMED_MAX).map(str::to_owned).collect(),
-                    });
-                }
-            }
-        }
-        distinct.push(report);
-    }
-    let merged = distinct.into_iter().map(|report| report.link).reduce(|mut link, other| {
-        add_hashes(&mut link.materials, other.materials);
-        add_hashes(&mut link.products, other.products);
-        link
-    });
-    // A threshold is at least 1, so there is a link.
-    merged.ok_or_else(|| Rejection::ThresholdNotMet {
-        step: step.name.clone(),
-        threshold: step.threshold,
-        counted: Vec::new(),
-        missing: step.pubkeys.clone(),
-        ignored: Vec::new(),
-    })
-}
-
-fn artifacts(link: &Link, side: Side) -> &Artifacts {
-    match side {
-        Side::Materials => &link.materials,
-        Side::Products => &link.products,
-    }
-}
-
-/// The names that one of the two does not have, or has with other hashes.
-fn differing<'a>(left: &'a Artifacts, right: &'a Artifacts) -> Vec<&'a str> {
-    let only_right = right.keys().filter(|name| !left.contains_key(*name));
-    let not_the_same =
-        left.iter().filter(|(name, hashes)| !right.get(*name).is_some_and(|other| other.agrees_with(hashes)));
-    let mut names: Vec<&str> = not_the_same.map(|(name, _)| name).chain(only_right).map(String::as_str).collect();
-    names.sort_unstable();
-    names
-}
-
-/// Links that agree may know different hash algorithms of one artifact: together they know all.
-fn add_hashes(artifacts: &mut Artifacts, more: Artifacts) {
-    for (name, hashes) in more {
-        artifacts.entry(name).or_default().0.extend(hashes.0);
-    }
 }
 
 /// All usable keys that some step trusts, each under its id in the layout.
@@ -262,82 +289,43 @@ fn authorised(layout: &Layout, step: &Step, signers: &[&NamedKey]) -> Vec<String
 }
 
 /// What lies about and might have been meant for the step. Reads unverified content, for the message alone.
-fn ignored(layout: &Layout, step: &Step, reports: &Reports, evidence: &Evidence<'_>) -> Vec<Ignored> {
+fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>) -> Vec<Ignored> {
     let ring = functionaries(layout);
     let mut ignored = reports.ignored.clone();
-    for held in &evidence.envelopes {
+    for held in view.envelopes() {
         if ignored.len() >= IGNORED_MAX {
             break;
         }
-        let envelope = &held.envelope;
         match Content::of(held) {
             Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(&step.name) => {
-                let signers = quorum::signers_within(envelope, &ring, evidence.attempts_max);
+                let signers = quorum::signers_within(&held.envelope, &ring, view.evidence.attempts_max);
                 if !authorised(layout, step, &signers).is_empty() {
                     continue;
                 }
                 ignored.push(match signers.first() {
                     Some(signer) => Ignored::Unauthorised { key: signer.name.clone() },
-                    None => unverified(layout, step, envelope),
+                    None => unverified(layout, step, held),
                 });
             }
             _ => {}
         }
     }
-    let unreadable = evidence.unreadable.iter().map(|cause| Ignored::Unreadable { cause: cause.clone() });
+    let unreadable = view.evidence.unreadable.iter().map(|cause| Ignored::Unreadable { cause: cause.clone() });
     ignored.extend(unreadable);
     ignored.truncate(IGNORED_MAX);
     ignored
 }
 
 /// A link that no key of any step signed: says it is by one of the step's, or by a stranger.
-fn unverified(layout: &Layout, step: &Step, envelope: &Envelope) -> Ignored {
+fn unverified(layout: &Layout, step: &Step, held: &Held<'_>) -> Ignored {
+    let signatures = &held.envelope.signatures;
     for (id, key) in distinct_keys(layout, step) {
         let key = NamedKey { name: id.to_owned(), key: key.clone() };
-        if envelope.signatures.iter().any(|signature| signature.keyid.is_some() && quorum::claims(signature, &key)) {
+        if signatures.iter().any(|signature| signature.keyid.is_some() && quorum::claims(signature, &key)) {
             return Ignored::BadSignature { key: id.to_owned() };
         }
     }
-    Ignored::Stranger { claimed: envelope.signatures.iter().find_map(|signature| signature.keyid.clone()) }
-}
-
-/// What an envelope carries, by its payload type and the `_type` in it.
-pub(super) enum Content<'e> {
-    Link(Cow<'e, Value>),
-    Layout(Cow<'e, Value>),
-    /// The payload type or `_type`, where there is one.
-    Other(Option<String>),
-    /// A payload that breaks the strict grammar of JSON.
-    Unparsable(JsonError),
-}
-
-impl<'e> Content<'e> {
-    pub(super) fn of(held: &'e Held<'_>) -> Self {
-        let envelope = &held.envelope;
-        // security §2.E1: the payload type is part of what was signed, and compared exactly.
-        if envelope.payload_type().is_some_and(|kind| kind != INTOTO_PAYLOAD_TYPE) {
-            return Content::Other(envelope.payload_type().map(str::to_owned));
-        }
-        let value = match held.value() {
-            Ok(value) => value,
-            Err(cause) => return Content::Unparsable(cause),
-        };
-        match value.get("_type").and_then(Value::as_str) {
-            Some("link") => Content::Link(value),
-            Some("layout") => Content::Layout(value),
-            other => Content::Other(other.map(str::to_owned)),
-        }
-    }
-
-    /// The word it goes by in a message.
-    pub(super) fn kind(self) -> Option<String> {
-        match self {
-            Content::Link(_) => Some("link".to_owned()),
-            Content::Layout(_) => Some("layout".to_owned()),
-            Content::Other(kind) => kind,
-            Content::Unparsable(_) => None,
-        }
-    }
+    Ignored::Stranger { claimed: signatures.iter().find_map(|signature| signature.keyid.clone()) }
 }
 
 #[cfg(test)]

@@ -1,20 +1,21 @@
 //! Reading a layout from JSON: every field by name, none overlooked.
 use super::{Inspection, Layout, LayoutError, Place, Step};
 use crate::{
-    intoto::{Rule, link::strings},
+    intoto::{Profile, Rule, parameters::is_open},
     json::Value,
     key::{KeyError, PublicKey},
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn layout(value: &Value) -> Result<Layout, LayoutError> {
-    let fields =
-        Fields::open(value, Place::Layout, "layout", &["_type", "expires", "readme", "keys", "steps", "inspect"])?;
+pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutError> {
+    let known = ["_type", "expires", "readme", "keys", "steps", "inspect"];
+    let fields = Fields::open(value, Place::Layout, "layout", &known, profile)?;
     let keys = keys(&fields)?;
-    let steps = fields.list("steps")?.iter().map(|item| step(item, &keys)).collect::<Result<Vec<_>, _>>()?;
-    let inspections = fields.list("inspect")?.iter().map(inspection).collect::<Result<Vec<_>, _>>()?;
-    if steps.is_empty() {
+    let steps = fields.list("steps")?.iter().map(|item| step(item, &keys, profile)).collect::<Result<Vec<_>, _>>()?;
+    let inspections =
+        fields.list("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
+    if steps.is_empty() && profile == Profile::Strict {
         return Err(LayoutError::NoSteps);
     }
     let layout = Layout {
@@ -25,20 +26,34 @@ pub(super) fn layout(value: &Value) -> Result<Layout, LayoutError> {
         inspections,
     };
     check_names(&layout)?;
-    check_references(&layout)?;
+    if profile == Profile::Strict {
+        check_references(&layout)?;
+    }
     Ok(layout)
 }
 
-fn step(value: &Value, keys: &BTreeMap<String, Result<PublicKey, KeyError>>) -> Result<Step, LayoutError> {
+fn step(
+    value: &Value,
+    keys: &BTreeMap<String, Result<PublicKey, KeyError>>,
+    profile: Profile,
+) -> Result<Step, LayoutError> {
     let known =
         ["_type", "name", "threshold", "pubkeys", "expected_command", "expected_materials", "expected_products"];
-    let fields = Fields::open(value, place(value, Place::Step), "step", &known)?;
+    let fields = Fields::open(value, place(value, Place::Step), "step", &known, profile)?;
     let name = name(&fields)?;
     let pubkeys = fields.texts("pubkeys")?;
-    let threshold = threshold(&name, fields.required("threshold")?, &pubkeys, keys)?;
+    let threshold = match (profile, fields.required("threshold")?) {
+        (Profile::Strict, value) => threshold(&name, value, &pubkeys, keys)?,
+        // The reference counts what there is, and takes the first link: one is the least.
+        (Profile::Compat, Value::Number(found)) if found.starts_with('-') => 1,
+        (Profile::Compat, value) => value
+            .as_u64()
+            .map(|found| u32::try_from(found.max(1)).unwrap_or(u32::MAX))
+            .ok_or_else(|| fields.wrong("threshold", "an integer"))?,
+    };
     Ok(Step {
         threshold,
-        expected_command: fields.literal_texts("expected_command")?,
+        expected_command: fields.texts("expected_command")?,
         expected_materials: fields.rules("expected_materials")?,
         expected_products: fields.rules("expected_products")?,
         name,
@@ -46,12 +61,12 @@ fn step(value: &Value, keys: &BTreeMap<String, Result<PublicKey, KeyError>>) -> 
     })
 }
 
-fn inspection(value: &Value) -> Result<Inspection, LayoutError> {
+fn inspection(value: &Value, profile: Profile) -> Result<Inspection, LayoutError> {
     let known = ["_type", "name", "run", "expected_materials", "expected_products"];
-    let fields = Fields::open(value, place(value, Place::Inspection), "inspection", &known)?;
+    let fields = Fields::open(value, place(value, Place::Inspection), "inspection", &known, profile)?;
     Ok(Inspection {
         name: name(&fields)?,
-        run: fields.literal_texts("run")?,
+        run: fields.texts("run")?,
         expected_materials: fields.rules("expected_materials")?,
         expected_products: fields.rules("expected_products")?,
     })
@@ -91,18 +106,22 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
             if value.as_object().is_none() {
                 return Err(LayoutError::Type { at: Place::Layout, field: "keys", expected: "an object of keys" });
             }
-            match value.get("keyid") {
-                None => {}
-                Some(Value::String(inner)) if inner == id => {}
-                Some(Value::String(inner)) => {
-                    return Err(LayoutError::KeyId { key: id.clone(), inner: inner.clone() });
-                }
-                Some(_) => return Err(LayoutError::Type { at: at(), field: "keyid", expected: "a string" }),
-            }
             match value.get("keyval").and_then(|keyval| keyval.get("private")) {
                 None | Some(Value::Null) => {}
                 Some(Value::String(private)) if private.is_empty() => {}
                 Some(_) => return Err(LayoutError::PrivateKey(id.clone())),
+            }
+            match value.get("keyid") {
+                None => {}
+                Some(Value::String(inner)) if inner == id => {}
+                // The reference finds the key by the one and its signatures by the other (in-toto §2.2, case 51).
+                Some(Value::String(inner)) if fields.profile == Profile::Compat => {
+                    return Ok((id.clone(), PublicKey::from_layout(value).map(|key| key.also_known_as(inner))));
+                }
+                Some(Value::String(inner)) => {
+                    return Err(LayoutError::KeyId { key: id.clone(), inner: inner.clone() });
+                }
+                Some(_) => return Err(LayoutError::Type { at: at(), field: "keyid", expected: "a string" }),
             }
             Ok((id.clone(), PublicKey::from_layout(value)))
         })
@@ -174,14 +193,15 @@ fn check_names(layout: &Layout) -> Result<(), LayoutError> {
     Ok(())
 }
 
-/// R31: MATCH names a step; an inspection's rules may name inspections too, which have been made by then.
-fn check_references(layout: &Layout) -> Result<(), LayoutError> {
+/// R31: MATCH names a step; an inspection's rules may name inspections too, which have been made by then. What a parameter will name is
+/// seen when it is put in.
+pub(super) fn check_references(layout: &Layout) -> Result<(), LayoutError> {
     let steps: BTreeSet<&str> = layout.steps.iter().map(|step| step.name.as_str()).collect();
     let inspections: BTreeSet<&str> = layout.inspections.iter().map(|inspection| inspection.name.as_str()).collect();
     for step in &layout.steps {
         for rule in step.expected_materials.iter().chain(&step.expected_products) {
             match rule {
-                Rule::Match { from, .. } if !steps.contains(from.as_str()) => {
+                Rule::Match { from, .. } if !steps.contains(from.as_str()) && !is_open(from) => {
                     return Err(LayoutError::MatchFrom { at: Place::Step(step.name.clone()), from: from.clone() });
                 }
                 _ => {}
@@ -191,7 +211,9 @@ fn check_references(layout: &Layout) -> Result<(), LayoutError> {
     for inspection in &layout.inspections {
         for rule in inspection.expected_materials.iter().chain(&inspection.expected_products) {
             match rule {
-                Rule::Match { from, .. } if !steps.contains(from.as_str()) && !inspections.contains(from.as_str()) => {
+                Rule::Match { from, .. }
+                    if !steps.contains(from.as_str()) && !inspections.contains(from.as_str()) && !is_open(from) =>
+                {
                     let at = Place::Inspection(inspection.name.clone());
                     return Err(LayoutError::MatchFrom { at, from: from.clone() });
                 }
@@ -206,17 +228,26 @@ fn check_references(layout: &Layout) -> Result<(), LayoutError> {
 struct Fields<'v> {
     value: &'v Value,
     at: Place,
+    profile: Profile,
 }
 
 impl<'v> Fields<'v> {
-    fn open(value: &'v Value, at: Place, kind: &'static str, known: &[&str]) -> Result<Self, LayoutError> {
+    fn open(
+        value: &'v Value,
+        at: Place,
+        kind: &'static str,
+        known: &[&str],
+        profile: Profile,
+    ) -> Result<Self, LayoutError> {
         if value.get("_type").and_then(Value::as_str) != Some(kind) {
             return Err(LayoutError::WrongType { at, expected: kind });
         }
         let members = value.as_object().unwrap_or_default();
         match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((field, _)) => Err(LayoutError::UnknownField { at, field: field.clone() }),
-            None => Ok(Fields { value, at }),
+            Some((field, _)) if profile == Profile::Strict => {
+                Err(LayoutError::UnknownField { at, field: field.clone() })
+            }
+            _ => Ok(Fields { value, at, profile }),
         }
     }
 
@@ -240,40 +271,23 @@ impl<'v> Fields<'v> {
     }
 
     fn list(&self, field: &'static str) -> Result<&'v [Value], LayoutError> {
+        // The reference has a default for each list.
+        if self.profile == Profile::Compat && self.value.get(field).is_none() {
+            return Ok(&[]);
+        }
         self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
     }
 
     fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
-        strings(self.required(field)?).ok_or_else(|| self.wrong(field, "a list of strings"))
-    }
-
-    /// Texts in which a parameter could stand.
-    fn literal_texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
-        let texts = self.texts(field)?;
-        texts.iter().try_for_each(|text| self.refuse_parameters(text))?;
-        Ok(texts)
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        self.list(field)?.iter().map(text).collect::<Option<_>>().ok_or_else(|| self.wrong(field, "a list of strings"))
     }
 
     fn rules(&self, field: &'static str) -> Result<Vec<Rule>, LayoutError> {
         let rule = |value: &Value| {
             let elements = value.as_array().ok_or_else(|| self.wrong(field, "a list of lists of strings"))?;
-            elements.iter().filter_map(Value::as_str).try_for_each(|text| self.refuse_parameters(text))?;
-            Rule::parse(elements).map_err(|cause| LayoutError::Rule { at: self.at.clone(), cause })
+            Rule::read(elements, self.profile).map_err(|cause| LayoutError::Rule { at: self.at.clone(), cause })
         };
         self.list(field)?.iter().map(rule).collect()
-    }
-
-    /// R21: `{name}` stands for a parameter, `{{` and `}}` for braces; other braces are themselves.
-    fn refuse_parameters(&self, text: &str) -> Result<(), LayoutError> {
-        if text.contains("{{") || text.contains("}}") {
-            return Err(LayoutError::EscapedBraces { at: self.at.clone(), text: text.to_owned() });
-        }
-        for (_, rest) in text.match_indices('{').filter_map(|(start, _)| text.split_at_checked(start + 1)) {
-            let Some((name, _)) = rest.split_once('}') else { continue };
-            if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
-                return Err(LayoutError::Parameter { at: self.at.clone(), name: name.to_owned() });
-            }
-        }
-        Ok(())
     }
 }

@@ -59,17 +59,22 @@ fn names_are_names() {
 }
 
 #[test]
-fn parameters_have_no_value_yet() {
-    let at = || Place::Inspection("image".into());
-    let rule = |pattern: &str| inspection("image", &format!(r#"["ALLOW","{pattern}"]"#));
-    assert_eq!(
-        layout("", &rule("x/{SERVICE}/y"), ""),
-        Err(LayoutError::Parameter { at: at(), name: "SERVICE".into() })
+fn parameters_are_put_in_before_rules_are_judged() {
+    let value = format!(
+        r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","keys":{{}},"steps":[],"inspect":[{}]}}"#,
+        inspection("image", r#"["MATCH","x/{S}/*","IN","{S}","WITH","PRODUCTS","FROM","{S}"],["REQUIRE","{{S}}"]"#)
     );
-    assert_eq!(layout("", &rule("{a,{b}"), ""), Err(LayoutError::Parameter { at: at(), name: "b".into() }));
-    assert_eq!(layout("", &rule("{{b"), ""), Err(LayoutError::EscapedBraces { at: at(), text: "{{b".into() }));
-    // Braces that are no parameter pass this check: the next error is the missing step.
-    assert_eq!(layout("", &rule("{a,b}{}"), ""), Err(LayoutError::NoSteps));
+    let open =
+        || Layout::read(&json::parse(value.as_bytes(), &json::Limits::METADATA).unwrap(), Profile::Compat).unwrap();
+    let mut parameters = Parameters::default();
+    let at = Place::Inspection("image".into());
+    let put_in = |parameters: &Parameters| open().with_parameters(parameters, Profile::Strict);
+    assert_eq!(put_in(&parameters), Err(LayoutError::Parameter { at: at.clone(), name: "S".into() }));
+    parameters.add("S", crate::intoto::Parameter { value: "a*".into(), pattern: false }).unwrap();
+    assert_eq!(put_in(&parameters), Err(LayoutError::MatchFrom { at, from: "a*".into() }));
+    let layout = open().with_parameters(&parameters, Profile::Compat).unwrap();
+    let rules: Vec<String> = layout.inspections[0].expected_materials.iter().map(Rule::to_string).collect();
+    assert_eq!(rules, ["MATCH x/a*/* IN a* WITH PRODUCTS FROM a*", "REQUIRE {S}"]);
 }
 
 #[test]

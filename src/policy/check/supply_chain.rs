@@ -5,7 +5,7 @@ use crate::{
     image::ImageFacts,
     policy::{EvidenceSource, Want},
     reason::{Fault, Reason},
-    verify::{self, ChainDemand, VerifiedChain},
+    verify::{self, ChainDemand, Piece, VerifiedChain},
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -48,12 +48,11 @@ impl SupplyChain {
         if self.demand.owners.is_empty() {
             return Err(no_trust_root(&self.owners));
         }
-        let (mut envelopes, mut faults): (Vec<Vec<u8>>, Vec<Fault>) = (Vec::new(), Vec::new());
-        let mut seen: BTreeSet<&[u8]> = BTreeSet::new();
+        let (mut envelopes, mut faults): (Vec<Piece<'_>>, Vec<Fault>) = (Vec::new(), Vec::new());
         for source in &self.evidence {
             match gathered.envelopes.get(source) {
                 Some(Ok(found)) => {
-                    envelopes.extend(found.iter().filter(|bytes| seen.insert(bytes.as_slice())).cloned());
+                    envelopes.extend(found.iter().map(|bytes| Piece::of(bytes)));
                 }
                 Some(Err(fault)) => faults.push(fault.clone()),
                 None => faults.push(not_fetched("envelopes")),
@@ -61,6 +60,8 @@ impl SupplyChain {
             faults.extend(gathered.partial.get(&Want::Envelopes(*source)).cloned());
         }
         faults.extend(gathered.manifest_faults.values().cloned());
+        envelopes.sort_unstable();
+        envelopes.dedup();
         match verify::verify(&self.demand, Some(image), &envelopes, now) {
             Ok(chain) => Ok(self.met(&chain, envelopes.len())),
             Err(rejection) => Err(cut_short(self.name(rejection.fault()), faults.first())),

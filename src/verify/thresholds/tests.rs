@@ -1,9 +1,12 @@
-use super::super::{ChainDemand, Evidence, Signed, TREES_BYTES_MAX, VerifiedChain, verify};
+use super::super::{
+    ChainDemand, Limits, Piece, VerifiedChain,
+    evidence::{Evidence, TREES_BYTES_MAX},
+    verify,
+};
 use super::*;
 use crate::{
-    envelope::Signature,
+    envelope::{Content as Signed, Envelope, INTOTO_PAYLOAD_TYPE, Signature},
     key::{Scheme, SecretKey},
-    verify::Limits,
 };
 use serde_json::json;
 
@@ -31,9 +34,13 @@ impl Shop {
 
     fn verify(&self, envelopes: &[Vec<u8>]) -> Result<VerifiedChain, Rejection> {
         let owner = NamedKey { name: "owner".into(), key: self.owner.public().clone() };
-        let demand = ChainDemand { owners: KeyRing::new(vec![owner]), threshold: None };
-        verify(&demand, None, envelopes, "2026-11-23T12:00:00Z".parse().unwrap())
+        let demand = ChainDemand { owners: KeyRing::new(vec![owner]), ..ChainDemand::default() };
+        verify(&demand, None, &pieces(envelopes), "2026-11-23T12:00:00Z".parse().unwrap())
     }
+}
+
+fn pieces(envelopes: &[Vec<u8>]) -> Vec<Piece<'_>> {
+    envelopes.iter().map(|bytes| Piece::of(bytes)).collect()
 }
 
 fn link(note: &str) -> serde_json::Value {
@@ -81,7 +88,7 @@ fn trees_that_nobody_vouches_for_are_let_go_and_those_of_functionaries_are_read_
         envelopes.push(metablock(&note.repeat(TREES_BYTES_MAX), &stranger));
     }
     envelopes.push(metablock("by the builder", &shop.builders[0]));
-    let evidence = Evidence::open(&envelopes).unwrap();
+    let evidence = Evidence::open(&pieces(&envelopes), Profile::Strict).unwrap();
     let trees = evidence
         .envelopes
         .iter()
