@@ -4,7 +4,7 @@
 use crate::{
     digest::Digest,
     image::ImageFacts,
-    intoto::{Layout, Parameters, Profile, layout::Place},
+    intoto::{Parameters, Profile},
     key::KeyRing,
 };
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ mod owners;
 pub mod quorum;
 mod reference;
 pub mod rejection;
+mod remarks;
 pub mod rules;
 pub mod thresholds;
 pub mod trace;
@@ -51,6 +52,7 @@ pub struct VerifiedChain {
     expires: Timestamp,
     steps: Vec<VerifiedStep>,
     warnings: Vec<String>,
+    remarks: Vec<String>,
 }
 
 /// A step of a chain that held.
@@ -74,9 +76,13 @@ impl VerifiedChain {
     pub fn steps(&self) -> &[VerifiedStep] {
         &self.steps
     }
-    /// Remarks for a person: a command that differs, what was ignored, …
+    /// For whoever deploys: a command that differs, an answer that was ignored, an end that is near.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+    /// For the owners of the layout: rules that matched nothing, patterns that mean something else, lists that let in what is left, …
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
     /// The SHA-256 name of the layout's record.
     pub fn layout(&self) -> &Digest {
@@ -221,30 +227,7 @@ impl Demand<'_> {
             expires: held.expires,
             steps: held.steps,
             warnings: held.warnings,
+            remarks: held.remarks,
         })
     }
-}
-
-/// What its owners should know about a layout, though it is valid: keys that cannot be used, patterns that mean something else (R30).
-fn remarks(layout: &Layout) -> Vec<String> {
-    let unusable = layout.keys.iter().filter_map(|(id, key)| Some((id, key.as_ref().err()?)));
-    let mut remarks: Vec<String> = unusable
-        .map(|(id, cause)| format!("the layout's key {} cannot be used: {cause}", rejection::short(id)))
-        .collect();
-    let of_steps = layout
-        .steps
-        .iter()
-        .map(|step| (Place::Step(step.name.clone()), &step.expected_materials, &step.expected_products));
-    let of_inspections = layout
-        .inspections
-        .iter()
-        .map(|item| (Place::Inspection(item.name.clone()), &item.expected_materials, &item.expected_products));
-    for (at, materials, products) in of_steps.chain(of_inspections) {
-        for rule in materials.iter().chain(products) {
-            if let Some(lint) = rule.pattern().and_then(|pattern| pattern.lint()) {
-                remarks.push(format!("{at}: {rule}: {lint}"));
-            }
-        }
-    }
-    remarks
 }

@@ -11,7 +11,7 @@
 //! * an envelope has `by` (who signs) and `signed`, and may have `container: metablock`, `payloadType`, `rewrite` (text of `signed`, before
 //!   signing), `tamper` (the same, after signing), `junkFirst`, `withoutIds`, `claim` (another's id), `broken` (signatures), or is only `bytes`;
 //! * an envelope's `name` is the file it lies in (`"build.$short:bea.link"`); `parameters` of the chain are put into its layout;
-//! * `expect` is the reason, or `verified`; `says` is part of the message, `warns` part of a warning; `compat` is what the compatible profile
+//! * `expect` is the reason, or `verified`; `says` is part of the message, `warns` part of a warning or remark; `compat` is what the compatible profile
 //!   says, where it is another verdict. What passes strictly must pass compatibly, always.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -264,9 +264,9 @@ fn judge(chains: &Value, name: &str, base: &str, case: &Value, expected: &str) -
         return Err(format!("{name}: {message:?} does not say {says:?}"));
     }
     if let (Some(warns), Ok(chain)) = (case["warns"].as_str(), &verdict)
-        && !chain.warnings().iter().any(|warning| warning.contains(warns))
+        && !chain.warnings().iter().chain(chain.remarks()).any(|warning| warning.contains(warns))
     {
-        return Err(format!("{name}: {:?} do not warn of {warns:?}", chain.warnings()));
+        return Err(format!("{name}: {:?} and {:?} do not warn of {warns:?}", chain.warnings(), chain.remarks()));
     }
     Ok(())
 }
@@ -287,6 +287,7 @@ fn honest_chains_verify() {
         let chain =
             run(&chains, base, &json!({}), Profile::Strict).unwrap_or_else(|rejection| panic!("{base}: {rejection}"));
         assert!(chain.warnings().is_empty(), "{base}: {:?}", chain.warnings());
+        assert!(chain.remarks().is_empty(), "{base}: {:?}", chain.remarks());
         assert_eq!(chain.owners(), ["olga"], "{base}");
         assert_eq!(chain.steps().len(), 2, "{base}");
     }

@@ -22,6 +22,8 @@ pub struct View {
     expires: String,
     expires_in: String,
     readme: String,
+    /// What whoever verifies has to give a value for.
+    parameters: Vec<String>,
     steps: Vec<StepView>,
     inspections: Vec<InspectionView>,
     /// Key ids as the signatures say them; nobody has checked these.
@@ -65,6 +67,7 @@ impl View {
             expires: layout.expires.to_string(),
             expires_in: time::left(layout.expires, now),
             readme: layout.readme.clone(),
+            parameters: layout.parameters().into_iter().collect(),
             steps: layout
                 .steps
                 .iter()
@@ -104,6 +107,9 @@ impl View {
         let _ = writeln!(text, "expires  {}  ({})", self.expires, self.expires_in);
         for line in self.readme.lines() {
             let _ = writeln!(text, "         {}", plain(line));
+        }
+        if !self.parameters.is_empty() {
+            let _ = writeln!(text, "asks for {}", self.parameters.join(", "));
         }
         for step in &self.steps {
             let _ = writeln!(text, "\nstep {:?}", step.name);

@@ -1,12 +1,19 @@
 //! Layouts: specification 4.3. What they may say, and what we refuse to overlook; `verify` judges by them.
-use super::{Parameters, Profile, Rule, parameters::Place as Where, rule::RuleError};
+use super::{
+    Parameters, Profile, Rule,
+    parameters::{Place as Where, named},
+    rule::RuleError,
+};
 use crate::{
     json::Value,
     key::{KeyError, PublicKey},
     pattern::Pattern,
     reason::Reason,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 mod read;
 #[cfg(test)]
@@ -155,6 +162,18 @@ impl Layout {
     /// The same, as the profile has it.
     pub fn read(value: &Value, profile: Profile) -> Result<Self, LayoutError> {
         read::layout(value, profile)
+    }
+
+    /// The parameters that its rules and commands leave open.
+    pub fn parameters(&self) -> BTreeSet<String> {
+        let of_steps = self.steps.iter().map(|s| (&s.expected_command, &s.expected_materials, &s.expected_products));
+        let of_inspections = self.inspections.iter().map(|i| (&i.run, &i.expected_materials, &i.expected_products));
+        let mut names = BTreeSet::new();
+        for (command, materials, products) in of_steps.chain(of_inspections) {
+            let words = materials.iter().chain(products).flat_map(Rule::words).chain(command.iter().cloned());
+            names.extend(words.flat_map(|word| named(&word).map(str::to_owned).collect::<Vec<_>>()));
+        }
+        names
     }
 
     /// The layout with its parameters put in (in-toto 5.2, R21): what can be judged by.

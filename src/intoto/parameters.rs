@@ -105,6 +105,17 @@ impl Parameters {
     }
 }
 
+/// The parameters that stand in the text.
+pub(super) fn named(text: &str) -> impl Iterator<Item = &str> {
+    // An escaped brace in front makes it a text in braces.
+    let escaped = |at: usize| {
+        text.get(..at).is_some_and(|before| before.bytes().rev().take_while(|b| *b == b'{').count() % 2 == 1)
+    };
+    text.match_indices('{')
+        .filter(move |(at, _)| !escaped(*at))
+        .filter_map(|(at, _)| text.get(at..).and_then(parameter).map(|(name, _)| name))
+}
+
 /// Whether the text has a parameter or an escaped brace in it.
 pub(super) fn is_open(text: &str) -> bool {
     text.contains("{{")
@@ -196,6 +207,14 @@ mod tests {
         assert_eq!(parameters.add("", parameter("c")), Err(ParameterError::Name(String::new())));
         assert_eq!(parameters.add("a.b", parameter("c")), Err(ParameterError::Name("a.b".into())));
         assert_eq!(parameters.add("N", parameter("a\nb")), Err(ParameterError::Value("N".into())));
+    }
+
+    #[test]
+    fn parameters_are_found_by_name() {
+        let found = |text| named(text).collect::<Vec<_>>();
+        assert_eq!(found("{a}/{b}x{a}"), ["a", "b", "a"]);
+        assert_eq!(found("{{a}} {1,2} {"), [""; 0]);
+        assert_eq!(found("{{{a}}}"), ["a"]);
     }
 
     #[test]

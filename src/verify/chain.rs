@@ -20,7 +20,7 @@ use crate::{
     json::Value,
     key::{KeyRing, NamedKey},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What all layouts of one verification are judged with.
@@ -33,6 +33,9 @@ pub(super) struct Judge<'e> {
     pub budget: Budget,
     pub trace: Trace,
 }
+
+/// How long before its end a layout is warned of. Ours: a working week and a weekend, to renew it in.
+const EXPIRY_NEAR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Who stands for a layout: the keys that signed it, and how many of them it takes.
 pub(super) struct Authority<'a> {
@@ -54,7 +57,10 @@ pub(super) struct Held {
     pub steps: Vec<VerifiedStep>,
     /// Until when: the earliest end of the layouts inside.
     pub expires: Timestamp,
+    /// See [`super::VerifiedChain::warnings`].
     pub warnings: Vec<String>,
+    /// See [`super::VerifiedChain::remarks`].
+    pub remarks: Vec<String>,
     /// What it says as one link (in-toto §1.14).
     pub summary: Link,
     /// What built-in inspections matched with what a step reported.
@@ -71,8 +77,12 @@ impl Judge<'_> {
         // 5.2.3.
         let layout = &layout.clone().with_parameters(self.parameters, self.profile)?;
         self.budget.layout(layout)?;
-        let mut warnings = remarks(layout);
+        let mut warnings = Vec::new();
+        let mut remarks = remarks::of(layout);
         let mut expires = layout.expires;
+        if expires.duration_since(self.now) < EXPIRY_NEAR {
+            warnings.push(format!("the layout expires at {expires}"));
+        }
 
         // 5.2.4, 5.2.5: answers by verified key and name; enough distinct functionaries for each step. Layouts among them hold first.
         let view = View {
@@ -89,9 +99,9 @@ impl Judge<'_> {
                 match self.sublayout(&step.name, layout, &sublayout, nest) {
                     Ok(held) => {
                         expires = expires.min(held.expires);
-                        let told =
-                            held.warnings.iter().map(|warning| format!("step {:?}: sublayout: {warning}", step.name));
-                        warnings.extend(told);
+                        let told = |text: &String| format!("step {:?}: sublayout: {text}", step.name);
+                        warnings.extend(held.warnings.iter().map(told));
+                        remarks.extend(held.remarks.iter().map(told));
                         reports.links.push(Report::of_sublayout(sublayout, held.summary));
                     }
                     // Nothing that a functionary did wrong: ask for them.
@@ -120,8 +130,8 @@ impl Judge<'_> {
         for step in &layout.steps {
             let Some(item) = of_steps(&step.name) else { continue };
             let at = Place::Step(step.name.clone());
-            self.hold(nest, &at, Side::Materials, &step.expected_materials, item, of_steps, &mut warnings)?;
-            self.hold(nest, &at, Side::Products, &step.expected_products, item, of_steps, &mut warnings)?;
+            self.hold(nest, &at, Side::Materials, &step.expected_materials, item, of_steps, &mut remarks)?;
+            self.hold(nest, &at, Side::Products, &step.expected_products, item, of_steps, &mut remarks)?;
         }
 
         // 5.2.8: all inspections, then 5.2.9: their rules, which may name one another.
@@ -138,7 +148,7 @@ impl Judge<'_> {
             for (side, rules) in
                 [(Side::Materials, &inspection.expected_materials), (Side::Products, &inspection.expected_products)]
             {
-                let matched = self.hold(nest, &at, side, rules, sides_seen(what), of_all, &mut warnings)?;
+                let matched = self.hold(nest, &at, side, rules, sides_seen(what), of_all, &mut remarks)?;
                 // A MATCH between inspections compares the image with itself: only a step ties it. And only what was looked at is tied.
                 if matches!(what, Seen::BuiltIn(_)) {
                     let of_steps = matched.into_iter().filter(|(_, from)| links.contains_key(from));
@@ -148,7 +158,7 @@ impl Judge<'_> {
         }
 
         let summary = summary(layout, &links);
-        Ok(Held { steps, expires, warnings, summary, tied })
+        Ok(Held { steps, expires, warnings, remarks, summary, tied })
     }
 
     /// A layout in the place of a link: judged with those functionaries of the step who signed it as its owners (specification 4.5).
@@ -205,7 +215,7 @@ impl Judge<'_> {
         rules: &'a [Rule],
         item: Sides<'a>,
         destination: impl Fn(&str) -> Option<Sides<'a>>,
-        warnings: &mut Vec<String>,
+        remarks: &mut Vec<String>,
     ) -> Result<BTreeSet<(&'a str, &'a str)>, Rejection> {
         self.budget.rules(rules, item.of(side))?;
         let mut runs = Vec::new();
@@ -216,7 +226,7 @@ impl Judge<'_> {
         for run in runs {
             let Rule::Match { from, .. } = run.rule else { continue };
             if run.artifacts.is_empty() {
-                warnings.push(format!("{at}: {} matched nothing in the {}", run.rule, side.as_str()));
+                remarks.push(format!("{at}: {} matched nothing in the {}", run.rule, side.as_str()));
             }
             matched.extend(run.artifacts.into_iter().map(|name| (name, from.as_str())));
         }

@@ -25,6 +25,9 @@ pub(super) fn print_text(
             for warning in chain.warnings() {
                 anstream::println!("warning: {warning}");
             }
+            for remark in chain.remarks() {
+                anstream::println!("remark: {remark}");
+            }
         }
         Err(fault) => {
             // The one cause that a flag of this command removes.
@@ -59,6 +62,7 @@ pub(super) fn to_json(verdict: &Result<VerifiedChain, Fault>, trace: Option<&Tra
                 "expires": chain.expires().to_string(),
                 "steps": steps.collect::<Vec<_>>(),
                 "warnings": chain.warnings(),
+                "remarks": chain.remarks(),
             })
         }
         Err(fault) => serde_json::json!({

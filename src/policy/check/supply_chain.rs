@@ -81,6 +81,7 @@ impl SupplyChain {
         details.extend(
             chain.steps().iter().map(|step| format!("step \"{}\": links by {}", step.name, step.signers.join(", "))),
         );
+        details.extend(chain.remarks().iter().map(|remark| format!("remark: {remark}")));
         Met { by: chain.owners().to_vec(), until: Some(chain.expires()), warnings: chain.warnings().to_vec(), details }
     }
 
