@@ -64,6 +64,10 @@ reasons! {
     LinksDisagree = "links_disagree", Invalid;
     /// An artifact rule failed.
     RuleViolation = "rule_violation", Invalid;
+    /// A step was done by another command than the layout expects, and the policy insists on it.
+    CommandMismatch = "command_mismatch", Invalid;
+    /// A list of artifact rules lets in what is left over, and the policy insists that none does.
+    RuleListOpen = "rule_list_open", Invalid;
     /// No MATCH of an inspection consumed the admitted digest itself.
     SubjectNotBound = "subject_not_bound", Invalid;
     /// An attestation does not verify.

@@ -19,7 +19,7 @@ pub use chain::{Chain, ChainSpec, Owners, Reader, RecordKind, Writer};
 pub use duration::Span;
 pub use image_policy::{
     AtLeast, ClusterImagePolicy, CosignSpec, DigestRule, EvidenceSource, ExceptionsSpec, ImagePolicy, ImagePolicySpec,
-    LayoutSpec, Mode, Require, RequirementSpec, SignatureSpec, SupplyChainSpec,
+    LayoutSpec, Mode, Refusal, Require, RequirementSpec, SignatureSpec, SupplyChainSpec,
 };
 pub use registry_config::{Credentials, RegistryConfig, RegistryConfigSpec};
 pub use text::{DOCUMENTS_MAX, TEXT_BYTES_MAX};

@@ -42,6 +42,16 @@ pub struct ChainDemand {
     /// What is put in for `{name}` in the layout.
     pub parameters: Parameters,
     pub profile: Profile,
+    pub insist: Insist,
+}
+
+/// What is allowed by the specification, and refused where a policy insists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Insist {
+    /// A step was done by the command that the layout expects (R35).
+    pub commands: bool,
+    /// Every list of rules ends in `DISALLOW *` (R32).
+    pub closed_lists: bool,
 }
 
 /// A chain that held. Only this module makes one.
@@ -206,6 +216,7 @@ impl Demand<'_> {
             image,
             parameters: &self.demand.parameters,
             profile: self.profile,
+            insist: self.demand.insist,
             now,
             budget: Budget::new(Limits::DEFAULT),
             trace: std::mem::take(trace),

@@ -202,6 +202,26 @@ fn parameters_are_put_into_the_rules() {
 }
 
 #[test]
+fn what_in_toto_allows_is_refused_where_asked() {
+    let project = Project::new();
+    // The products of "build" may be anything: CREATE * and no end.
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert!(code == 0 && out.contains("remark: step \"build\": the rules for the products do not end"), "{out}");
+    let (code, out, _) = project.verify(&["--image-layout", "image", "--refuse", "open-rule-lists"]);
+    assert!(code == 1 && out.contains("[rule_list_open]"), "{out}");
+    let (code, out, _) = project.verify(&["--image-layout", "image", "--refuse", "command-mismatch"]);
+    assert_eq!(code, 0, "{out}");
+    let text = fs::read_to_string(project.path("links/any-name.link")).unwrap();
+    let mut link: Value = (&*Envelope::parse(text.as_bytes()).unwrap().value().unwrap()).into();
+    link["command"] = json!(["make", "evil"]);
+    project.write("links/any-name.link", &project.functionary, link);
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert!(code == 0 && out.contains("warning: step \"build\": the command was \"make evil\""), "{out}");
+    let (code, out, _) = project.verify(&["--image-layout", "image", "--refuse", "command-mismatch"]);
+    assert!(code == 1 && out.contains("[command_mismatch]"), "{out}");
+}
+
+#[test]
 fn every_rule_is_explained_as_text_and_as_data() {
     let project = Project::new();
     let (code, out, _) = project.verify(&["--image-layout", "image", "--explain"]);

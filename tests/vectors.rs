@@ -27,7 +27,7 @@ use tidewaiter::{
     image::ImageFacts,
     intoto::{Parameter, Parameters, Profile},
     key::{KeyRing, NamedKey, Scheme, SecretKey},
-    verify::{ChainDemand, Piece, Rejection, VerifiedChain, verify},
+    verify::{ChainDemand, Insist, Piece, Rejection, VerifiedChain, verify},
 };
 
 /// Flaws this project has known at once: the number only grows.
@@ -209,6 +209,7 @@ fn run(chains: &Value, base: &str, case: &Value, profile: Profile) -> Result<Ver
         threshold: chain["threshold"].as_u64().map(|threshold| threshold.try_into().unwrap()),
         parameters: parameters(&chain["parameters"]),
         profile,
+        insist: Insist::default(),
     };
     let image = chain["image"].as_object().map(|image| {
         let (manifest, ..) = image_blobs();

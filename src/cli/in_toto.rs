@@ -12,7 +12,7 @@ use crate::{
     reason::Fault,
     reference::Reference,
     source::dir,
-    verify::{self, ChainDemand, Piece, Rejection, Trace, VerifiedChain},
+    verify::{self, ChainDemand, Insist, Piece, Rejection, Trace, VerifiedChain},
 };
 use anyhow::Context;
 use image::Image;
@@ -72,6 +72,9 @@ pub struct VerifyArgs {
     /// Which verdicts: strict, or those of the Python reference as well
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
+    /// Refuse what in-toto allows; may be given twice
+    #[arg(long, value_enum, value_name = "WHAT")]
+    refuse: Vec<Refuse>,
     /// Print every step's answers, and every rule with what it consumed
     #[arg(long)]
     explain: bool,
@@ -102,6 +105,14 @@ pub enum Profile {
     Compat,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Refuse {
+    /// A step done by another command than the layout expects
+    CommandMismatch,
+    /// A list of rules that does not end in DISALLOW *
+    OpenRuleLists,
+}
+
 impl From<Profile> for intoto::Profile {
     fn from(profile: Profile) -> Self {
         match profile {
@@ -118,6 +129,10 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         threshold: args.threshold,
         parameters: parameters(&args)?,
         profile: args.profile.into(),
+        insist: Insist {
+            commands: args.refuse.contains(&Refuse::CommandMismatch),
+            closed_lists: args.refuse.contains(&Refuse::OpenRuleLists),
+        },
     };
     let distinct = demand.owners.distinct();
     let needed = args.threshold.map_or(Ok(distinct), usize::try_from)?;

@@ -12,9 +12,10 @@ use crate::{
     key::KeyRing,
     reference::ImagePattern,
     resource::{
-        FieldError, ImagePolicySpec, Metadata, Require, RequirementSpec, Resource, ResourceError, SupplyChainSpec,
+        FieldError, ImagePolicySpec, Metadata, Refusal, Require, RequirementSpec, Resource, ResourceError,
+        SupplyChainSpec,
     },
-    verify::ChainDemand,
+    verify::{ChainDemand, Insist},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,7 +245,11 @@ impl<'r> Compiling<'r> {
         }
         // The names and values were checked with the document.
         let parameters = chain.parameters().ok()?;
-        Some(ChainDemand { owners, threshold: layout.threshold, parameters, profile: Profile::Strict })
+        let insist = Insist {
+            commands: chain.refuse.contains(&Refusal::CommandMismatch),
+            closed_lists: chain.refuse.contains(&Refusal::OpenRuleLists),
+        };
+        Some(ChainDemand { owners, threshold: layout.threshold, parameters, profile: Profile::Strict, insist })
     }
 
     fn ring(&mut self, path: &str, name: &str) -> Option<KeyRing> {

@@ -185,6 +185,20 @@ pub struct SupplyChainSpec {
     /// What stands for `{name}` in the rules and commands of the layout. Wildcards in a value stand for themselves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+    /// What the specification allows, and this policy does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuse: Vec<Refusal>,
+}
+
+/// What a policy may refuse beyond the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "programs", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Refusal {
+    /// A step done by another command than the layout expects.
+    CommandMismatch,
+    /// A list of artifact rules that does not end in `DISALLOW *`.
+    OpenRuleLists,
 }
 
 impl SupplyChainSpec {
@@ -338,6 +352,12 @@ fn validate_chain(chain: &SupplyChainSpec, path: &str, errors: &mut Vec<FieldErr
     }
     if chain.parameters.len() > ITEMS_MAX {
         errors.push(FieldError::new(format!("{path}.parameters"), format!("are more than {ITEMS_MAX}")));
+    }
+    let mut refused = BTreeSet::new();
+    for (index, refusal) in chain.refuse.iter().enumerate() {
+        if !refused.insert(refusal) {
+            errors.push(FieldError::new(format!("{path}.refuse[{index}]"), "is named twice"));
+        }
     }
     if let Err(error) = chain.parameters() {
         errors.push(FieldError::new(format!("{path}.parameters"), error.to_string()));

@@ -121,6 +121,16 @@ fn what_is_wrong_is_named_with_its_path() {
             "parameters: { A.b: c }",
             "spec.require.all[1].supplyChain.parameters: the parameter name \"A.b\" is not made of letters, digits, _ and -",
         ),
+        (
+            "evidence: [oci, store]",
+            "refuse: [commandMismatch, commandMismatch]",
+            "spec.require.all[1].supplyChain.refuse[1]: is named twice",
+        ),
+        (
+            "evidence: [oci, store]",
+            "refuse: [everything]",
+            "spec.require.all[1].supplyChain.refuse[0]: unknown variant",
+        ),
         ("maxDuration: 30d", "maxDuration: 30", "spec.exceptions.maxDuration: invalid type: integer `30`"),
         ("maxDuration: 30d", "maxDuration: 30w", "spec.exceptions.maxDuration: \"30w\": expected a length of time"),
         ("kind: ClusterImagePolicy", "kind: Policy", "kind: is \"Policy\""),

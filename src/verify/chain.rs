@@ -1,7 +1,7 @@
 //! One layout from top to bottom, and the layouts inside it (in-toto 5.2.2 to 5.2.9, in the order of in-toto §1.4).
 
 use super::{
-    Rejection, VerifiedStep, agreement,
+    Insist, Rejection, VerifiedStep, agreement,
     budget::Budget,
     evidence::{Content, Evidence, Record},
     inspection::{self, Seen},
@@ -29,6 +29,7 @@ pub(super) struct Judge<'e> {
     pub image: Option<&'e ImageFacts>,
     pub parameters: &'e Parameters,
     pub profile: Profile,
+    pub insist: Insist,
     pub now: Timestamp,
     pub budget: Budget,
     pub trace: Trace,
@@ -79,6 +80,9 @@ impl Judge<'_> {
         self.budget.layout(layout)?;
         let mut warnings = Vec::new();
         let mut remarks = remarks::of(layout);
+        if let Some((at, side)) = remarks::open_list(layout).filter(|_| self.insist.closed_lists) {
+            return Err(Rejection::OpenList { at, side });
+        }
         let mut expires = layout.expires;
         if expires.duration_since(self.now) < EXPIRY_NEAR {
             warnings.push(format!("the layout expires at {expires}"));
@@ -115,6 +119,10 @@ impl Judge<'_> {
             // 5.2.6: commands that differ are told, and deny nothing.
             warnings.extend(reports.remarks(step));
             let signers = thresholds::meet(layout, step, reports, &view, &self.budget)?;
+            if let Some(report) = reports.other_command(step).filter(|_| self.insist.commands) {
+                let (step, found, expected) = (step.name.clone(), report.link.command.clone(), &step.expected_command);
+                return Err(Rejection::OtherCommand { step, found, expected: expected.clone() });
+            }
             steps.push(VerifiedStep { name: step.name.clone(), signers });
         }
 

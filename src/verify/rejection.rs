@@ -59,6 +59,12 @@ pub enum Rejection {
     /// R26.
     #[error("step {step:?}: the links by {} and {} disagree on {}{} in the {}", shorts(.keys, 0), shorts(.keys, 1), .artifacts.join(", "), more(*.count, .artifacts.len()), .side.as_str())]
     LinksDisagree { step: String, keys: [String; 2], side: Side, artifacts: Vec<String>, count: usize },
+    /// R35, where the policy insists.
+    #[error("step {step:?}: the command was {:?}, expected {:?}", .found.join(" "), .expected.join(" "))]
+    OtherCommand { step: String, found: Vec<String>, expected: Vec<String> },
+    /// R32, where the policy insists.
+    #[error("{at}: the rules for the {} do not end in DISALLOW *: what is left is let in", .side.as_str())]
+    OpenList { at: Place, side: Side },
     /// in-toto 5.2.7 and 5.2.9.
     #[error("{at}: {violation}")]
     Rule { at: Place, violation: Box<Violation> },
@@ -92,6 +98,8 @@ impl Rejection {
             Rejection::ThresholdNotMet { .. } => Reason::ThresholdNotMet,
             Rejection::Sublayout { cause, .. } => cause.reason(),
             Rejection::LinksDisagree { .. } => Reason::LinksDisagree,
+            Rejection::OtherCommand { .. } => Reason::CommandMismatch,
+            Rejection::OpenList { .. } => Reason::RuleListOpen,
             Rejection::Rule { .. } => Reason::RuleViolation,
             Rejection::InspectionNotSupported { .. } | Rejection::InspectionWithoutImage { .. } => {
                 Reason::InspectionNotSupported

@@ -16,32 +16,40 @@ pub(super) fn of(layout: &Layout) -> Vec<String> {
             Ok(_) => {}
         }
     }
-    for step in &layout.steps {
-        let at = Place::Step(step.name.clone());
-        list(&at, Side::Materials, &step.expected_materials, &mut remarks);
-        list(&at, Side::Products, &step.expected_products, &mut remarks);
-    }
-    for inspection in &layout.inspections {
-        let at = Place::Inspection(inspection.name.clone());
-        list(&at, Side::Materials, &inspection.expected_materials, &mut remarks);
-        // What a built-in sees is the same before and after: one list is enough.
-        if !inspection.expected_products.is_empty() {
-            list(&at, Side::Products, &inspection.expected_products, &mut remarks);
+    for (at, side, rules) in lists(layout) {
+        for rule in rules {
+            if let Some(lint) = rule.pattern().and_then(|pattern| pattern.lint()) {
+                remarks.push(format!("{at}: {rule}: {lint}"));
+            }
+        }
+        if is_open(rules) {
+            let side = side.as_str();
+            remarks.push(format!("{at}: the rules for the {side} do not end in DISALLOW *: what is left is let in"));
         }
     }
     remarks
 }
 
-fn list(at: &Place, side: Side, rules: &[Rule], remarks: &mut Vec<String>) {
-    for rule in rules {
-        if let Some(lint) = rule.pattern().and_then(|pattern| pattern.lint()) {
-            remarks.push(format!("{at}: {rule}: {lint}"));
-        }
-    }
-    if !matches!(rules.last(), Some(Rule::Disallow(pattern)) if pattern.as_str() == "*") {
-        remarks.push(format!(
-            "{at}: the rules for the {} do not end in DISALLOW *: what is left is let in",
-            side.as_str()
-        ));
-    }
+/// The first list of rules whose end lets in what is left.
+pub(super) fn open_list(layout: &Layout) -> Option<(Place, Side)> {
+    lists(layout).find(|(.., rules)| is_open(rules)).map(|(at, side, _)| (at, side))
+}
+
+/// The lists that judge something. What an inspection sees is mostly the same before and after: one list is enough there.
+fn lists(layout: &Layout) -> impl Iterator<Item = (Place, Side, &Vec<Rule>)> {
+    let of_steps = layout.steps.iter().flat_map(|step| {
+        let at = Place::Step(step.name.clone());
+        [(at.clone(), Side::Materials, &step.expected_materials), (at, Side::Products, &step.expected_products)]
+    });
+    let of_inspections = layout.inspections.iter().flat_map(|item| {
+        let at = Place::Inspection(item.name.clone());
+        let products = (!item.expected_products.is_empty()).then_some(&item.expected_products);
+        let products = products.map(|rules| (at.clone(), Side::Products, rules));
+        std::iter::once((at, Side::Materials, &item.expected_materials)).chain(products)
+    });
+    of_steps.chain(of_inspections)
+}
+
+fn is_open(rules: &[Rule]) -> bool {
+    !matches!(rules.last(), Some(Rule::Disallow(pattern)) if pattern.as_str() == "*")
 }

@@ -199,6 +199,12 @@ fn add(known: &mut Vec<String>, more: Vec<String>) {
 }
 
 impl Reports<'_> {
+    /// An answer by another command than the step expects, where it expects one.
+    pub fn other_command(&self, step: &Step) -> Option<&Report> {
+        let other = |report: &&Report| report.link.command != step.expected_command;
+        self.links.iter().find(other).filter(|_| !step.expected_command.is_empty())
+    }
+
     /// For a step that has enough: commands that differ from the expected one (R35), what did not count.
     pub fn remarks(&self, step: &Step) -> Vec<String> {
         let name = &step.name;

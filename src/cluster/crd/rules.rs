@@ -72,6 +72,7 @@ fn requirements(list: &mut Value) {
         json!({ "minItems": 1, "maxItems": 2, "x-kubernetes-list-type": "set", "default": ["oci"] }),
     );
     merge(at(chain, &["parameters"]), json!({ "maxProperties": ITEMS_MAX }));
+    merge(at(chain, &["refuse"]), json!({ "maxItems": 2, "x-kubernetes-list-type": "set" }));
 }
 
 fn trust_root(schema: &mut Value) {
