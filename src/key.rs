@@ -5,10 +5,13 @@ mod ecdsa;
 mod ed25519;
 mod ids;
 mod layout;
+mod ml_dsa;
 mod pem;
 mod rsa;
 mod secret;
+pub mod x509;
 
+pub use ml_dsa::MlDsa;
 pub use secret::SecretKey;
 
 use der::Material;
@@ -20,6 +23,9 @@ pub enum Scheme {
     Ed25519,
     EcdsaP256,
     EcdsaP384,
+    EcdsaP521,
+    /// ML-DSA (FIPS 204) over a hash of the message, as TUF's TAP 21 and securesystemslib ≥ 1.6 sign.
+    MlDsa(MlDsa),
     RsaPssSha256,
     RsaPssSha384,
     RsaPssSha512,
@@ -30,10 +36,14 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Scheme; 9] = [
+    pub const ALL: [Scheme; 13] = [
         Scheme::Ed25519,
         Scheme::EcdsaP256,
         Scheme::EcdsaP384,
+        Scheme::EcdsaP521,
+        Scheme::MlDsa(MlDsa::Set44),
+        Scheme::MlDsa(MlDsa::Set65),
+        Scheme::MlDsa(MlDsa::Set87),
         Scheme::RsaPssSha256,
         Scheme::RsaPssSha384,
         Scheme::RsaPssSha512,
@@ -48,6 +58,8 @@ impl Scheme {
             Scheme::Ed25519 => "ed25519",
             Scheme::EcdsaP256 => "ecdsa-sha2-nistp256",
             Scheme::EcdsaP384 => "ecdsa-sha2-nistp384",
+            Scheme::EcdsaP521 => "ecdsa-sha2-nistp521",
+            Scheme::MlDsa(set) => set.scheme(),
             Scheme::RsaPssSha256 => "rsassa-pss-sha256",
             Scheme::RsaPssSha384 => "rsassa-pss-sha384",
             Scheme::RsaPssSha512 => "rsassa-pss-sha512",
@@ -61,7 +73,8 @@ impl Scheme {
     pub fn keytype(self) -> &'static str {
         match self {
             Scheme::Ed25519 => "ed25519",
-            Scheme::EcdsaP256 | Scheme::EcdsaP384 => "ecdsa",
+            Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 => "ecdsa",
+            Scheme::MlDsa(_) => "ml-dsa",
             _ => "rsa",
         }
     }
@@ -72,6 +85,8 @@ impl Scheme {
             Material::Ed25519(_) => self == Scheme::Ed25519,
             Material::P256(_) => self == Scheme::EcdsaP256,
             Material::P384(_) => self == Scheme::EcdsaP384,
+            Material::P521(_) => self == Scheme::EcdsaP521,
+            Material::MlDsa(set, _) => self == Scheme::MlDsa(*set),
             Material::Rsa { .. } => self.keytype() == "rsa",
         }
     }
@@ -124,7 +139,7 @@ pub struct BadSignature;
 
 impl PublicKey {
     /// One PEM block `PUBLIC KEY` (SPKI), nothing else around it but white space. Default scheme of the key type:
-    /// rsassa-pss-sha256, ecdsa by curve, ed25519.
+    /// rsassa-pss-sha256, ecdsa by curve, ed25519, ml-dsa by parameter set.
     ///
     /// # Errors
     /// [`KeyError::Malformed`], [`KeyError::Unsupported`], [`KeyError::WeakRsa`].
@@ -138,10 +153,12 @@ impl PublicKey {
     /// As [`PublicKey::from_pem`].
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
         let material = der::read_spki(der)?;
-        let scheme = match material {
+        let scheme = match &material {
             Material::Ed25519(_) => Scheme::Ed25519,
             Material::P256(_) => Scheme::EcdsaP256,
             Material::P384(_) => Scheme::EcdsaP384,
+            Material::P521(_) => Scheme::EcdsaP521,
+            Material::MlDsa(set, _) => Scheme::MlDsa(*set),
             Material::Rsa { .. } => Scheme::RsaPssSha256,
         };
         Self::new(material, scheme)
@@ -162,6 +179,8 @@ impl PublicKey {
             Material::Ed25519(point) => ed25519::check(point)?,
             Material::P256(point) => ecdsa::check_p256(point)?,
             Material::P384(point) => ecdsa::check_p384(point)?,
+            Material::P521(point) => ecdsa::check_p521(point)?,
+            Material::MlDsa(set, key) => ml_dsa::check(*set, key)?,
             Material::Rsa { n, e } => rsa::check(n, e)?,
         }
         if !scheme.fits(&material) {
@@ -226,6 +245,8 @@ impl PublicKey {
             Material::Ed25519(point) => ed25519::verify(point, message, signature),
             Material::P256(point) => ecdsa::verify_p256(point, message, signature),
             Material::P384(point) => ecdsa::verify_p384(point, message, signature),
+            Material::P521(point) => ecdsa::verify_p521(point, message, signature),
+            Material::MlDsa(set, key) => ml_dsa::verify(*set, key, message, signature),
             Material::Rsa { .. } => rsa::verify(self.scheme, &self.spki, message, signature),
         }
     }
@@ -237,6 +258,9 @@ impl PublicKey {
     pub fn verify_cosign(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         match &self.material {
             Material::P384(point) => ecdsa::verify_p384_sha256(point, message, signature),
+            Material::P521(point) => ecdsa::verify_p521_sha256(point, message, signature),
+            // What TAP 21 puts before the hash says "tuf".
+            Material::MlDsa(..) => Err(BadSignature),
             Material::Rsa { .. } => rsa::verify(Scheme::RsaPkcs1Sha256, &self.spki, message, signature)
                 .or_else(|_| rsa::verify(Scheme::RsaPssSha256, &self.spki, message, signature)),
             _ => self.verify(message, signature),

@@ -1,9 +1,9 @@
-//! SubjectPublicKeyInfo and PKCS#8, as much of their DER as our keys need (RFC 5280 4.1, 8017 A.1, 5480, 8410, 5208).
+//! SubjectPublicKeyInfo and PKCS#8, as much of their DER as our keys need (RFC 5280 4.1, 8017 A.1, 5480, 8410, 9881, 5208).
 //!
 //! Strictness comes from writing: what was read is written again and must be the same bytes, so that a key has one
 //! encoding and a threshold cannot count it twice.
 
-use super::KeyError;
+use super::{KeyError, MlDsa};
 
 /// What a public key consists of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,10 @@ pub(super) enum Material {
     P256(Vec<u8>),
     /// The uncompressed point, 97 bytes.
     P384(Vec<u8>),
+    /// The uncompressed point, 133 bytes.
+    P521(Vec<u8>),
+    /// The encoded public key of FIPS 204.
+    MlDsa(MlDsa, Vec<u8>),
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa { n: Vec<u8>, e: Vec<u8> },
 }
@@ -25,6 +29,8 @@ impl Material {
             Material::Ed25519(_) => "ed25519",
             Material::P256(_) => "ECDSA P-256",
             Material::P384(_) => "ECDSA P-384",
+            Material::P521(_) => "ECDSA P-521",
+            Material::MlDsa(set, _) => set.name(),
             Material::Rsa { .. } => "RSA",
         }
     }
@@ -34,11 +40,15 @@ impl Material {
 const ED25519: &[u8] = &[0x30, 5, 6, 3, 0x2b, 0x65, 0x70];
 const P256: &[u8] = &[0x30, 19, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: &[u8] = &[0x30, 16, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22];
+const P521: &[u8] = &[0x30, 16, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x23];
+// RFC 9881: no parameters.
+const ML_DSA_44: &[u8] = &[0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 17];
+const ML_DSA_65: &[u8] = &[0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 18];
+const ML_DSA_87: &[u8] = &[0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 19];
 const RSA: &[u8] = &[0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0xd, 1, 1, 1, 5, 0];
 
 /// Object identifiers we can name, though not use.
 const NAMED: &[(&[u8], &str)] = &[
-    (&[6, 5, 0x2b, 0x81, 4, 0, 0x23], "ECDSA P-521"),
     (&[6, 5, 0x2b, 0x81, 4, 0, 0x21], "ECDSA P-224"),
     (&[6, 5, 0x2b, 0x81, 4, 0, 0x0a], "ECDSA secp256k1"),
     (&[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0xd, 1, 1, 10], "a key restricted to RSASSA-PSS"),
@@ -60,11 +70,15 @@ pub(super) fn read_spki(der: &[u8]) -> Result<Material, KeyError> {
     let (algorithm, bits) = spki_parts(der).ok_or(NOT_SPKI)?;
     let material = match algorithm {
         ED25519 => Material::Ed25519(bits.to_vec()),
-        P256 | P384 if matches!(bits, [2 | 3, ..]) => {
+        P256 | P384 | P521 if matches!(bits, [2 | 3, ..]) => {
             return Err(KeyError::Unsupported { what: "a compressed elliptic curve point".into() });
         }
         P256 => Material::P256(bits.to_vec()),
         P384 => Material::P384(bits.to_vec()),
+        P521 => Material::P521(bits.to_vec()),
+        ML_DSA_44 => Material::MlDsa(MlDsa::Set44, bits.to_vec()),
+        ML_DSA_65 => Material::MlDsa(MlDsa::Set65, bits.to_vec()),
+        ML_DSA_87 => Material::MlDsa(MlDsa::Set87, bits.to_vec()),
         RSA => {
             let (n, e) = read_rsa(bits).ok_or(NOT_SPKI)?;
             Material::Rsa { n: n.to_vec(), e: e.to_vec() }
@@ -99,6 +113,10 @@ pub(super) fn write_spki(material: &Material) -> Vec<u8> {
         Material::Ed25519(point) => (ED25519, point.clone()),
         Material::P256(point) => (P256, point.clone()),
         Material::P384(point) => (P384, point.clone()),
+        Material::P521(point) => (P521, point.clone()),
+        Material::MlDsa(MlDsa::Set44, key) => (ML_DSA_44, key.clone()),
+        Material::MlDsa(MlDsa::Set65, key) => (ML_DSA_65, key.clone()),
+        Material::MlDsa(MlDsa::Set87, key) => (ML_DSA_87, key.clone()),
         Material::Rsa { n, e } => (RSA, tlv(SEQUENCE, &[unsigned(n), unsigned(e)].concat())),
     };
     tlv(SEQUENCE, &[algorithm, &tlv(BIT_STRING, &[&[0], bits.as_slice()].concat())].concat())
@@ -110,6 +128,8 @@ pub(super) enum PrivateKind {
     Ed25519,
     P256,
     P384,
+    P521,
+    MlDsa(MlDsa),
     Rsa { bits: usize },
 }
 
@@ -120,6 +140,10 @@ pub(super) fn private_kind(der: &[u8]) -> Result<PrivateKind, KeyError> {
         ED25519 => Ok(PrivateKind::Ed25519),
         P256 => Ok(PrivateKind::P256),
         P384 => Ok(PrivateKind::P384),
+        P521 => Ok(PrivateKind::P521),
+        ML_DSA_44 => Ok(PrivateKind::MlDsa(MlDsa::Set44)),
+        ML_DSA_65 => Ok(PrivateKind::MlDsa(MlDsa::Set65)),
+        ML_DSA_87 => Ok(PrivateKind::MlDsa(MlDsa::Set87)),
         RSA => {
             let (_version, rest) = only(key, SEQUENCE).and_then(|k| element(k, INTEGER)).ok_or(NOT_PKCS8)?;
             let (n, _) = element(rest, INTEGER).ok_or(NOT_PKCS8)?;

@@ -1,9 +1,9 @@
-//! ECDSA over P-256 and P-384 (FIPS 186-5), signatures as DER.
+//! ECDSA over P-256, P-384 and P-521 (FIPS 186-5), signatures as DER.
 
 use super::{BadSignature, KeyError};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, EcdsaVerificationAlgorithm,
-    ParsedPublicKey, UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA256_ASN1,
+    ECDSA_P521_SHA512_ASN1, EcdsaVerificationAlgorithm, ParsedPublicKey, UnparsedPublicKey,
 };
 
 /// The point is uncompressed and on the curve.
@@ -14,6 +14,11 @@ pub(super) fn check_p256(point: &[u8]) -> Result<(), KeyError> {
 /// The point is uncompressed and on the curve.
 pub(super) fn check_p384(point: &[u8]) -> Result<(), KeyError> {
     check(&ECDSA_P384_SHA384_ASN1, 97, point)
+}
+
+/// The point is uncompressed and on the curve.
+pub(super) fn check_p521(point: &[u8]) -> Result<(), KeyError> {
+    check(&ECDSA_P521_SHA512_ASN1, 133, point)
 }
 
 fn check(algorithm: &'static EcdsaVerificationAlgorithm, len: usize, point: &[u8]) -> Result<(), KeyError> {
@@ -34,9 +39,18 @@ pub(super) fn verify_p384(point: &[u8], message: &[u8], signature: &[u8]) -> Res
     verify(&ECDSA_P384_SHA384_ASN1, point, message, signature)
 }
 
+pub(super) fn verify_p521(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    verify(&ECDSA_P521_SHA512_ASN1, point, message, signature)
+}
+
 /// As cosign signs, whatever the curve.
 pub(super) fn verify_p384_sha256(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
     verify(&ECDSA_P384_SHA256_ASN1, point, message, signature)
+}
+
+/// As cosign signs, whatever the curve.
+pub(super) fn verify_p521_sha256(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    verify(&ECDSA_P521_SHA256_ASN1, point, message, signature)
 }
 
 fn verify(

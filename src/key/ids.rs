@@ -37,7 +37,7 @@ fn object(keytype: &str, scheme: Option<Scheme>, public: &str, algorithms: bool)
 /// The deprecated spelling, which repeats the scheme.
 fn old_keytype(scheme: Scheme) -> &'static str {
     match scheme {
-        Scheme::EcdsaP256 | Scheme::EcdsaP384 => scheme.name(),
+        Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 => scheme.name(),
         other => other.keytype(),
     }
 }

@@ -16,13 +16,14 @@ pub(super) fn read(value: &Value) -> Result<PublicKey, KeyError> {
         return Err(KeyError::Malformed { what: "it holds a private key" });
     }
     let public = keyval.get("public").and_then(Value::as_str).ok_or(NO_PUBLIC)?;
-    if !matches!(keytype, "rsa" | "ed25519" | "ecdsa" | "ecdsa-sha2-nistp256" | "ecdsa-sha2-nistp384") {
+    // The deprecated spelling repeats the scheme as key type (in-toto §1.3).
+    let repeats = |scheme: &Scheme| scheme.keytype() == "ecdsa" && scheme.name() == keytype;
+    if !matches!(keytype, "rsa" | "ed25519" | "ecdsa" | "ml-dsa") && !Scheme::ALL.iter().any(repeats) {
         return Err(KeyError::Unsupported { what: format!("the key type \"{}\"", shown(keytype)) });
     }
     let Some(named) = Scheme::ALL.into_iter().find(|s| s.name() == scheme) else {
         return Err(KeyError::Unsupported { what: format!("the scheme \"{}\"", shown(scheme)) });
     };
-    // The deprecated spelling repeats the scheme as key type (in-toto §1.3).
     if keytype != named.keytype() && keytype != named.name() {
         return Err(mismatch(scheme, keytype));
     }
@@ -41,6 +42,7 @@ fn mismatch(scheme: &str, keytype: &str) -> KeyError {
     let key = match keytype {
         "rsa" => "RSA",
         "ed25519" => "ed25519",
+        "ml-dsa" => "ML-DSA",
         _ => "ECDSA",
     };
     KeyError::SchemeMismatch { scheme: scheme.to_owned(), key }

@@ -18,6 +18,14 @@ pub(super) fn read_public(pem: &str) -> Result<Vec<u8>, KeyError> {
     }
 }
 
+/// The DER in a block `CERTIFICATE`.
+pub(super) fn read_certificate(pem: &str) -> Result<Vec<u8>, KeyError> {
+    match block(pem)? {
+        ("CERTIFICATE", body) => decode(body),
+        (label, _) => Err(KeyError::Unsupported { what: format!("the PEM block \"{}\"", shown(label)) }),
+    }
+}
+
 /// The DER in a block `PRIVATE KEY`.
 pub(super) fn read_private(pem: &str) -> Result<Vec<u8>, KeyError> {
     match block(pem)? {

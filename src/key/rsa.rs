@@ -62,7 +62,9 @@ pub(super) fn verify(scheme: Scheme, spki: &[u8], message: &[u8], signature: &[u
         Scheme::RsaPkcs1Sha256 => (&SHA256, &PKCS1_SHA256),
         Scheme::RsaPkcs1Sha384 => (&SHA384, &PKCS1_SHA384),
         Scheme::RsaPkcs1Sha512 => (&SHA512, &PKCS1_SHA512),
-        Scheme::Ed25519 | Scheme::EcdsaP256 | Scheme::EcdsaP384 => return Err(BadSignature),
+        Scheme::Ed25519 | Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 | Scheme::MlDsa(_) => {
+            return Err(BadSignature);
+        }
     };
     let hashed = digest::digest(hash, message);
     let verifies =

@@ -3,16 +3,16 @@
 use super::{
     KeyError, PublicKey, Scheme,
     der::{self, Material, PrivateKind},
-    pem,
+    ml_dsa, pem,
 };
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-        Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
-        RSA_PSS_SHA384, RSA_PSS_SHA512, RsaSignatureEncoding,
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
+        EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+        RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaSignatureEncoding,
     },
 };
 use std::fmt;
@@ -26,6 +26,7 @@ pub struct SecretKey {
 enum Pair {
     Ed25519(Ed25519KeyPair),
     Ecdsa(EcdsaKeyPair),
+    MlDsa(super::MlDsa, PqdsaKeyPair),
     Rsa(RsaKeyPair),
 }
 
@@ -39,6 +40,8 @@ impl SecretKey {
             Scheme::Ed25519 => Ed25519KeyPair::generate().map(Pair::Ed25519),
             Scheme::EcdsaP256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Pair::Ecdsa),
             Scheme::EcdsaP384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map(Pair::Ecdsa),
+            Scheme::EcdsaP521 => EcdsaKeyPair::generate(&ECDSA_P521_SHA512_ASN1_SIGNING).map(Pair::Ecdsa),
+            Scheme::MlDsa(set) => PqdsaKeyPair::generate(ml_dsa::signing(set)).map(|pair| Pair::MlDsa(set, pair)),
             _ => RsaKeyPair::generate(KeySize::Rsa3072).map(Pair::Rsa),
         };
         let pair = pair.map_err(|_| KeyError::Generation { scheme: scheme.name() })?;
@@ -59,6 +62,10 @@ impl SecretKey {
             PrivateKind::Ed25519 => Ed25519KeyPair::from_pkcs8(&der).map(Pair::Ed25519),
             PrivateKind::P256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
             PrivateKind::P384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
+            PrivateKind::P521 => ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING),
+            PrivateKind::MlDsa(set) => {
+                PqdsaKeyPair::from_pkcs8(ml_dsa::signing(set), &der).map(|pair| Pair::MlDsa(set, pair))
+            }
             PrivateKind::Rsa { bits } if !(2048..=8192).contains(&bits) => return Err(KeyError::WeakRsa { bits }),
             PrivateKind::Rsa { .. } => RsaKeyPair::from_pkcs8(&der).map(Pair::Rsa),
         };
@@ -94,6 +101,11 @@ impl SecretKey {
         match &self.pair {
             Pair::Ed25519(pair) => pair.try_sign(message).map(|s| s.as_ref().to_vec()).map_err(failed),
             Pair::Ecdsa(pair) => pair.sign(&SystemRandom::new(), message).map(|s| s.as_ref().to_vec()).map_err(failed),
+            Pair::MlDsa(set, pair) => {
+                let mut signature = vec![0; ml_dsa::signing(*set).signature_len()];
+                pair.sign(&ml_dsa::to_sign(message), &mut signature).map_err(failed)?;
+                Ok(signature)
+            }
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(encoding(self.public.scheme), &SystemRandom::new(), message, &mut signature)
@@ -117,8 +129,13 @@ impl Pair {
             Pair::Ed25519(pair) => Material::Ed25519(pair.public_key().as_ref().to_vec()),
             Pair::Ecdsa(pair) => {
                 let point = pair.public_key().as_ref().to_vec();
-                if point.len() == 65 { Material::P256(point) } else { Material::P384(point) }
+                match point.len() {
+                    65 => Material::P256(point),
+                    97 => Material::P384(point),
+                    _ => Material::P521(point),
+                }
             }
+            Pair::MlDsa(set, pair) => Material::MlDsa(*set, pair.public_key().as_ref().to_vec()),
             Pair::Rsa(pair) => {
                 let der = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der>::as_der(pair.public_key())
                     .map_err(|_| KeyError::Malformed { what: "its public half cannot be written" })?;
@@ -132,6 +149,7 @@ impl Pair {
         match self {
             Pair::Ed25519(pair) => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec()),
             Pair::Ecdsa(pair) => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec()),
+            Pair::MlDsa(_, pair) => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec()),
             Pair::Rsa(pair) => AsDer::<Pkcs8V1Der>::as_der(pair).map(|der| der.as_ref().to_vec()),
         }
     }

@@ -24,6 +24,13 @@ QFotxUu+qs3p5DsfpU2swZEtKjAaen6pY8ReMqAY/u8j+a3HZSW26iaFGbVwB41Y
 kQIDAQAB
 -----END PUBLIC KEY-----
 ";
+const P521: &str = "-----BEGIN PUBLIC KEY-----
+MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAuZsyaRsy5yesa09wQONRU/l87rQ1
+hnMiuddTm19BJfyNAJ/zJHpvzwK3hu3pkVTh6LznbUM02tV26LuO5noQWIwBj/T+
+ODATaVL+PXNxObQ187mUOdMy2tt/g3JXnNviJuOe1hZwMuwbll0NEBhf50eQa/8s
+bFGxjXtIPeZq6y+SmDE=
+-----END PUBLIC KEY-----
+";
 
 fn object(keytype: &str, scheme: &str, public: &str) -> Value {
     Value::from(&serde_json::json!({"keytype": keytype, "scheme": scheme, "keyval": {"public": public}}))
@@ -86,6 +93,10 @@ fn every_scheme_signs_and_verifies_and_nothing_else_does() {
         Scheme::Ed25519,
         Scheme::EcdsaP256,
         Scheme::EcdsaP384,
+        Scheme::EcdsaP521,
+        Scheme::MlDsa(MlDsa::Set44),
+        Scheme::MlDsa(MlDsa::Set65),
+        Scheme::MlDsa(MlDsa::Set87),
         Scheme::RsaPssSha256,
         Scheme::RsaPssSha512,
         Scheme::RsaPkcs1Sha256,
@@ -111,6 +122,36 @@ fn every_scheme_signs_and_verifies_and_nothing_else_does() {
         assert_eq!(PublicKey::from_layout(&Value::from(&key.public().to_layout())).as_ref(), Ok(key.public()));
         assert_eq!(PublicKey::from_pem(&key.public().to_pem()).unwrap().spki(), key.public().spki());
     }
+}
+
+/// Signed by securesystemslib 1.6.0, whose key ids these are.
+#[test]
+fn signatures_of_the_reference_verify() {
+    let p521 = PublicKey::from_pem(P521).unwrap();
+    assert_eq!(p521.id(), "14fec1ea1055031394a4c7c5c944b0abbeeccad3cf882780506ec1cf9bba264c");
+    let signature = hex::decode(
+        "308188024201812c914e73c20eefb0f63ff83a1aca96dbca854581385038982df8a3a693bb30babbdf9b87749102e23d32b37c3464ad9846ae9b02daa165f5da3ed900af8c598d024201addc4400d60918f93860e3a61da5c60e283801086b482fc79021faafd11bbcdf4d432b633a877c5946d59b91afd7b7d62818d9f68767f1e654c6053c039cd44a12",
+    )
+    .unwrap();
+    assert_eq!(p521.verify(b"message", &signature), Ok(()));
+    assert_eq!(p521.verify(b"massage", &signature), Err(BadSignature));
+    assert_eq!(p521.verify_cosign(b"message", &signature), Err(BadSignature), "signed with SHA-512");
+
+    // The seed is 32 sevens.
+    let pem = "-----BEGIN PRIVATE KEY-----\nMDQCAQAwCwYJYIZIAWUDBAMRBCKAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\nBwcHBwcH\n-----END PRIVATE KEY-----\n";
+    let secret = SecretKey::from_pem(pem).unwrap();
+    assert_eq!(secret.to_pem(), pem);
+    let ml_dsa = secret.public();
+    assert_eq!(ml_dsa.id(), "e90d293cf7cfecfef0c5207bbe05faa9a087bc02d18c1a688f1ef1b6026f87b7");
+    let text: String = include_str!("tests/ml-dsa-44.sig").split_whitespace().collect();
+    let signature = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
+    assert_eq!(ml_dsa.verify(b"message", &signature), Ok(()));
+    assert_eq!(ml_dsa.verify(b"massage", &signature), Err(BadSignature));
+    assert_eq!(ml_dsa.verify_cosign(b"message", &signature), Err(BadSignature));
+    // The message itself was not signed: TAP 21 puts a prefix and a hash in its place.
+    let bare = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ML_DSA_44, ml_dsa.spki());
+    assert!(bare.verify(b"message", &signature).is_err());
+    assert!(bare.verify(&super::ml_dsa::to_sign(b"message"), &signature).is_ok());
 }
 
 #[test]
@@ -243,9 +284,13 @@ fn weak_and_unknown_keys_are_refused() {
     for e in [&[][..], &[1], &[2], &[1, 0, 0], &[3, 0, 0, 0, 1]] {
         assert!(matches!(PublicKey::from_spki(&rsa(256, e)), Err(KeyError::Malformed { .. })), "{e:?}");
     }
-    let p521 = hex::decode("301006072a8648ce3d020106052b81040023").unwrap();
-    let spki = [&[0x30, 22][..], &p521, &[3, 2, 0, 4]].concat();
-    assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported { what: "ECDSA P-521".into() }));
+    let p224 = hex::decode("301006072a8648ce3d020106052b81040021").unwrap();
+    let spki = [&[0x30, 22][..], &p224, &[3, 2, 0, 4]].concat();
+    assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported { what: "ECDSA P-224".into() }));
+    let short = super::der::write_spki(&Material::MlDsa(MlDsa::Set65, vec![1; 1312]));
+    assert!(matches!(PublicKey::from_spki(&short), Err(KeyError::Malformed { .. })));
+    let off_curve = super::der::write_spki(&Material::P521([&[4][..], &[1; 132]].concat()));
+    assert!(matches!(PublicKey::from_spki(&off_curve), Err(KeyError::Malformed { .. })));
 }
 
 #[test]
@@ -282,17 +327,29 @@ fn key_objects_say_type_and_scheme_that_fit() {
         ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", P384),
         ("ecdsa", "ecdsa-sha2-nistp256", RSA),
         ("rsa", "rsassa-pss-sha256", P256),
+        ("ecdsa", "ecdsa-sha2-nistp521", P384),
+        ("ecdsa", "ml-dsa-44/1", P256),
+        ("ml-dsa", "ml-dsa-44/1", RSA),
+        ("ml-dsa", "ecdsa-sha2-nistp521", P521),
     ] {
         assert!(matches!(read(keytype, scheme, public), Err(KeyError::SchemeMismatch { .. })), "{keytype} {scheme}");
     }
     for (keytype, scheme) in [
         ("rsa", "rsassa-pss-sha224"),
-        ("ecdsa", "ecdsa-sha2-nistp521"),
-        ("ml-dsa", "ml-dsa-44/1"),
-        ("sigstore-oidc", "Fulcio"),
+        ("rsa", "rsa-pkcs1v15-sha224"),
+        ("ecdsa", "ecdsa-sha2-nistp224"),
+        ("ml-dsa", "ml-dsa-44/2"),
+        ("ml-dsa", "ml-dsa-44"),
     ] {
-        assert!(matches!(read(keytype, scheme, RSA), Err(KeyError::Unsupported { .. })), "{keytype} {scheme}");
+        let what = format!("the scheme \"{scheme}\"");
+        assert_eq!(read(keytype, scheme, RSA), Err(KeyError::Unsupported { what }), "{keytype}");
     }
+    for keytype in ["sigstore-oidc", "sphincs", "ml-dsa-44/1", "ecdsa-sha2-nistp224"] {
+        let what = format!("the key type \"{keytype}\"");
+        assert_eq!(read(keytype, "ml-dsa-44/1", RSA), Err(KeyError::Unsupported { what }));
+    }
+    let old = read("ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521", P521).unwrap();
+    assert_eq!(old, PublicKey::from_pem(P521).unwrap());
     let parsed = |text: &str| {
         PublicKey::from_layout(&crate::json::parse(text.as_bytes(), &crate::json::Limits::METADATA).unwrap())
     };
