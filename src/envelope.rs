@@ -19,6 +19,9 @@ pub const INTOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// More signatures than any envelope has: owners and functionaries are people and machines of one project.
 const SIGNATURES_MAX: usize = 1_000;
 
+/// A certificate and the intermediates that SPIFFE puts behind it. A longer text is as good as none.
+const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
+
 /// One signature as stated; nothing about it is trusted until it verifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -26,6 +29,9 @@ pub struct Signature {
     pub keyid: Option<String>,
     /// The signature's bytes; empty where they cannot be read, which verifies under no key.
     pub sig: Vec<u8>,
+    /// Of a Metablock: PEM that is said to certify the key, read when a layout asks for certificates. in-toto-golang calls it `cert`,
+    /// ITE-7 `certificate`.
+    pub certificate: Option<String>,
 }
 
 /// What an envelope carries.
@@ -73,7 +79,7 @@ pub enum EnvelopeError {
 
 impl Envelope {
     /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A signature
-    /// with extra members (`cert`, `other_headers` …) keeps only what we use; one that cannot be read (no hex, no base64, no
+    /// with extra members (`other_headers` …) keeps only what we use; one that cannot be read (no hex, no base64, no
     /// object) is kept as unusable, never fatal, so that a junk one blocks no good one (R5).
     ///
     /// # Errors
@@ -92,7 +98,7 @@ impl Envelope {
                     return Err(member("signed", Some(&signed), "an object"));
                 }
                 let canonical = json::canonical(&signed)?;
-                let signatures = read_signatures(signatures.as_ref(), |sig| hex::decode(sig).ok())?;
+                let signatures = read_signatures(signatures.as_ref(), true, |sig| hex::decode(sig).ok())?;
                 Ok(Envelope { content: Content::Metablock { signed, canonical }, signatures })
             }
             (None, Some(Value::String(payload))) => {
@@ -100,7 +106,7 @@ impl Envelope {
                     return Err(member("payloadType", payload_type.as_ref(), "a string"));
                 };
                 let payload = from_base64(&payload).ok_or(EnvelopeError::NotBase64)?;
-                let signatures = read_signatures(signatures.as_ref(), from_base64)?;
+                let signatures = read_signatures(signatures.as_ref(), false, from_base64)?;
                 Ok(Envelope { content: Content::Dsse { payload_type, payload }, signatures })
             }
             (None, Some(other)) => Err(member("payload", Some(&other), "a string")),
@@ -193,7 +199,7 @@ impl Envelope {
             None => public.verify(&signed, &signature.sig).is_ok(),
         };
         let mut signatures: Vec<_> = self.signatures.iter().filter(|s| !is_same_key(s)).cloned().collect();
-        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig });
+        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig, certificate: None });
         self.signatures = signatures;
         Ok(())
     }
@@ -206,7 +212,9 @@ impl Envelope {
             let one = |s: &Signature| {
                 // An empty id says the same as none, and the reference implementation wants one.
                 let keyid = s.keyid.clone().unwrap_or_default();
-                Value::Object(vec![member("keyid", text(keyid)), member("sig", text(encode(&s.sig)))])
+                let certificate = s.certificate.as_ref().map(|pem| member("cert", text(pem.clone())));
+                let members = [member("keyid", text(keyid)), member("sig", text(encode(&s.sig)))];
+                Value::Object(certificate.into_iter().chain(members).collect())
             };
             member("signatures", Value::Array(self.signatures.iter().map(one).collect()))
         };
@@ -233,6 +241,7 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 
 fn read_signatures(
     value: Option<&Value>,
+    certificates: bool,
     decode: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Vec<Signature>, EnvelopeError> {
     let array = value.and_then(Value::as_array).ok_or_else(|| member("signatures", value, "an array"))?;
@@ -240,7 +249,12 @@ fn read_signatures(
         return Err(EnvelopeError::TooManySignatures { found: array.len(), max: SIGNATURES_MAX });
     }
     let text = |signature: &Value, name| signature.get(name).and_then(Value::as_str).map(str::to_owned);
+    let certificate = |signature: &Value| {
+        let pem = text(signature, "cert").filter(|pem| !pem.is_empty()).or_else(|| text(signature, "certificate"));
+        pem.filter(|pem| certificates && (1..=CERTIFICATE_BYTES_MAX).contains(&pem.len()))
+    };
     let one = |signature: &Value| Signature {
+        certificate: certificate(signature),
         keyid: text(signature, "keyid").filter(|id| !id.is_empty()),
         sig: text(signature, "sig").and_then(|sig| decode(&sig)).unwrap_or_default(),
     };

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 mod agreement;
 pub mod budget;
+pub mod certificates;
 mod chain;
 mod evidence;
 pub mod inspection;
@@ -69,7 +70,7 @@ pub struct VerifiedChain {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedStep {
     pub name: String,
-    /// The functionaries whose links count, by key id as the layout writes it.
+    /// The functionaries whose links count, by key id as the layout writes it, or by what their certificates call them.
     pub signers: Vec<String>,
 }
 
@@ -78,7 +79,7 @@ impl VerifiedChain {
     pub fn owners(&self) -> &[String] {
         &self.owners
     }
-    /// When the layout expires: bounds how long a verdict may be kept.
+    /// When the layout expires, or the first of the certificates it was held by: bounds how long a verdict may be kept.
     pub fn expires(&self) -> Timestamp {
         self.expires
     }

@@ -4,7 +4,7 @@ use super::time;
 use crate::{
     digest::Digest,
     envelope::Envelope,
-    intoto::{Layout, Rule},
+    intoto::{Layout, Rule, layout::certificates::Constraint},
     key::KeyRing,
     verify::quorum,
 };
@@ -74,7 +74,12 @@ impl View {
                 .map(|step| StepView {
                     name: step.name.clone(),
                     threshold: step.threshold,
-                    functionaries: step.pubkeys.clone(),
+                    functionaries: step
+                        .pubkeys
+                        .iter()
+                        .cloned()
+                        .chain(step.cert_constraints.iter().map(Constraint::to_string))
+                        .collect(),
                     command: step.expected_command.clone(),
                     materials: lines(&step.expected_materials),
                     products: lines(&step.expected_products),

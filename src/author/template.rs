@@ -3,7 +3,7 @@
 use super::time;
 use crate::{
     file,
-    intoto::{Inspection, Layout, Rule, Step},
+    intoto::{Inspection, Layout, Rule, Step, layout::certificates::Authorities},
     json::Value,
     key::PublicKey,
     resource::{text, typed},
@@ -91,6 +91,7 @@ impl Template {
                 name: step.name.clone(),
                 threshold: step.threshold,
                 pubkeys,
+                cert_constraints: Vec::new(),
                 expected_command: step.command.clone(),
                 expected_materials: rules(&step.materials)
                     .with_context(|| format!("step \"{}\": materials", step.name))?,
@@ -100,7 +101,14 @@ impl Template {
         }
         let inspections = self.inspections.iter().map(InspectionTemplate::render).collect::<anyhow::Result<_>>()?;
         let expires = time::until(expires.unwrap_or(&self.expires), now).context("expires")?;
-        let layout = Layout { expires, readme: self.readme.clone(), keys, steps, inspections };
+        let layout = Layout {
+            expires,
+            readme: self.readme.clone(),
+            keys,
+            authorities: Authorities::default(),
+            steps,
+            inspections,
+        };
         // Through the very reader a verifier uses, so that nothing is signed that would be refused.
         Ok(Layout::from_value(&layout.to_value())?)
     }

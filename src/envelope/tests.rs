@@ -56,6 +56,28 @@ fn metablock_is_signed_over_the_canonical_form_of_what_came() {
 }
 
 #[test]
+fn a_certificate_is_kept_as_text_and_only_of_a_metablock() {
+    let signed = String::from_utf8(Envelope::sign_metablock(value("{}"), &[&ALICE]).unwrap().to_bytes()).unwrap();
+    let with = |members: &str| {
+        let text = signed.replace("{\"keyid\"", &format!("{{{members},\"keyid\""));
+        assert_ne!(text, signed);
+        Envelope::parse(text.as_bytes()).unwrap()
+    };
+    let certificate = |members: &str| with(members).signatures.swap_remove(0).certificate;
+    assert_eq!(certificate("\"cert\":\"pem\"").as_deref(), Some("pem"));
+    assert_eq!(certificate("\"certificate\":\"pem\"").as_deref(), Some("pem"));
+    assert_eq!(certificate("\"cert\":\"\",\"certificate\":\"pem\"").as_deref(), Some("pem"), "Go writes an empty one");
+    for members in ["\"cert\":\"\"", "\"cert\":1", "\"cert\":null", &format!("\"cert\":\"{}\"", "x".repeat(32_769))] {
+        assert_eq!(certificate(members), None, "{}", &members[..10]);
+    }
+    let kept = with("\"certificate\":\"pem\"");
+    assert_eq!(Envelope::parse(&kept.to_bytes()).as_ref(), Ok(&kept));
+    let dsse = Envelope::sign_dsse("t", Vec::new(), &[&ALICE]).unwrap().to_bytes();
+    let dsse = String::from_utf8(dsse).unwrap().replace("{\"keyid\"", "{\"cert\":\"pem\",\"keyid\"");
+    assert_eq!(Envelope::parse(dsse.as_bytes()).unwrap().signatures[0].certificate, None);
+}
+
+#[test]
 fn a_cosignature_is_added_and_replaces_its_own() {
     let mut envelope = Envelope::sign_metablock(value("{}"), &[&ALICE]).unwrap();
     envelope.add_signature(&BOB).unwrap();

@@ -6,15 +6,17 @@ use super::{
 };
 use crate::{
     json::Value,
-    key::{KeyError, PublicKey},
+    key::{KeyError, PublicKey, x509::CertificateError},
     pattern::Pattern,
     reason::Reason,
 };
+use certificates::{Authorities, Constraint};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
+pub mod certificates;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,8 @@ pub struct Layout {
     pub readme: String,
     /// Key id as written → the key. One we cannot use is kept as the reason why: it blocks only a step that needs it.
     pub keys: BTreeMap<String, Result<PublicKey, KeyError>>,
+    /// Whose certificates functionaries may sign by, where a step has constraints (ITE-7).
+    pub authorities: Authorities,
     /// At least one (R36), in the order of the layout.
     pub steps: Vec<Step>,
     pub inspections: Vec<Inspection>,
@@ -40,6 +44,8 @@ pub struct Step {
     pub threshold: u32,
     /// Ids of `Layout::keys`.
     pub pubkeys: Vec<String>,
+    /// Beside them, whoever signs by a certificate that meets one of these (ITE-7).
+    pub cert_constraints: Vec<Constraint>,
     /// Compared with a link's command for a warning, never executed.
     pub expected_command: Vec<String>,
     pub expected_materials: Vec<Rule>,
@@ -60,6 +66,7 @@ pub struct Inspection {
 pub enum Place {
     Layout,
     Key(String),
+    Authority(String),
     Step(String),
     Inspection(String),
 }
@@ -69,6 +76,7 @@ impl fmt::Display for Place {
         match self {
             Place::Layout => f.write_str("layout"),
             Place::Key(id) => write!(f, "key {id:?}"),
+            Place::Authority(id) => write!(f, "authority {id:?}"),
             Place::Step(name) => write!(f, "step {name:?}"),
             Place::Inspection(name) => write!(f, "inspection {name:?}"),
         }
@@ -114,6 +122,15 @@ pub enum LayoutError {
     /// R25: under 1, or more than the step has distinct public keys.
     #[error("step {step:?}: the threshold is {found}, and it has {keys} distinct keys")]
     Threshold { step: String, found: String, keys: usize },
+    /// ITE-7: the certificate of an authority cannot be read, or is not one's.
+    #[error("{at}: {cause}")]
+    Authority { at: Place, cause: CertificateError },
+    /// ITE-7: a constraint that no certificate can meet.
+    #[error("{at}: cert_constraints name the authority {id:?}, which the layout does not carry")]
+    NoSuchAuthority { at: Place, id: String },
+    /// More than a layout has use for.
+    #[error("{at}: {found} {what}, more than {max}")]
+    TooMany { at: Place, what: &'static str, found: usize, max: usize },
     /// R13.
     #[error("the key {key:?} says that its id is {inner:?}")]
     KeyId { key: String, inner: String },
@@ -141,7 +158,9 @@ impl LayoutError {
     /// `layout_malformed`.
     pub fn reason(&self) -> Reason {
         match self {
-            LayoutError::Rule { cause: RuleError::Pattern(_), .. } => Reason::LayoutTooComplex,
+            LayoutError::Rule { cause: RuleError::Pattern(_), .. } | LayoutError::TooMany { .. } => {
+                Reason::LayoutTooComplex
+            }
             LayoutError::KeyNeeded { cause: KeyError::Malformed { .. } | KeyError::SchemeMismatch { .. }, .. } => {
                 Reason::LayoutMalformed
             }
@@ -202,20 +221,22 @@ impl Layout {
     pub fn to_value(&self) -> Value {
         let keys =
             self.keys.iter().filter_map(|(id, key)| Some((id.clone(), Value::from(&key.as_ref().ok()?.to_layout()))));
-        object(vec![
+        let mut members = vec![
             ("_type", text("layout")),
             ("expires", text(&self.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
             ("inspect", Value::Array(self.inspections.iter().map(Inspection::to_value).collect())),
             ("keys", Value::Object(keys.collect())),
             ("readme", text(&self.readme)),
-            ("steps", Value::Array(self.steps.iter().map(Step::to_value).collect())),
-        ])
+            ("steps", Value::Array(self.steps.iter().map(|step| step.to_value(&self.authorities)).collect())),
+        ];
+        members.extend(self.authorities.to_members());
+        object(members)
     }
 }
 
 impl Step {
-    fn to_value(&self) -> Value {
-        object(vec![
+    fn to_value(&self, authorities: &Authorities) -> Value {
+        let mut members = vec![
             ("_type", text("step")),
             ("expected_command", texts(&self.expected_command)),
             ("expected_materials", rules(&self.expected_materials)),
@@ -223,7 +244,12 @@ impl Step {
             ("name", text(&self.name)),
             ("pubkeys", texts(&self.pubkeys)),
             ("threshold", Value::Number(self.threshold.to_string())),
-        ])
+        ];
+        if !self.cert_constraints.is_empty() {
+            let constraints = self.cert_constraints.iter().map(|constraint| constraint.to_value(authorities));
+            members.push(("cert_constraints", Value::Array(constraints.collect())));
+        }
+        object(members)
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Limits {
     pub sublayouts_deep_max: usize,
     /// Sublayouts that are judged for one root layout (R27). Ours: one for each of many vendors.
     pub sublayouts_max: usize,
+    /// Distinct certificates that come with the evidence, counted again for each sublayout. Ours: several for each of `steps_max`; to look
+    /// at one costs up to a millisecond.
+    pub certificates_max: usize,
     /// Signatures of one envelope that are looked at (security §2.D9).
     pub signatures_max: usize,
     /// Verifications of one envelope's signatures under all keys. Ours: 128 of a short message cost some 10 ms, whoever made it.
@@ -50,6 +53,7 @@ impl Limits {
         layouts_max: 16,
         sublayouts_deep_max: 8,
         sublayouts_max: 64,
+        certificates_max: 2_048,
         signatures_max: 64,
         attempts_max: 128,
         hashed_bytes_max: 256 << 20,
@@ -81,11 +85,12 @@ pub(super) struct Budget {
     rules_times_artifacts: usize,
     hashed: usize,
     sublayouts: usize,
+    certificates: usize,
 }
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Budget {
-        Budget { limits, rules_times_artifacts: 0, hashed: 0, sublayouts: 0 }
+        Budget { limits, rules_times_artifacts: 0, hashed: 0, sublayouts: 0, certificates: 0 }
     }
 
     /// Checks a layout itself.
@@ -110,6 +115,12 @@ impl Budget {
     pub(super) fn hashed(&mut self, attempts: usize, bytes: usize) -> Result<(), Excess> {
         self.hashed = self.hashed.saturating_add(attempts.saturating_mul(bytes));
         at_most("bytes hashed for sublayouts", self.hashed, self.limits.hashed_bytes_max)
+    }
+
+    /// Pays for certificates before any of them is read.
+    pub(super) fn certificates(&mut self, found: usize) -> Result<(), Excess> {
+        self.certificates = self.certificates.saturating_add(found);
+        at_most("certificates", self.certificates, self.limits.certificates_max)
     }
 
     pub(super) fn links(&self, step: &str, links: usize) -> Result<(), Excess> {
@@ -157,6 +168,7 @@ mod tests {
             name: format!("s{at}"),
             threshold: 1,
             pubkeys: Vec::new(),
+            cert_constraints: Vec::new(),
             expected_command: Vec::new(),
             expected_materials: if at == 0 { vec![rule.clone(); rules / 2] } else { Vec::new() },
             expected_products: Vec::new(),
@@ -171,6 +183,7 @@ mod tests {
             expires: jiff::Timestamp::UNIX_EPOCH,
             readme: String::new(),
             keys: Default::default(),
+            authorities: Default::default(),
             steps: (0..steps).map(step).collect(),
             inspections: vec![inspection],
         }

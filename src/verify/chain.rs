@@ -3,6 +3,7 @@
 use super::{
     Insist, Rejection, VerifiedStep, agreement,
     budget::Budget,
+    certificates::Certified,
     evidence::{Content, Evidence, Record},
     inspection::{self, Seen},
     quorum, remarks,
@@ -89,18 +90,21 @@ impl Judge<'_> {
         }
 
         // 5.2.4, 5.2.5: answers by verified key and name; enough distinct functionaries for each step. Layouts among them hold first.
-        let view = View {
+        let mut view = View {
             evidence: self.evidence,
             directories: &nest.directories,
             around: &nest.around,
             profile: self.profile,
+            certified: Certified::default(),
         };
+        let signatures = view.envelopes().map(|held| held.envelope.signatures.as_slice());
+        view.certified = Certified::find(layout, signatures, self.now, &mut self.budget)?;
         let mut found = thresholds::collect(layout, &view, &mut self.budget)?;
         let mut steps = Vec::new();
         for step in &layout.steps {
             let reports = found.entry(&step.name).or_default();
             for sublayout in std::mem::take(&mut reports.sublayouts) {
-                match self.sublayout(&step.name, layout, &sublayout, nest) {
+                match self.sublayout(&step.name, layout, &view.certified, &sublayout, nest) {
                     Ok(held) => {
                         expires = expires.min(held.expires);
                         let told = |text: &String| format!("step {:?}: sublayout: {text}", step.name);
@@ -123,6 +127,7 @@ impl Judge<'_> {
                 let (step, found, expected) = (step.name.clone(), report.link.command.clone(), &step.expected_command);
                 return Err(Rejection::OtherCommand { step, found, expected: expected.clone() });
             }
+            expires = view.certified.until(step, &signers).map_or(expires, |until| until.min(expires));
             steps.push(VerifiedStep { name: step.name.clone(), signers });
         }
 
@@ -174,11 +179,16 @@ impl Judge<'_> {
         &mut self,
         step: &str,
         layout: &Layout,
+        certified: &Certified<'_>,
         sublayout: &Sublayout<'_>,
         nest: &Nest,
     ) -> Result<Held, Rejection> {
         self.budget.sublayout(nest.around.len() + 1)?;
-        let key = |id: &String| Some(NamedKey { name: id.clone(), key: layout.keys.get(id)?.clone().ok()? });
+        let listed = |id: &String| layout.keys.get(id)?.as_ref().ok();
+        let key = |id: &String| {
+            let key = listed(id).or_else(|| certified.key(step, id))?;
+            Some(NamedKey { name: id.clone(), key: key.clone() })
+        };
         let ring = KeyRing::new(sublayout.signers.iter().filter_map(key).collect());
         let Content::Layout(value) = Content::of(sublayout.held) else {
             return Err(Rejection::NotALayout { found: None });

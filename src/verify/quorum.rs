@@ -121,11 +121,11 @@ mod tests {
         let ring = ring(&[("alice", &alice)]);
         let mut signed = envelope(&[&alice]);
         let good = signed.signatures[0].clone();
-        let junk = Signature { keyid: None, sig: vec![0; 64] };
+        let junk = Signature { keyid: None, sig: vec![0; 64], certificate: None };
         signed.signatures = vec![junk; Limits::DEFAULT.signatures_max];
         signed.signatures[Limits::DEFAULT.signatures_max - 1] = good.clone();
         assert_eq!(names(&signed, &ring), ["alice"]);
-        signed.signatures.insert(0, Signature { keyid: None, sig: Vec::new() });
+        signed.signatures.insert(0, Signature { keyid: None, sig: Vec::new(), certificate: None });
         assert!(names(&signed, &ring).is_empty());
     }
 }

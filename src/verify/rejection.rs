@@ -1,6 +1,6 @@
 //! Why a chain does not hold: a closed list of facts, and what a person reads about them (design §7).
 
-use super::{budget::Excess, rules::Violation};
+use super::{budget::Excess, certificates::Uncertified, rules::Violation};
 use crate::{
     envelope::EnvelopeError,
     intoto::{
@@ -124,6 +124,8 @@ pub enum Ignored {
     Unauthorised { key: String },
     /// By a key that no step trusts; the id it claims.
     Stranger { claimed: Option<String> },
+    /// With a certificate that makes nobody a functionary of the step (ITE-7).
+    Certificate { subject: String, cause: Uncertified },
     /// By a functionary of the step, and it breaks the grammar.
     Malformed { key: String, cause: LinkError },
     /// By a functionary of the step, and it is something else.
@@ -143,6 +145,12 @@ impl fmt::Display for Ignored {
             Ignored::Unauthorised { key } => write!(f, "a link by {}, which is not a key of this step", short(key)),
             Ignored::Stranger { claimed: Some(id) } => write!(f, "a link by the stranger {}", short(id)),
             Ignored::Stranger { claimed: None } => f.write_str("a link by a stranger"),
+            Ignored::Certificate { subject, cause } if subject.is_empty() => {
+                write!(f, "a link with a certificate that does not count: {cause}")
+            }
+            Ignored::Certificate { subject, cause } => {
+                write!(f, "a link with the certificate of {subject}, which does not count: {cause}")
+            }
             Ignored::Malformed { key, cause } => write!(f, "a malformed link by {}: {cause}", short(key)),
             Ignored::NotALink { key, kind: Some(kind) } => {
                 write!(f, "an envelope by {} that holds {kind:?}", short(key))

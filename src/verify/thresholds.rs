@@ -4,6 +4,7 @@
 use super::{
     Rejection,
     budget::Budget,
+    certificates::Certified,
     evidence::{Content, Evidence, Held, Record},
     quorum,
     rejection::{Ignored, short},
@@ -54,6 +55,8 @@ pub(super) struct View<'e> {
     /// The layouts around: no layout is an answer to itself.
     pub around: &'e [Record],
     pub profile: Profile,
+    /// Who is a functionary by certificate.
+    pub certified: Certified<'e>,
 }
 
 impl<'e> View<'e> {
@@ -69,7 +72,7 @@ pub(super) fn collect<'e>(
     view: &View<'e>,
     budget: &mut Budget,
 ) -> Result<BTreeMap<&'e str, Reports<'e>>, Rejection> {
-    let ring = functionaries(layout);
+    let ring = functionaries(layout, &view.certified);
     let mut steps: BTreeMap<&str, Reports<'e>> =
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
     for held in view.envelopes() {
@@ -81,7 +84,7 @@ pub(super) fn collect<'e>(
         if signers.is_empty() || view.around.contains(&held.record()) {
             continue;
         }
-        let by = Signers { layout, held, signers: &signers, profile: view.profile };
+        let by = Signers { layout, held, signers: &signers, certified: &view.certified, profile: view.profile };
         // Its signature was checked: now its content may be read (R4).
         match Content::of(held) {
             Content::Link(value) => by.link(&value, &mut steps),
@@ -101,6 +104,7 @@ struct Signers<'a, 'e> {
     layout: &'e Layout,
     held: &'e Held<'e>,
     signers: &'a [&'a NamedKey],
+    certified: &'a Certified<'e>,
     profile: Profile,
 }
 
@@ -163,7 +167,7 @@ impl<'e> Signers<'_, 'e> {
 
     fn authorised(&self, step: &Step) -> Vec<String> {
         match self.profile {
-            Profile::Strict => authorised(self.layout, step, self.signers),
+            Profile::Strict => authorised(self.layout, step, self.certified, self.signers),
             Profile::Compat => {
                 let claimed = |id: &String| self.held.envelope.signatures.iter().any(|s| s.keyid.as_ref() == Some(id));
                 let any = step.pubkeys.iter().any(claimed);
@@ -253,33 +257,44 @@ pub(super) fn meet(
         let (key, cause) = reports.failed.swap_remove(0);
         return Err(Rejection::Sublayout { step: step.name.clone(), key, cause: Box::new(cause) });
     }
-    let missing =
-        distinct_keys(layout, step).into_iter().map(|(id, _)| id.to_owned()).filter(|id| !counted.contains(id));
+    let mut missing: Vec<String> = distinct_keys(layout, step, &view.certified)
+        .into_iter()
+        .filter(|(id, _)| step.pubkeys.iter().any(|known| known == id) && !counted.iter().any(|known| known == id))
+        .map(|(id, _)| id.to_owned())
+        .collect();
+    if !step.cert_constraints.is_empty() {
+        missing.push("a certificate that meets the cert_constraints".to_owned());
+    }
     Err(Rejection::ThresholdNotMet {
         step: step.name.clone(),
         threshold: step.threshold,
-        missing: missing.collect(),
+        missing,
         counted,
         ignored: ignored(layout, step, reports, view),
     })
 }
 
 /// All usable keys that some step trusts, each under its id in the layout.
-fn functionaries(layout: &Layout) -> KeyRing {
+fn functionaries(layout: &Layout, certified: &Certified<'_>) -> KeyRing {
     let of_steps = |id: &String| layout.steps.iter().any(|step| step.pubkeys.contains(id));
     let keys = layout.keys.iter().filter(|(id, _)| of_steps(id));
     KeyRing::new(
-        keys.filter_map(|(id, key)| Some(NamedKey { name: id.clone(), key: key.as_ref().ok()?.clone() })).collect(),
+        keys.filter_map(|(id, key)| Some(NamedKey { name: id.clone(), key: key.as_ref().ok()?.clone() }))
+            .chain(certified.ring())
+            .collect(),
     )
 }
 
-/// The distinct public keys of a step, each by the first id it has there.
-fn distinct_keys<'l>(layout: &'l Layout, step: &'l Step) -> Vec<(&'l str, &'l PublicKey)> {
+/// The distinct public keys of a step, each by the first id it has there; those of certificates by what they call their owners.
+fn distinct_keys<'l>(
+    layout: &'l Layout,
+    step: &'l Step,
+    certified: &'l Certified<'_>,
+) -> Vec<(&'l str, &'l PublicKey)> {
     let mut keys: Vec<(&str, &PublicKey)> = Vec::new();
-    for id in &step.pubkeys {
-        if let Some(Ok(key)) = layout.keys.get(id)
-            && !keys.iter().any(|(_, other)| other.spki() == key.spki())
-        {
+    let listed = step.pubkeys.iter().filter_map(|id| Some((id.as_str(), layout.keys.get(id)?.as_ref().ok()?)));
+    for (id, key) in listed.chain(certified.of(step)) {
+        if !keys.iter().any(|(_, other)| other.spki() == key.spki()) {
             keys.push((id, key));
         }
     }
@@ -287,8 +302,8 @@ fn distinct_keys<'l>(layout: &'l Layout, step: &'l Step) -> Vec<(&'l str, &'l Pu
 }
 
 /// The step's own ids of those signers whom it trusts: being among the layout's keys is not enough (in-toto §1.8).
-fn authorised(layout: &Layout, step: &Step, signers: &[&NamedKey]) -> Vec<String> {
-    let keys = distinct_keys(layout, step).into_iter();
+fn authorised(layout: &Layout, step: &Step, certified: &Certified<'_>, signers: &[&NamedKey]) -> Vec<String> {
+    let keys = distinct_keys(layout, step, certified).into_iter();
     keys.filter(|(_, key)| signers.iter().any(|signer| signer.key.spki() == key.spki()))
         .map(|(id, _)| id.to_owned())
         .collect()
@@ -296,7 +311,7 @@ fn authorised(layout: &Layout, step: &Step, signers: &[&NamedKey]) -> Vec<String
 
 /// What lies about and might have been meant for the step. Reads unverified content, for the message alone.
 fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>) -> Vec<Ignored> {
-    let ring = functionaries(layout);
+    let ring = functionaries(layout, &view.certified);
     let mut ignored = reports.ignored.clone();
     for held in view.envelopes() {
         if ignored.len() >= IGNORED_MAX {
@@ -305,12 +320,14 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
         match Content::of(held) {
             Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(&step.name) => {
                 let signers = quorum::signers_within(&held.envelope, &ring, view.evidence.attempts_max);
-                if !authorised(layout, step, &signers).is_empty() {
+                if !authorised(layout, step, &view.certified, &signers).is_empty() {
                     continue;
                 }
-                ignored.push(match signers.first() {
-                    Some(signer) => Ignored::Unauthorised { key: signer.name.clone() },
-                    None => unverified(layout, step, held),
+                let certificate = view.certified.why_not(layout, step, &held.envelope.signatures);
+                ignored.push(match (certificate, signers.first()) {
+                    (Some((subject, cause)), _) => Ignored::Certificate { subject, cause },
+                    (None, Some(signer)) => Ignored::Unauthorised { key: signer.name.clone() },
+                    (None, None) => unverified(layout, step, &view.certified, held),
                 });
             }
             _ => {}
@@ -323,9 +340,9 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
 }
 
 /// A link that no key of any step signed: says it is by one of the step's, or by a stranger.
-fn unverified(layout: &Layout, step: &Step, held: &Held<'_>) -> Ignored {
+fn unverified(layout: &Layout, step: &Step, certified: &Certified<'_>, held: &Held<'_>) -> Ignored {
     let signatures = &held.envelope.signatures;
-    for (id, key) in distinct_keys(layout, step) {
+    for (id, key) in distinct_keys(layout, step, certified) {
         let key = NamedKey { name: id.to_owned(), key: key.clone() };
         if signatures.iter().any(|signature| signature.keyid.is_some() && quorum::claims(signature, &key)) {
             return Ignored::BadSignature { key: id.to_owned() };

@@ -1,5 +1,8 @@
 //! Reading a layout from JSON: every field by name, none overlooked.
-use super::{Inspection, Layout, LayoutError, Place, Step};
+use super::{
+    Inspection, Layout, LayoutError, Place, Step,
+    certificates::{Authorities, Constraint},
+};
 use crate::{
     intoto::{Profile, Rule, parameters::is_open},
     json::Value,
@@ -9,10 +12,17 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutError> {
-    let known = ["_type", "expires", "readme", "keys", "steps", "inspect"];
+    let known =
+        ["_type", "expires", "readme", "keys", "steps", "inspect", "rootcas", "intermediatecas", "trustBundles"];
     let fields = Fields::open(value, Place::Layout, "layout", &known, profile)?;
     let keys = keys(&fields)?;
-    let steps = fields.list("steps")?.iter().map(|item| step(item, &keys, profile)).collect::<Result<Vec<_>, _>>()?;
+    let authorities = match profile {
+        Profile::Strict => Authorities::read(&fields)?,
+        // The reference drops what it does not know (in-toto §1.3).
+        Profile::Compat => Authorities::default(),
+    };
+    let step = |item| step(item, &keys, &authorities, profile);
+    let steps = fields.list("steps")?.iter().map(step).collect::<Result<Vec<_>, _>>()?;
     let inspections =
         fields.list("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
     if steps.is_empty() && profile == Profile::Strict {
@@ -22,6 +32,7 @@ pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutEr
         expires: expires(fields.text("expires")?)?,
         readme: fields.optional_text("readme")?.to_owned(),
         keys,
+        authorities,
         steps,
         inspections,
     };
@@ -35,15 +46,31 @@ pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutEr
 fn step(
     value: &Value,
     keys: &BTreeMap<String, Result<PublicKey, KeyError>>,
+    authorities: &Authorities,
     profile: Profile,
 ) -> Result<Step, LayoutError> {
-    let known =
-        ["_type", "name", "threshold", "pubkeys", "expected_command", "expected_materials", "expected_products"];
+    let known = [
+        "_type",
+        "name",
+        "threshold",
+        "pubkeys",
+        "cert_constraints",
+        "expected_command",
+        "expected_materials",
+        "expected_products",
+    ];
     let fields = Fields::open(value, place(value, Place::Step), "step", &known, profile)?;
     let name = name(&fields)?;
-    let pubkeys = fields.texts("pubkeys")?;
+    let cert_constraints = match profile {
+        Profile::Strict => Constraint::read_all(&fields, authorities)?,
+        Profile::Compat => Vec::new(),
+    };
+    let pubkeys = match fields.get("pubkeys") {
+        None if !cert_constraints.is_empty() => Vec::new(),
+        _ => fields.texts("pubkeys")?,
+    };
     let threshold = match (profile, fields.required("threshold")?) {
-        (Profile::Strict, value) => threshold(&name, value, &pubkeys, keys)?,
+        (Profile::Strict, value) => threshold(&name, value, &pubkeys, keys, cert_constraints.is_empty())?,
         // The reference counts what there is, and takes the first link: one is the least.
         (Profile::Compat, Value::Number(found)) if found.starts_with('-') => 1,
         (Profile::Compat, value) => value
@@ -58,6 +85,7 @@ fn step(
         expected_products: fields.rules("expected_products")?,
         name,
         pubkeys,
+        cert_constraints,
     })
 }
 
@@ -129,11 +157,13 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
 }
 
 /// R25: at least 1, and at most the distinct public keys of the step. Keys that cannot be used count as long as they are not needed.
+/// Who else will come with a certificate is not known here: then there is no upper bound.
 fn threshold(
     step: &str,
     value: &Value,
     pubkeys: &[String],
     keys: &BTreeMap<String, Result<PublicKey, KeyError>>,
+    keys_alone: bool,
 ) -> Result<u32, LayoutError> {
     let mut usable = BTreeSet::new();
     let mut unusable = BTreeMap::new();
@@ -155,10 +185,13 @@ fn threshold(
     let threshold = value
         .as_u64()
         .and_then(|threshold| u32::try_from(threshold).ok())
-        .filter(|threshold| *threshold >= 1 && usize::try_from(*threshold).is_ok_and(|threshold| threshold <= distinct))
+        .filter(|threshold| *threshold >= 1)
+        .filter(|threshold| !keys_alone || usize::try_from(*threshold).is_ok_and(|threshold| threshold <= distinct))
         .ok_or_else(|| LayoutError::Threshold { step: step.to_owned(), found: found.clone(), keys: distinct })?;
     match unusable.into_iter().next() {
-        Some((key, cause)) if usize::try_from(threshold).is_ok_and(|threshold| threshold > usable.len()) => {
+        Some((key, cause))
+            if keys_alone && usize::try_from(threshold).is_ok_and(|threshold| threshold > usable.len()) =>
+        {
             Err(LayoutError::KeyNeeded { step: step.to_owned(), key: key.clone(), cause: cause.clone() })
         }
         _ => Ok(threshold),
@@ -225,9 +258,9 @@ pub(super) fn check_references(layout: &Layout) -> Result<(), LayoutError> {
 }
 
 /// The members of one object of a layout, with the place for messages.
-struct Fields<'v> {
+pub(super) struct Fields<'v> {
     value: &'v Value,
-    at: Place,
+    pub(super) at: Place,
     profile: Profile,
 }
 
@@ -242,6 +275,11 @@ impl<'v> Fields<'v> {
         if value.get("_type").and_then(Value::as_str) != Some(kind) {
             return Err(LayoutError::WrongType { at, expected: kind });
         }
+        Fields::of(value, at, known, profile)
+    }
+
+    /// Of an object without a `_type`.
+    pub(super) fn of(value: &'v Value, at: Place, known: &[&str], profile: Profile) -> Result<Self, LayoutError> {
         let members = value.as_object().unwrap_or_default();
         match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((field, _)) if profile == Profile::Strict => {
@@ -251,15 +289,20 @@ impl<'v> Fields<'v> {
         }
     }
 
+    /// A field that may be left out, or be null as in-toto-golang writes what is empty.
+    pub(super) fn get(&self, field: &str) -> Option<&'v Value> {
+        self.value.get(field).filter(|value| **value != Value::Null)
+    }
+
     fn required(&self, field: &'static str) -> Result<&'v Value, LayoutError> {
         self.value.get(field).ok_or_else(|| LayoutError::Missing { at: self.at.clone(), field })
     }
 
-    fn wrong(&self, field: &'static str, expected: &'static str) -> LayoutError {
+    pub(super) fn wrong(&self, field: &'static str, expected: &'static str) -> LayoutError {
         LayoutError::Type { at: self.at.clone(), field, expected }
     }
 
-    fn text(&self, field: &'static str) -> Result<&'v str, LayoutError> {
+    pub(super) fn text(&self, field: &'static str) -> Result<&'v str, LayoutError> {
         self.required(field)?.as_str().ok_or_else(|| self.wrong(field, "a string"))
     }
 
@@ -278,7 +321,7 @@ impl<'v> Fields<'v> {
         self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
     }
 
-    fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
+    pub(super) fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         self.list(field)?.iter().map(text).collect::<Option<_>>().ok_or_else(|| self.wrong(field, "a list of strings"))
     }

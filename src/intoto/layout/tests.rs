@@ -4,7 +4,7 @@ use crate::{intoto::rule::RuleError, json};
 /// A layout of one step with an unusable key beside what the case says. What needs real keys is in `tests/vectors/`.
 fn layout(steps: &str, inspect: &str, more: &str) -> Result<Layout, LayoutError> {
     let text = format!(
-        r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","readme":"","keys":{{"k":{{"keytype":"ml-dsa","scheme":"ml-dsa-44/1","keyval":{{"public":""}}}}}},"steps":[{steps}],"inspect":[{inspect}]{more}}}"#
+        r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","readme":"","keys":{{"k":{{"keytype":"sigstore-oidc","scheme":"Fulcio","keyval":{{"public":""}}}}}},"steps":[{steps}],"inspect":[{inspect}]{more}}}"#
     );
     Layout::from_value(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap())
 }
@@ -45,8 +45,8 @@ fn a_layout_without_steps_asks_for_nothing() {
 
 #[test]
 fn fields_we_do_not_know_are_not_overlooked() {
-    let error = layout("", "", r#","rootcas":{}"#).unwrap_err();
-    assert_eq!(error, LayoutError::UnknownField { at: Place::Layout, field: "rootcas".into() });
+    let error = layout("", "", r#","revokedcas":{}"#).unwrap_err();
+    assert_eq!(error, LayoutError::UnknownField { at: Place::Layout, field: "revokedcas".into() });
     assert_eq!(error.reason(), Reason::LayoutUnsupported);
 }
 
