@@ -7,10 +7,12 @@
 //! * `set` puts values at JSON pointers of the chain, `remove` takes members out, both before signing;
 //! * `"$id:fred"`, `"$key:fred"` and `{"$key":"fred","with":{…}}` are a key's id and its object in a layout, `"$sha256:text"` a hash,
 //!   `"$image"`, `"$config"`, `"$layer"` the digests of the image. The scheme of a key is the beginning of its name: `rsa-`, `p256-`,
-//!   `p384-`, otherwise ed25519;
+//!   `p384-`, `p521-`, `mldsa-`, otherwise ed25519;
 //! * an envelope has `by` (who signs) and `signed`, and may have `container: metablock`, `payloadType`, `rewrite` (text of `signed`, before
 //!   signing), `tamper` (the same, after signing), `junkFirst`, `withoutIds`, `claim` (another's id), `broken` (signatures), or is only `bytes`;
 //! * an envelope's `name` is the file it lies in (`"build.$short:bea.link"`); `parameters` of the chain are put into its layout;
+//! * `certificates` of a chain are described as in `support/certificates.rs`; `"$cert:cara"` is the PEM of one, `"$cert:cara+mid"` of
+//!   several; an envelope's `certificate` goes into its signatures as `cert`, or under the name that `certificateAs` gives it;
 //! * `expect` is the reason, or `verified`; `says` is part of the message, `warns` part of a warning or remark; `compat` is what the compatible profile
 //!   says, where it is another verdict. What passes strictly must pass compatibly, always.
 
@@ -26,12 +28,15 @@ use tidewaiter::{
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     image::ImageFacts,
     intoto::{Parameter, Parameters, Profile},
-    key::{KeyRing, NamedKey, Scheme, SecretKey},
+    key::{KeyRing, MlDsa, NamedKey, Scheme, SecretKey},
     verify::{ChainDemand, Insist, Piece, Rejection, VerifiedChain, verify},
 };
 
+#[path = "support/certificates.rs"]
+mod certificates;
+
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 135;
+const FLAWS_MIN: usize = 176;
 
 static KEYS: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
 
@@ -42,6 +47,8 @@ fn key(name: &str) -> SecretKey {
             Some("rsa") => Scheme::RsaPssSha256,
             Some("p256") => Scheme::EcdsaP256,
             Some("p384") => Scheme::EcdsaP384,
+            Some("p521") => Scheme::EcdsaP521,
+            Some("mldsa") => Scheme::MlDsa(MlDsa::Set65),
             _ => Scheme::Ed25519,
         };
         SecretKey::generate(scheme).unwrap().to_pem()
@@ -76,6 +83,24 @@ fn fill(value: &Value) -> Value {
             }
             None => members.iter().map(|(name, value)| (fill_text(name), fill(value))).collect::<Map<_, _>>().into(),
         },
+        other => other.clone(),
+    }
+}
+
+/// Replaces what begins with `$cert:`, everywhere in the chain.
+fn certify(value: &Value, described: &Value) -> Value {
+    match value {
+        Value::String(text) => match text.strip_prefix("$cert:") {
+            Some(names) => {
+                let pem = |name| certificates::certificate(described, name, &|name| key(name).to_pem());
+                names.split('+').map(pem).collect::<String>().into()
+            }
+            None => value.clone(),
+        },
+        Value::Array(values) => values.iter().map(|value| certify(value, described)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), certify(value, described))).collect::<Map<_, _>>().into()
+        }
         other => other.clone(),
     }
 }
@@ -166,7 +191,7 @@ fn envelope(description: &Value) -> Vec<u8> {
         serde_json::to_vec(&file).unwrap()
     };
     let asked = |name: &str| description.get(name).is_some();
-    if asked("junkFirst") || asked("withoutIds") || asked("claim") || asked("broken") {
+    if asked("junkFirst") || asked("withoutIds") || asked("claim") || asked("broken") || asked("certificate") {
         let mut file: Value = serde_json::from_slice(&bytes).unwrap();
         let metablock = file.get("signed").is_some();
         let signatures = file["signatures"].as_array_mut().unwrap();
@@ -178,6 +203,9 @@ fn envelope(description: &Value) -> Vec<u8> {
         for signature in signatures.iter_mut() {
             if asked("withoutIds") {
                 signature.as_object_mut().unwrap().remove("keyid");
+            }
+            if let Some(pem) = description.get("certificate") {
+                signature[description["certificateAs"].as_str().unwrap_or("cert")] = pem.clone();
             }
             if let Some(id) = description["claim"].as_str() {
                 signature["keyid"] = id.into();
@@ -201,7 +229,7 @@ fn run(chains: &Value, base: &str, case: &Value, profile: Profile) -> Result<Ver
     for (pointer, value) in case["set"].as_object().into_iter().flatten() {
         set(&mut chain, pointer, value.clone());
     }
-    let chain = fill(&chain);
+    let chain = fill(&certify(&chain, &chain["certificates"]));
     let owners = chain["owners"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
     let owners = owners.map(|name| NamedKey { name: name.to_owned(), key: key(name).public().clone() }).collect();
     let demand = ChainDemand {
