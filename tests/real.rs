@@ -2,6 +2,8 @@
 //! basic and bearer authentication; images signed by cosign 2 and 3; links recorded by `in-toto-run`, layouts signed by Python
 //! in-toto. `tests/tools/install` brings them.
 
+#[path = "real/golang.rs"]
+mod golang;
 #[path = "real/images.rs"]
 mod images;
 #[path = "real/tools.rs"]
