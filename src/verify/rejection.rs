@@ -7,6 +7,7 @@ use crate::{
         layout::{LayoutError, Place},
         link::LinkError,
         rule::Side,
+        statement::StatementError,
     },
     json::JsonError,
     reason::{Fault, Reason},
@@ -126,12 +127,14 @@ pub enum Ignored {
     Stranger { claimed: Option<String> },
     /// By a functionary of the step, and it breaks the grammar.
     Malformed { key: String, cause: LinkError },
+    /// By a functionary of the step, and a statement that breaks the grammar.
+    BadStatement { key: String, cause: StatementError },
     /// By a functionary of the step, and it is something else.
     NotALink { key: String, kind: Option<String> },
     /// By a functionary of the step, and its payload breaks the strict grammar of JSON.
     Unparsable { key: String, cause: JsonError },
-    /// A layout by a functionary of the step, who has other steps as well, and nothing says which it answers.
-    NoStep { key: String },
+    /// A layout, or a statement that names no step, by a functionary of the step who has other steps as well; nothing says which it answers.
+    NoStep { key: String, kind: &'static str },
     /// No envelope.
     Unreadable { cause: EnvelopeError },
 }
@@ -144,6 +147,7 @@ impl fmt::Display for Ignored {
             Ignored::Stranger { claimed: Some(id) } => write!(f, "a link by the stranger {}", short(id)),
             Ignored::Stranger { claimed: None } => f.write_str("a link by a stranger"),
             Ignored::Malformed { key, cause } => write!(f, "a malformed link by {}: {cause}", short(key)),
+            Ignored::BadStatement { key, cause } => write!(f, "a malformed statement by {}: {cause}", short(key)),
             Ignored::NotALink { key, kind: Some(kind) } => {
                 write!(f, "an envelope by {} that holds {kind:?}", short(key))
             }
@@ -151,7 +155,7 @@ impl fmt::Display for Ignored {
             Ignored::Unparsable { key, cause } => {
                 write!(f, "an envelope by {} whose payload cannot be read: {cause}", short(key))
             }
-            Ignored::NoStep { key } => write!(f, "a layout by {} that may answer several steps", short(key)),
+            Ignored::NoStep { key, kind } => write!(f, "a {kind} by {} that may answer several steps", short(key)),
             Ignored::Unreadable { cause } => write!(f, "an unreadable envelope: {cause}"),
         }
     }
