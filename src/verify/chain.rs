@@ -208,7 +208,7 @@ impl Judge<'_> {
                 Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(name) => {
                     Link::read(&value, self.profile).ok()
                 }
-                Content::Statement(value) => {
+                Content::Statement(value) if self.profile == Profile::Strict => {
                     let reported = Reported::from_value(&value).ok()?;
                     (reported.step.as_deref() == Some(name)).then_some(reported.link)
                 }

@@ -86,7 +86,12 @@ pub(super) fn collect<'e>(
         match Content::of(held) {
             Content::Link(value) => by.link(&value, &mut steps),
             Content::Layout(_) => by.sublayout(&mut steps),
-            Content::Statement(value) => by.statement(&value, &mut steps),
+            Content::Statement(value) if view.profile == Profile::Strict => by.statement(&value, &mut steps),
+            // The reference reads links alone; what holds with statements held when it was judged strictly.
+            Content::Statement(_) => {
+                let kind = Some("a statement".to_owned());
+                by.ignore(&mut steps, |key| Ignored::NotALink { key, kind: kind.clone() });
+            }
             // These name no step: said wherever their signer might have meant it.
             Content::Other(kind) => by.ignore(&mut steps, |key| Ignored::NotALink { key, kind: kind.clone() }),
             Content::Unparsable(cause) => {
@@ -128,7 +133,7 @@ impl<'e> Signers<'_, 'e> {
     }
 
     /// A statement counts as the link it reads as (R42), for the step it names. A provenance names none: as with layouts, it is for the
-    /// step of its signer if he has one alone. The reference reads no statements, so both profiles read them strictly.
+    /// step of its signer if he has one alone.
     fn statement(&self, value: &Value, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
         let reported = match Reported::from_value(value) {
             Ok(reported) => reported,
