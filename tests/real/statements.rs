@@ -4,7 +4,7 @@
 use super::{
     chain_keys, cosign, cosign_keys,
     images::{Image, Site, documents, policy, trust_root},
-    publish, reason,
+    publish, reason, sign_bundle,
     tools::{Bench, Ran, Server},
     verify,
 };
@@ -246,5 +246,28 @@ inspections:
                 "DISALLOW * left git+https://git.example.com/evil",
             );
         }
+    }
+
+    #[test]
+    fn the_envelope_in_a_bundle_of_cosign_3_is_a_link() {
+        let bench = Bench::new();
+        chain_keys(&bench);
+        cosign_keys(&bench, "ci");
+        let site = Site { server: Server::registry(&bench, &[]), ca: None, login: None };
+        let image = site.push("bundled", "one");
+        sign_layout(&bench, &template(&image));
+        // What it attests to without a registry of transparency is set up as for signatures.
+        sign_bundle(&bench, &site, "sign", "ci.key", &image);
+        bench.write("build-of.json", predicate("slsaprovenance1", SOURCE).to_string());
+        let how = ["--signing-config", "signing.json", "--trusted-root", "root.json", "--allow-http-registry", "-y"];
+        let what = ["attest", "--key", "ci.key", "--type", "slsaprovenance1", "--predicate", "build-of.json"];
+        let (bundle, pinned) = (["--bundle", "bundle.json"], image.pinned());
+        cosign(&bench, &site, "cosign-3", &[&what[..], &how, &bundle, &[&pinned]].concat()).expect(0);
+        let bundle: Value =
+            serde_json::from_slice(&fs::read(bench.path("bundle.json")).expect("a bundle")).expect("JSON");
+        bench.write("links/build.json", bundle["dsseEnvelope"].to_string());
+        judged(&bench, "links", &image.pinned()).expect(0);
+        tamper(&bench, "links/build.json", "git.example.com/shop", "git.example.com/evil");
+        denied(judged(&bench, "links", &image.pinned()), 3, "threshold_not_met", "step \"build\"");
     }
 }
