@@ -204,6 +204,12 @@ inspections:
         found
     }
 
+    fn chain_policy(bench: &Bench, site: &Site, owner: &str) -> String {
+        let built = "{ name: built, supplyChain: { layout: { owners: shop-owners }, evidence: [oci] } }";
+        let owners = trust_root("shop-owners", &[("owner", owner)]);
+        documents(bench, &[policy(&site.host(), &[built]), owners, site.config(bench)])
+    }
+
     #[test]
     fn an_attestation_by_cosign_is_a_link() {
         let bench = Bench::new();
@@ -218,11 +224,10 @@ inspections:
             let verdict = judged(&bench, "links", &image.pinned()).expect(0).json();
             assert_eq!(verdict["steps"][0]["name"], "build", "{kind}: {verdict}");
 
-            // Published with its layout, it admits the image, and says nothing of another.
-            publish(&bench, &site, &image, &["build.json".to_owned(), "root.layout".to_owned()]).expect(0);
-            let built = "{ name: built, supplyChain: { layout: { owners: shop-owners }, evidence: [oci] } }";
-            let owners = trust_root("shop-owners", &[("owner", &owner)]);
-            let policy = documents(&bench, &[policy(&site.host(), &[built]), owners, site.config(&bench)]);
+            // Where cosign put it, beside a layout of ours, it admits the image; published elsewhere it says nothing of another.
+            let policy = chain_policy(&bench, &site, &owner);
+            assert_eq!(reason(&verify(&bench, &policy, &image.pinned()).expect(3)), "no_layout", "{kind}");
+            publish(&bench, &site, &image, &["root.layout".to_owned()]).expect(0);
             verify(&bench, &policy, &image.pinned()).expect(0);
             let other = site.push(kind, &format!("not {kind}"));
             publish(&bench, &site, &other, &["build.json".to_owned(), "root.layout".to_owned()]).expect(0);
@@ -251,7 +256,7 @@ inspections:
     #[test]
     fn the_envelope_in_a_bundle_of_cosign_3_is_a_link() {
         let bench = Bench::new();
-        chain_keys(&bench);
+        let owner = chain_keys(&bench);
         cosign_keys(&bench, "ci");
         let site = Site { server: Server::registry(&bench, &[]), ca: None, login: None };
         let image = site.push("bundled", "one");
@@ -267,6 +272,8 @@ inspections:
             serde_json::from_slice(&fs::read(bench.path("bundle.json")).expect("a bundle")).expect("JSON");
         bench.write("links/build.json", bundle["dsseEnvelope"].to_string());
         judged(&bench, "links", &image.pinned()).expect(0);
+        publish(&bench, &site, &image, &["root.layout".to_owned()]).expect(0);
+        verify(&bench, &chain_policy(&bench, &site, &owner), &image.pinned()).expect(0);
         tamper(&bench, "links/build.json", "git.example.com/shop", "git.example.com/evil");
         denied(judged(&bench, "links", &image.pinned()), 3, "threshold_not_met", "step \"build\"");
     }
