@@ -12,3 +12,4 @@ pub use link::{Artifacts, Link};
 pub use parameters::{Parameter, Parameters};
 pub use profile::Profile;
 pub use rule::Rule;
+pub use statement::Reported;

@@ -117,6 +117,54 @@ async fn what_is_neither_layout_nor_link_is_refused() {
     }
 }
 
+/// What a builder says of the image: SLSA provenance, which names no step.
+fn provenance(image: &Digest) -> Value {
+    json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
+        "subject": [{"name": "registry.example.com/shop/api", "digest": {"sha256": image.hex()}}],
+        "predicate": {"buildDefinition": {"resolvedDependencies": []}}})
+}
+
+#[tokio::test]
+async fn a_statement_is_kept_as_the_link_it_is() {
+    let shop = Shop::open().await;
+    shop.put_layout().await;
+    let Keys { ci, tester, .. } = &shop.keys;
+    let mut link = provenance(&image());
+    link["predicateType"] = json!("https://in-toto.io/attestation/link/v0.3");
+    link["predicate"] = json!({"name": "test"});
+    // Its products are its subjects, by the names they have: images in a link are `oci:`.
+    link["subject"][0]["name"] = json!("oci:registry.example.com/shop/api");
+    let link = seal(&link, &[tester]);
+    assert_eq!(shop.put(CI, &link).await, no(403, "forbidden"), "not its step");
+    assert_eq!(shop.put(LAPTOP, &link).await, yes(201));
+
+    let record = seal(&provenance(&image()), &[ci]);
+    let put = async |token, step: &str| {
+        let name = format!("{}{step}", record.name);
+        shop.put_as(token, &name, record.bytes.clone()).await
+    };
+    assert_eq!(put(LAPTOP, "").await, no(400, "request_malformed"), "it names no step");
+    assert_eq!(put(LAPTOP, "?step=test").await, no(422, "signature_untrusted"), "not its signer's step");
+    assert_eq!(put(CI, "?step=test").await, no(403, "forbidden"));
+    assert_eq!(put(CI, "?step=build").await, yes(201));
+    assert_eq!(put(CI, "?step=build").await, yes(200));
+    let named = format!("{}?step=build", link.name);
+    assert_eq!(shop.put_as(LAPTOP, &named, link.bytes.clone()).await, no(400, "request_malformed"), "it names another");
+    // The image finds them both, beside the layout.
+    let names = shop.names(&image()).await;
+    assert!(names.contains(&link.name) && names.contains(&record.name) && names.len() == 3, "{names:?}");
+    // Other claims are no links, nor are broken ones.
+    let mut sbom = provenance(&image());
+    sbom["predicateType"] = json!("https://spdx.dev/Document");
+    let mut weak = provenance(&image());
+    weak["subject"][0]["digest"] = json!({"md5": "00"});
+    for document in [sbom, weak] {
+        let record = seal(&document, &[ci]);
+        let name = format!("{}?step=build", record.name);
+        assert_eq!(shop.put_as(CI, &name, record.bytes).await, no(422, "link_malformed"), "{document}");
+    }
+}
+
 #[tokio::test]
 async fn bodies_are_bounded() {
     let shop = Shop::open().await;

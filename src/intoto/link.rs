@@ -79,11 +79,12 @@ impl Link {
 }
 
 fn artifacts(link: &Value, side: &'static str, profile: Profile) -> Result<Artifacts, LinkError> {
-    let members = link
-        .get(side)
-        .ok_or(LinkError::Missing(side))?
-        .as_object()
-        .ok_or(LinkError::Type(side, "an object of artifact names"))?;
+    artifacts_of(link.get(side).ok_or(LinkError::Missing(side))?, side, profile)
+}
+
+/// An object of names and hash objects; `side` is what a message calls it.
+pub(super) fn artifacts_of(value: &Value, side: &'static str, profile: Profile) -> Result<Artifacts, LinkError> {
+    let members = value.as_object().ok_or(LinkError::Type(side, "an object of artifact names"))?;
     members
         .iter()
         .map(|(name, hashes)| {
@@ -129,7 +130,7 @@ fn artifacts_value(artifacts: &Artifacts) -> Value {
 
 /// R29: why a name is refused. Names are compared as they are; a second spelling of a name would escape the rules, so none is let
 /// in (in-toto §2.2, cases 7, 8 and 80). A URI (`oci:…`, `https://…`; ITE-4) may have empty components.
-fn unclean(name: &str) -> Option<&'static str> {
+pub(super) fn unclean(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("empty");
     }

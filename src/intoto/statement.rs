@@ -1,6 +1,15 @@
-//! in-toto attestation statements (attestation framework v0.1 and v1): what cosign bundles carry.
-use super::link::digest_set;
+//! in-toto attestation statements (attestation framework v0.1 and v1): what cosign bundles carry, and what [`Reported`] reads as links.
+
+use super::link::{LinkError, digest_set};
 use crate::{digest::DigestSet, json::Value};
+
+mod artifacts;
+mod collection;
+mod name;
+mod provenance;
+mod reported;
+
+pub use reported::Reported;
 
 /// The `_type` of each version we read.
 pub const TYPES: [&str; 2] = ["https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"];
@@ -21,7 +30,7 @@ pub struct Statement {
     pub predicate: Option<Value>,
 }
 
-/// Why a signed value is no statement.
+/// Why a signed value is no statement, or none that counts as a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
     /// `_type` is none of `TYPES`.
@@ -36,14 +45,33 @@ pub enum StatementError {
     /// A field has another JSON type, or is missing.
     #[error("the statement's field {field} is not {expected}")]
     Type { field: &'static str, expected: &'static str },
+    /// It may be true, and says nothing of a step (R42).
+    #[error("a statement with the predicate {predicate_type:?} is no link")]
+    NotALink { predicate_type: String },
+    /// A link that names its step with nothing would fit any (GHSA-g9jx-rqhm-mj7g).
+    #[error("the statement names no step (predicate.name is empty)")]
+    NoStep,
+    /// What has no name cannot be matched by a rule.
+    #[error("entry {at} of the statement's {list} has no name")]
+    Unnamed { list: &'static str, at: usize },
+    /// A material without any digest, or with one that is not well formed (R34).
+    #[error("entry {at} of the statement's {list} has no well-formed digest")]
+    Digest { list: &'static str, at: usize },
+    /// One name for two things: whichever were judged, the other would go unseen.
+    #[error("the name {name:?} stands twice in the statement's {list}")]
+    Twice { list: &'static str, name: String },
+    /// A collection without one of the attestations a link is made of, or with two of them (GHSA-r4fv-8r9j-vgcg).
+    #[error("the collection has {found} attestations of the type {kind:?}, expected one")]
+    Collection { kind: &'static str, found: usize },
+    /// As in a link: R29, R34, the JSON types.
+    #[error(transparent)]
+    Link(#[from] LinkError),
 }
 
 impl Statement {
     /// Reads a statement from signed JSON.
     pub fn from_value(value: &Value) -> Result<Self, StatementError> {
-        if !value.get("_type").and_then(Value::as_str).is_some_and(|kind| TYPES.contains(&kind)) {
-            return Err(StatementError::NotAStatement);
-        }
+        let predicate_type = predicate_type(value)?.to_owned();
         let subjects = value
             .get("subject")
             .and_then(Value::as_array)
@@ -53,13 +81,28 @@ impl Statement {
         if subject.is_empty() {
             return Err(StatementError::NoSubject);
         }
-        let predicate_type = value
-            .get("predicateType")
-            .and_then(Value::as_str)
-            .filter(|kind| !kind.is_empty())
-            .ok_or(StatementError::Type { field: "predicateType", expected: "a string" })?;
-        Ok(Statement { subject, predicate_type: predicate_type.to_owned(), predicate: value.get("predicate").cloned() })
+        Ok(Statement { subject, predicate_type, predicate: value.get("predicate").cloned() })
     }
+}
+
+/// Whether a payload type announces a statement about one kind of predicate, `application/vnd.in-toto.<predicate>+json` (attestation
+/// framework, envelope layer). Which predicate it really is stands in the statement: this is a hint only.
+pub fn is_predicate_payload(payload_type: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let predicate = payload_type.strip_prefix("application/vnd.in-toto.").and_then(|rest| rest.strip_suffix("+json"));
+    predicate.is_some_and(|predicate| !predicate.is_empty() && predicate.bytes().all(word))
+}
+
+/// What the statement claims, once it is known to be one.
+fn predicate_type(value: &Value) -> Result<&str, StatementError> {
+    if !value.get("_type").and_then(Value::as_str).is_some_and(|kind| TYPES.contains(&kind)) {
+        return Err(StatementError::NotAStatement);
+    }
+    value
+        .get("predicateType")
+        .and_then(Value::as_str)
+        .filter(|kind| !kind.is_empty())
+        .ok_or(StatementError::Type { field: "predicateType", expected: "a string" })
 }
 
 fn subject(at: usize, value: &Value) -> Result<Subject, StatementError> {
@@ -73,31 +116,4 @@ fn subject(at: usize, value: &Value) -> Result<Subject, StatementError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json;
-
-    const HEX: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-
-    fn statement(kind: &str, subject: &str) -> Result<Statement, StatementError> {
-        let text =
-            format!(r#"{{"_type":"{kind}","subject":{subject},"predicateType":"https://example.com/p","later":1}}"#);
-        Statement::from_value(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap())
-    }
-
-    #[test]
-    fn both_versions_are_read() {
-        for kind in TYPES {
-            let read = statement(kind, &format!(r#"[{{"name":"api","digest":{{"sha256":"{HEX}"}}}}]"#)).unwrap();
-            assert_eq!(read.subject[0].name.as_deref(), Some("api"));
-        }
-        assert_eq!(statement("https://in-toto.io/Statement/v2", "[]"), Err(StatementError::NotAStatement));
-    }
-
-    #[test]
-    fn a_statement_is_about_something() {
-        assert_eq!(statement(TYPES[1], "[]"), Err(StatementError::NoSubject));
-        assert_eq!(statement(TYPES[1], r#"[{"name":"api","digest":{}}]"#), Err(StatementError::Subject(0)));
-        assert_eq!(statement(TYPES[1], r#"[{"digest":{"sha256":"ab"}}]"#), Err(StatementError::Subject(0)));
-    }
-}
+mod tests;

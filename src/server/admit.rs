@@ -1,5 +1,5 @@
-//! What a store admits: an envelope that is a layout by enough of the chain's owners, or a link by a key that a layout
-//! of the chain authorises for its step. Nothing is written before this said yes.
+//! What a store admits: an envelope that is a layout by enough of the chain's owners, or a link (or a statement that counts
+//! as one) by a key that a layout of the chain authorises for its step. Nothing is written before this said yes.
 
 use super::{
     chains::{ChainRules, Chains, Writer},
@@ -9,7 +9,7 @@ use crate::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     image::artifact_repository,
-    intoto::{Artifacts, Layout, Link, Rule},
+    intoto::{Artifacts, Layout, Link, Reported, Rule, statement},
     json::{self, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
@@ -30,6 +30,8 @@ pub struct Request<'r> {
     /// Writers the token stands for: (chain's index, writer).
     pub writers: Vec<(usize, &'r Writer)>,
     pub run: Option<String>,
+    /// The step of a statement that names none.
+    pub step: Option<String>,
     /// Images named beside the record.
     pub declared: BTreeSet<Digest>,
     pub now: Timestamp,
@@ -39,6 +41,7 @@ pub struct Request<'r> {
 enum Document {
     Layout(Layout),
     Link(Link),
+    Statement(Reported),
 }
 
 /// The record to keep, or why not. `ids`: the store's id of each chain, by index.
@@ -57,7 +60,27 @@ pub async fn admit(
     }
     match document(&envelope)? {
         Document::Layout(layout) => admit_layout(request, envelope, layout, chains, ids),
-        Document::Link(link) => admit_link(request, envelope, link, chains, ids, store).await,
+        Document::Link(link) => {
+            let name = step(Some(&link.name), request.step.as_deref())?;
+            admit_link(request, envelope, Link { name, ..link }, chains, ids, store).await
+        }
+        Document::Statement(Reported { step: named, link }) => {
+            let name = step(named.as_deref(), request.step.as_deref())?;
+            admit_link(request, envelope, Link { name, ..link }, chains, ids, store).await
+        }
+    }
+}
+
+/// The step a record is of: a provenance names none, and then its writer does. Whether the signer may have done it is judged as for any.
+fn step(named: Option<&str>, given: Option<&str>) -> Result<String, Problem> {
+    match (named, given) {
+        (Some(named), Some(given)) if named != given => Err(Problem::bad_request(format!(
+            "the record is of step \"{}\", and step is \"{}\"",
+            named.escape_debug(),
+            given.escape_debug()
+        ))),
+        (Some(step), _) | (None, Some(step)) => Ok(step.to_owned()),
+        (None, None) => Err(Problem::bad_request("the statement names no step: name it with ?step=")),
     }
 }
 
@@ -65,16 +88,28 @@ fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
     Problem::unprocessable(Fault::new(reason, message))
 }
 
-/// Layout or link, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
+/// Layout, link or statement, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
 fn document(envelope: &Envelope) -> Result<Document, Problem> {
-    if let Some(payload_type) = envelope.payload_type()
-        && payload_type != INTOTO_PAYLOAD_TYPE
-    {
-        let message = format!("the payload type is \"{payload_type}\", expected \"{INTOTO_PAYLOAD_TYPE}\"");
-        return Err(refuse(Reason::LinkMalformed, message));
+    let payload_type = envelope.payload_type();
+    let other_type = payload_type.filter(|kind| *kind != INTOTO_PAYLOAD_TYPE);
+    let wrong_type = |found: &str| {
+        let message = format!("the payload type is \"{found}\", expected \"{INTOTO_PAYLOAD_TYPE}\"");
+        refuse(Reason::LinkMalformed, message)
+    };
+    if let Some(found) = other_type.filter(|kind| !statement::is_predicate_payload(kind)) {
+        return Err(wrong_type(found));
     }
     let value = envelope.value().map_err(|error| refuse(Reason::LinkMalformed, error.to_string()))?;
-    match value.get("_type").and_then(Value::as_str) {
+    let kind = value.get("_type").and_then(Value::as_str);
+    if payload_type.is_some() && kind.is_some_and(|kind| statement::TYPES.contains(&kind)) {
+        return Reported::from_value(&value)
+            .map(Document::Statement)
+            .map_err(|error| refuse(Reason::LinkMalformed, error.to_string()));
+    }
+    if let Some(found) = other_type {
+        return Err(wrong_type(found));
+    }
+    match kind {
         Some("layout") => {
             Layout::from_value(&value).map(Document::Layout).map_err(|error| refuse(error.reason(), error.to_string()))
         }

@@ -155,6 +155,7 @@ fn refused(app: &App, problem: Problem) -> Response {
 struct Parameters {
     chain: Option<String>,
     run: Option<String>,
+    step: Option<String>,
     subjects: BTreeSet<Digest>,
 }
 
@@ -165,6 +166,7 @@ impl Parameters {
             match name.as_str() {
                 "chain" => set(&mut parameters.chain, "chain", value)?,
                 "run" => set(&mut parameters.run, "run", value)?,
+                "step" => set(&mut parameters.step, "step", value)?,
                 "subject" => {
                     parameters.subjects.insert(image(&value)?);
                 }
@@ -247,6 +249,7 @@ async fn write(
         body,
         writers: principal.writers,
         run: parameters.run,
+        step: parameters.step,
         declared: parameters.subjects,
         now: Timestamp::now(),
     };

@@ -6,7 +6,7 @@
 //! along with what the other places gave, so that the judgement can tell *missing* from *we could not look*.
 
 use crate::{
-    cosign::{self, Candidate},
+    cosign::{self, Bundle, Candidate},
     digest::Digest,
     oci::{Descriptor, Document, Manifest, media, referrers_tag},
     reason::{Class, Fault, Reason},
@@ -151,25 +151,41 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
         found
     }
 
-    /// Envelopes of the evidence sets among the referrers, each once.
+    /// Envelopes among the referrers, in evidence sets and in bundles, and of cosign's attestations; each once.
     pub async fn envelopes(&self) -> Found<Vec<u8>> {
+        let (referrers, attached) = futures::join!(self.referrers(), self.attached("att"));
         let mut found = Found::new();
-        let referrers = self.referrers().await;
         let mut seen = BTreeSet::new();
-        let layers = referrers.items.iter().flat_map(|manifest| &manifest.layers);
-        let mut wanted: Vec<_> =
-            layers.filter(|layer| is_envelope(&layer.media_type) && seen.insert(&layer.digest)).collect();
+        let layers = referrers.items.iter().chain(&attached.items).flat_map(|manifest| &manifest.layers);
+        let holds = |layer: &&Descriptor| is_envelope(&layer.media_type) || cosign::is_bundle(&layer.media_type);
+        let mut wanted: Vec<_> = layers.filter(holds).filter(|layer| seen.insert(&layer.digest)).collect();
         if wanted.len() > ENVELOPES_MAX {
             wanted.truncate(ENVELOPES_MAX);
             self.cut(&mut found, ENVELOPES_MAX, "envelopes");
         }
-        for (_, blob) in self.blobs_of(&wanted, &mut found).await {
-            found.items.push(blob);
+        for (layer, blob) in self.blobs_of(&wanted, &mut found).await {
+            if is_envelope(&layer.media_type) {
+                found.items.push(blob);
+            } else {
+                found.items.extend(self.bundled(layer, &blob));
+            }
         }
-        if let Some(fault) = &referrers.fault {
+        for fault in [&referrers.fault, &attached.fault].into_iter().flatten() {
             found.failed(fault.clone());
         }
         found
+    }
+
+    /// The envelope of a bundle. What a bundle has beside it (a log's entry, a certificate) is not believed, and makes nothing count.
+    fn bundled(&self, layer: &Descriptor, blob: &[u8]) -> Option<Vec<u8>> {
+        match Bundle::parse(blob) {
+            Ok(Bundle { content: cosign::Content::Dsse(envelope), .. }) => Some(envelope.to_bytes()),
+            Ok(Bundle { content: cosign::Content::MessageSignature, .. }) => None,
+            Err(error) => {
+                self.warn(format!("bundle {}: {error}", layer.digest));
+                None
+            }
+        }
     }
 
     /// More than we look at: said, and whoever finds nothing in what is left has not seen everything.
@@ -186,14 +202,22 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
 
     /// Layout A (signatures §2.1): the layers of the manifest tagged `sha256-<hex>.sig`.
     async fn legacy_signatures(&self) -> Found<Candidate> {
+        let attached = self.attached("sig").await;
+        let mut found = Found { items: Vec::new(), fault: attached.fault };
+        self.candidates(&attached.items.iter().collect::<Vec<_>>(), &mut found).await;
+        found
+    }
+
+    /// What cosign 2 and Tekton Chains attach to an image: the manifest tagged `sha256-<hex>.<suffix>`.
+    async fn attached(&self, suffix: &str) -> Found<Manifest> {
         let mut found = Found::new();
-        let tag = format!("{}.sig", referrers_tag(self.image));
+        let tag = format!("{}.{suffix}", referrers_tag(self.image));
         match self.remote.tag(&tag).await {
             Err(fault) => found.failed(fault),
             Ok(None) => {}
             Ok(Some(blob)) => match Document::parse(&blob.bytes, blob.media_type.as_deref()) {
-                Ok(Document::Manifest(manifest)) => self.candidates(&[&manifest], &mut found).await,
-                Ok(Document::Index(_)) => self.warn(format!("tag {tag} names an index, and no signatures")),
+                Ok(Document::Manifest(manifest)) => found.items.push(manifest),
+                Ok(Document::Index(_)) => self.warn(format!("tag {tag} names an index, and no evidence")),
                 Err(fault) => self.warn(format!("tag {tag}: {}", fault.message)),
             },
         }
@@ -390,7 +414,7 @@ impl<'a, R: Remote> ImageEvidence<'a, R> {
     }
 }
 
-/// Whether a layer is an envelope of a chain. A bundle is none, whatever its statement says.
+/// Whether a layer is an envelope of a chain. A bundle is none; it may hold one.
 pub fn is_envelope(media_type: &str) -> bool {
     matches!(media_type, media::DSSE | media::METABLOCK)
 }

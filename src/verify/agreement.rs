@@ -1,7 +1,10 @@
 //! R26: the functionaries of a step report the same results.
 
 use super::{Rejection, rules::NAMED_MAX, thresholds::Report};
-use crate::intoto::{Artifacts, Link, Profile, Step, rule::Side};
+use crate::{
+    digest::DigestSet,
+    intoto::{Artifacts, Link, Profile, Step, rule::Side},
+};
 
 /// What the valid links of a step agree on is the step's link.
 ///
@@ -62,8 +65,9 @@ fn artifacts(link: &Link, side: Side) -> &Artifacts {
 /// The names that one of the two does not have, or has with other hashes.
 fn differing<'a>(left: &'a Artifacts, right: &'a Artifacts, profile: Profile) -> Vec<&'a str> {
     let only_right = right.keys().filter(|name| !left.contains_key(*name));
-    let not_the_same =
-        left.iter().filter(|(name, hashes)| !right.get(*name).is_some_and(|other| profile.same(other, hashes)));
+    // The same hashes agree even where none of them is of an accepted algorithm, as a provenance may know a commit.
+    let same = |one: &DigestSet, other: &DigestSet| one == other || profile.same(one, other);
+    let not_the_same = left.iter().filter(|(name, hashes)| !right.get(*name).is_some_and(|other| same(other, hashes)));
     let mut names: Vec<&str> = not_the_same.map(|(name, _)| name).chain(only_right).map(String::as_str).collect();
     names.sort_unstable();
     names

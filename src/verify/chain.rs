@@ -14,7 +14,7 @@ use super::{
 use crate::{
     image::ImageFacts,
     intoto::{
-        Artifacts, Layout, Link, Parameters, Profile,
+        Artifacts, Layout, Link, Parameters, Profile, Reported,
         layout::Place,
         rule::{Rule, Side},
     },
@@ -217,6 +217,10 @@ impl Judge<'_> {
             match Content::of(held) {
                 Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(name) => {
                     Link::read(&value, self.profile).ok()
+                }
+                Content::Statement(value) if self.profile == Profile::Strict => {
+                    let reported = Reported::from_value(&value).ok()?;
+                    (reported.step.as_deref() == Some(name)).then_some(reported.link)
                 }
                 _ => None,
             }

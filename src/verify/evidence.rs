@@ -4,7 +4,7 @@ use super::{Rejection, budget, budget::Limits, reference};
 use crate::{
     digest::Digest,
     envelope::{Content as Signed, Envelope, EnvelopeError, INTOTO_PAYLOAD_TYPE},
-    intoto::Profile,
+    intoto::{Profile, statement},
     json::{JsonError, Value},
 };
 use std::{borrow::Cow, collections::BTreeSet};
@@ -135,6 +135,8 @@ pub(super) type Record = (bool, Digest);
 pub(super) enum Content<'e> {
     Link(Cow<'e, Value>),
     Layout(Cow<'e, Value>),
+    /// Whatever it claims.
+    Statement(Cow<'e, Value>),
     /// The payload type or `_type`, where there is one.
     Other(Option<String>),
     /// A payload that breaks the strict grammar of JSON.
@@ -144,15 +146,21 @@ pub(super) enum Content<'e> {
 impl<'e> Content<'e> {
     pub fn of(held: &'e Held<'_>) -> Self {
         let envelope = &held.envelope;
-        // security §2.E1: the payload type is part of what was signed, and compared exactly.
-        if envelope.payload_type().is_some_and(|kind| kind != INTOTO_PAYLOAD_TYPE) {
-            return Content::Other(envelope.payload_type().map(str::to_owned));
+        // security §2.E1: the payload type is part of what was signed, and compared exactly. That of one predicate may stand over
+        // statements alone.
+        let predicate = envelope.payload_type().filter(|kind| *kind != INTOTO_PAYLOAD_TYPE);
+        if predicate.is_some_and(|kind| !statement::is_predicate_payload(kind)) {
+            return Content::Other(predicate.map(str::to_owned));
         }
         let value = match held.value() {
             Ok(value) => value,
             Err(cause) => return Content::Unparsable(cause),
         };
         match value.get("_type").and_then(Value::as_str) {
+            Some(kind) if statement::TYPES.contains(&kind) && envelope.payload_type().is_some() => {
+                Content::Statement(value)
+            }
+            _ if predicate.is_some() => Content::Other(predicate.map(str::to_owned)),
             Some("link") => Content::Link(value),
             Some("layout") => Content::Layout(value),
             other => Content::Other(other.map(str::to_owned)),
@@ -164,6 +172,7 @@ impl<'e> Content<'e> {
         match self {
             Content::Link(_) => Some("link".to_owned()),
             Content::Layout(_) => Some("layout".to_owned()),
+            Content::Statement(_) => Some("statement".to_owned()),
             Content::Other(kind) => kind,
             Content::Unparsable(_) => None,
         }

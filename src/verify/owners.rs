@@ -61,7 +61,7 @@ pub(super) fn take_layouts(
         let layout = match Content::of(held) {
             Content::Layout(value) => Layout::read(&value, profile).map_err(Rejection::from),
             Content::Unparsable(cause) => Err(Rejection::LayoutUnreadable { cause: cause.into() }),
-            Content::Link(_) | Content::Other(_) => continue,
+            Content::Link(_) | Content::Statement(_) | Content::Other(_) => continue,
         };
         let owners = owners.values().map(|owner| (*owner).to_owned()).collect();
         layouts.insert(name.clone(), SignedLayout { name: name.1.clone(), owners, layout });

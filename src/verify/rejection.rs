@@ -7,6 +7,7 @@ use crate::{
         layout::{LayoutError, Place},
         link::LinkError,
         rule::Side,
+        statement::StatementError,
     },
     json::JsonError,
     reason::{Fault, Reason},
@@ -128,12 +129,14 @@ pub enum Ignored {
     Certificate { subject: String, cause: Uncertified },
     /// By a functionary of the step, and it breaks the grammar.
     Malformed { key: String, cause: LinkError },
+    /// By a functionary of the step, and a statement that breaks the grammar.
+    BadStatement { key: String, cause: StatementError },
     /// By a functionary of the step, and it is something else.
     NotALink { key: String, kind: Option<String> },
     /// By a functionary of the step, and its payload breaks the strict grammar of JSON.
     Unparsable { key: String, cause: JsonError },
-    /// A layout by a functionary of the step, who has other steps as well, and nothing says which it answers.
-    NoStep { key: String },
+    /// A layout, or a statement that names no step, by a functionary of the step who has other steps as well; nothing says which it answers.
+    NoStep { key: String, kind: &'static str },
     /// No envelope.
     Unreadable { cause: EnvelopeError },
 }
@@ -152,6 +155,7 @@ impl fmt::Display for Ignored {
                 write!(f, "a link with the certificate of {subject}, which does not count: {cause}")
             }
             Ignored::Malformed { key, cause } => write!(f, "a malformed link by {}: {cause}", short(key)),
+            Ignored::BadStatement { key, cause } => write!(f, "a malformed statement by {}: {cause}", short(key)),
             Ignored::NotALink { key, kind: Some(kind) } => {
                 write!(f, "an envelope by {} that holds {kind:?}", short(key))
             }
@@ -159,7 +163,7 @@ impl fmt::Display for Ignored {
             Ignored::Unparsable { key, cause } => {
                 write!(f, "an envelope by {} whose payload cannot be read: {cause}", short(key))
             }
-            Ignored::NoStep { key } => write!(f, "a layout by {} that may answer several steps", short(key)),
+            Ignored::NoStep { key, kind } => write!(f, "a {kind} by {} that may answer several steps", short(key)),
             Ignored::Unreadable { cause } => write!(f, "an unreadable envelope: {cause}"),
         }
     }

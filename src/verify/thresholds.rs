@@ -11,7 +11,7 @@ use super::{
     trace::Answer,
 };
 use crate::{
-    intoto::{Layout, Link, Profile, Step},
+    intoto::{Layout, Link, Profile, Reported, Step, statement::StatementError},
     json::Value,
     key::{KeyRing, NamedKey, PublicKey},
 };
@@ -89,6 +89,12 @@ pub(super) fn collect<'e>(
         match Content::of(held) {
             Content::Link(value) => by.link(&value, &mut steps),
             Content::Layout(_) => by.sublayout(&mut steps),
+            Content::Statement(value) if view.profile == Profile::Strict => by.statement(&value, &mut steps),
+            // The reference reads links alone; what holds with statements held when it was judged strictly.
+            Content::Statement(_) => {
+                let kind = Some("a statement".to_owned());
+                by.ignore(&mut steps, |key| Ignored::NotALink { key, kind: kind.clone() });
+            }
             // These name no step: said wherever their signer might have meant it.
             Content::Other(kind) => by.ignore(&mut steps, |key| Ignored::NotALink { key, kind: kind.clone() }),
             Content::Unparsable(cause) => {
@@ -130,6 +136,41 @@ impl<'e> Signers<'_, 'e> {
         }
     }
 
+    /// A statement counts as the link it reads as (R42), for the step it names. A provenance names none: as with layouts, it is for the
+    /// step of its signer if he has one alone.
+    fn statement(&self, value: &Value, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
+        let reported = match Reported::from_value(value) {
+            Ok(reported) => reported,
+            // It may have been meant for any step of its signer.
+            Err(StatementError::NotALink { predicate_type }) => {
+                return self.ignore(steps, |key| Ignored::NotALink { key, kind: Some(predicate_type.clone()) });
+            }
+            Err(cause) => return self.ignore(steps, |key| Ignored::BadStatement { key, cause: cause.clone() }),
+        };
+        let meant = match &reported.step {
+            None => self.answered(),
+            Some(name) => {
+                let Some(step) = self.layout.steps.iter().find(|step| step.name == *name) else { return };
+                Some((step, self.authorised(step))).filter(|(_, signers)| !signers.is_empty())
+            }
+        };
+        match meant {
+            Some((step, signers)) => {
+                let Some(reports) = steps.get_mut(step.name.as_str()) else { return };
+                let record = self.held.record();
+                match reports.links.iter_mut().find(|known| known.record == record) {
+                    Some(known) => known.add(signers),
+                    None => {
+                        let link = Link { name: step.name.clone(), ..reported.link };
+                        reports.links.push(Report { record, signers, link, kind: "statement" });
+                    }
+                }
+            }
+            None if reported.step.is_none() => self.ignore(steps, |key| Ignored::NoStep { key, kind: "statement" }),
+            None => {}
+        }
+    }
+
     /// A layout does not say which step it answers. Its name does; without one, it is the step of its signer if he has one alone.
     fn sublayout(&self, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
         match self.answered() {
@@ -141,7 +182,7 @@ impl<'e> Signers<'_, 'e> {
                     None => reports.sublayouts.push(Sublayout { held: self.held, signers }),
                 }
             }
-            None => self.ignore(steps, |key| Ignored::NoStep { key }),
+            None => self.ignore(steps, |key| Ignored::NoStep { key, kind: "layout" }),
         }
     }
 
@@ -219,7 +260,9 @@ impl Reports<'_> {
                 remarks.push(format!("step {name:?}: the command was {found:?}, expected {expected:?}"));
             }
         }
-        let counts_not = self.ignored.iter().filter(|ignored| matches!(ignored, Ignored::Malformed { .. }));
+        let malformed =
+            |ignored: &&Ignored| matches!(ignored, Ignored::Malformed { .. } | Ignored::BadStatement { .. });
+        let counts_not = self.ignored.iter().filter(malformed);
         remarks.extend(counts_not.take(IGNORED_MAX).map(|ignored| format!("step {name:?}: ignored {ignored}")));
         let failed = self.failed.iter().take(IGNORED_MAX);
         remarks.extend(
@@ -317,21 +360,28 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
         if ignored.len() >= IGNORED_MAX {
             break;
         }
-        match Content::of(held) {
-            Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(&step.name) => {
-                let signers = quorum::signers_within(&held.envelope, &ring, view.evidence.attempts_max);
-                if !authorised(layout, step, &view.certified, &signers).is_empty() {
-                    continue;
-                }
-                let certificate = view.certified.why_not(layout, step, &held.envelope.signatures);
-                ignored.push(match (certificate, signers.first()) {
-                    (Some((subject, cause)), _) => Ignored::Certificate { subject, cause },
-                    (None, Some(signer)) => Ignored::Unauthorised { key: signer.name.clone() },
-                    (None, None) => unverified(layout, step, &view.certified, held),
-                });
-            }
-            _ => {}
+        // A statement that names no step may have been meant for any.
+        let named = match Content::of(held) {
+            Content::Link(value) => value.get("name").and_then(Value::as_str).map(str::to_owned),
+            Content::Statement(value) => match Reported::from_value(&value) {
+                Ok(reported) => Some(reported.step.unwrap_or_else(|| step.name.clone())),
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        if named.as_ref() != Some(&step.name) {
+            continue;
         }
+        let signers = quorum::signers_within(&held.envelope, &ring, view.evidence.attempts_max);
+        if !authorised(layout, step, &view.certified, &signers).is_empty() {
+            continue;
+        }
+        let certificate = view.certified.why_not(layout, step, &held.envelope.signatures);
+        ignored.push(match (certificate, signers.first()) {
+            (Some((subject, cause)), _) => Ignored::Certificate { subject, cause },
+            (None, Some(signer)) => Ignored::Unauthorised { key: signer.name.clone() },
+            (None, None) => unverified(layout, step, &view.certified, held),
+        });
     }
     let unreadable = view.evidence.unreadable.iter().map(|cause| Ignored::Unreadable { cause: cause.clone() });
     ignored.extend(unreadable);

@@ -1,6 +1,7 @@
 //! The session against a registry in memory: what it asks for, in how many trips, and what it makes of lies.
 
 use super::*;
+use crate::envelope::{Envelope, INTOTO_PAYLOAD_TYPE};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A registry in memory that remembers what it was asked, and answers when nothing goes on without it.
@@ -173,12 +174,54 @@ fn a_bundle_and_a_chain_together_take_three_trips_and_no_request_twice() {
     let envelopes: BTreeSet<_> = envelopes.items.into_iter().collect();
     assert_eq!(envelopes, [b"one".to_vec(), b"two".to_vec()].into());
     assert_eq!(trips, 3);
-    // referrers, tag, .sig; two manifests; three blobs.
-    assert_eq!(double.count(), 8, "{:?}", double.asked);
+    // referrers, tag, .sig, .att; two manifests; three blobs.
+    assert_eq!(double.count(), 9, "{:?}", double.asked);
 }
 
 #[test]
-fn a_bundle_is_no_envelope_and_an_envelope_no_signature() {
+fn what_cosign_attests_is_evidence_wherever_its_generation_puts_it() {
+    let sealed = |text: &str| Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, text.into(), &[]).unwrap().to_bytes();
+    let bundle = |content: &str| {
+        let kind = cosign::BUNDLE_TYPES[0];
+        format!(r#"{{"mediaType":"{kind}","verificationMaterial":{{"publicKey":{{}}}},{content}}}"#).into_bytes()
+    };
+    let one = bundle(&format!(r#""dsseEnvelope":{}"#, String::from_utf8(sealed("one")).unwrap()));
+    let signature = bundle(r#""messageSignature":{}"#);
+    let mut double = Double::default();
+    let bundles = [&one, &signature, &b"no bundle".to_vec()].map(|bytes| layer(cosign::BUNDLE_TYPES[0], bytes));
+    let set = manifest(Some(&image()), &bundles);
+    let two = sealed("two");
+    double.put(format!("{}.att", fallback()), &manifest(None, &[layer(media::DSSE, &two)]));
+    for bytes in [&one, &signature, &b"no bundle".to_vec(), &set, &two] {
+        double.add(bytes);
+    }
+    double.listed = Some(descriptors(&[&set]));
+    let image = image();
+    let evidence = ImageEvidence::new(&double, &image);
+    let (found, trips) = double.timed(evidence.envelopes());
+    assert_eq!(found.items.into_iter().collect::<BTreeSet<_>>(), [sealed("one"), sealed("two")].into());
+    assert_eq!((found.fault, trips), (None, 3));
+    let warnings = evidence.into_warnings();
+    assert!(warnings.len() == 1 && warnings[0].starts_with("bundle "), "{warnings:?}");
+}
+
+#[test]
+fn an_attachment_that_cannot_be_read_is_told_beside_the_rest() {
+    let mut double = with_envelopes(&[b"one"]);
+    double.put(format!("{}.att", fallback()), &index(&[]));
+    let image = image();
+    let evidence = ImageEvidence::new(&double, &image);
+    let found = double.run(evidence.envelopes());
+    assert_eq!((found.items.len(), found.fault), (1, None));
+    assert!(evidence.into_warnings()[0].contains("names an index"));
+    let fault = Fault::new(Reason::RegistryTimeout, "slow");
+    double.objects.insert(format!("{}.att", fallback()), Err(fault.clone()));
+    let found = double.run(ImageEvidence::new(&double, &image).envelopes());
+    assert_eq!((found.items.len(), found.fault), (1, Some(fault)));
+}
+
+#[test]
+fn an_envelope_is_no_signature() {
     let mut double = Double::default();
     let set = manifest(Some(&image()), &[layer(cosign::BUNDLE_TYPES[0], b"bundle"), layer(media::METABLOCK, b"link")]);
     for bytes in [b"bundle".as_slice(), b"link", &set] {
@@ -187,7 +230,6 @@ fn a_bundle_is_no_envelope_and_an_envelope_no_signature() {
     double.listed = Some(descriptors(&[&set]));
     let image = image();
     assert_eq!(double.run(ImageEvidence::new(&double, &image).envelopes()).items, [b"link".to_vec()]);
-    assert_eq!(double.times(Digest::sha256(b"bundle")), 0, "not wanted, not fetched");
     assert_eq!(
         double.run(ImageEvidence::new(&double, &image).signatures()).items,
         [Candidate::Bundle(b"bundle".to_vec())]

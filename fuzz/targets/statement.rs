@@ -1,0 +1,85 @@
+//! Statements as links: what is read is a link that could have been written as one, by names and hashes that a link may have; a field
+//! that nobody knows changes nothing; and a link says the same as the statement its predicate's definition makes of it. (in-toto R42)
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tidewaiter::{
+    digest::DigestSet,
+    intoto::{Artifacts, Link, Reported},
+    json::{self, Limits, Value},
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(value) = json::parse(bytes, &Limits::METADATA) else { return };
+    if let Ok(reported) = Reported::from_value(&value) {
+        assert_ne!(reported.step.as_deref(), Some(""), "a step has a name");
+        assert_eq!(reported.link.name, reported.step.clone().unwrap_or_default());
+        for (name, digests) in &reported.link.products {
+            assert_clean(name);
+            assert!(digests.is_well_formed(), "{name}: a product is known by an accepted hash");
+        }
+        for (name, digests) in &reported.link.materials {
+            assert_clean(name);
+            // One of no accepted algorithm is seen by the rules, and taken by no MATCH.
+            assert!(!digests.0.is_empty() && digests.is_well_formed() == digests.agrees_with(digests), "{name}");
+        }
+        same(&reported.link);
+        let Value::Object(mut members) = value.clone() else { panic!("a statement is an object") };
+        members.push(("a field of the future".to_owned(), Value::Null));
+        assert_eq!(Reported::from_value(&Value::Object(members)), Ok(reported), "an unknown field decides nothing");
+    }
+    if let Ok(link) = Link::from_value(&value) {
+        same(&link);
+    }
+});
+
+/// A link, and its statement, where it has one.
+fn same(link: &Link) {
+    let of_link = |artifacts: &Artifacts| artifacts.values().all(|digests| digests.is_well_formed());
+    let in_its_own_way = |artifacts: &Artifacts| artifacts.keys().any(|name| name.starts_with("file:"));
+    let sides = [&link.materials, &link.products];
+    if sides.iter().all(|side| of_link(side)) {
+        assert_eq!(Link::from_value(&link.to_value()).as_ref(), Ok(link));
+        if !link.name.is_empty() && !link.products.is_empty() && !sides.iter().any(|side| in_its_own_way(side)) {
+            let reported = Reported::from_value(&statement(link)).expect("the statement of a link is one");
+            assert_eq!(reported, Reported { step: Some(link.name.clone()), link: link.clone() });
+        }
+    }
+}
+
+fn statement(link: &Link) -> Value {
+    let text = |text: &str| Value::String(text.to_owned());
+    let object = |members: Vec<(&str, Value)>| {
+        Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    };
+    let list = |artifacts: &Artifacts| {
+        let digest = |digests: &DigestSet| {
+            Value::Object(digests.0.iter().map(|(algorithm, hex)| (algorithm.clone(), text(hex))).collect())
+        };
+        let one =
+            |(name, digests): (&String, &DigestSet)| object(vec![("name", text(name)), ("digest", digest(digests))]);
+        Value::Array(artifacts.iter().map(one).collect())
+    };
+    let predicate = object(vec![
+        ("name", text(&link.name)),
+        ("command", Value::Array(link.command.iter().map(|word| text(word)).collect())),
+        ("materials", list(&link.materials)),
+        ("byproducts", link.byproducts.clone()),
+        ("environment", link.environment.clone()),
+    ]);
+    object(vec![
+        ("_type", text("https://in-toto.io/Statement/v1")),
+        ("subject", list(&link.products)),
+        ("predicateType", text("https://in-toto.io/attestation/link/v0.3")),
+        ("predicate", predicate),
+    ])
+}
+
+/// No second spelling: said here once more, in other words than the code's.
+fn assert_clean(name: &str) {
+    assert!(!name.is_empty() && !name.contains('\\') && !name.chars().any(char::is_control), "{name:?}");
+    let scheme = name.split_once(':').filter(|(scheme, _)| !scheme.contains('/') && scheme.len() > 1);
+    let path = format!("/{}/", scheme.map_or(name, |(_, rest)| rest));
+    assert!(!path.contains("/../") && !path.contains("/./"), "{name:?}");
+    assert!(scheme.is_some() || !path.contains("//"), "{name:?}");
+}
