@@ -73,11 +73,11 @@ impl Doc {
             assert!(text.contains(from), "{from} is not in {text}");
             text.replace(from, to)
         });
-        let (message, encode): (Vec<u8>, fn(&[u8]) -> String) = if self.metablock {
+        let (message, encode) = if self.metablock {
             assert!(self.text.is_none(), "a Metablock signs a value");
-            (ours::canonical(&(&self.signed).into()).unwrap(), |sig| sig.iter().map(|b| format!("{b:02x}")).collect())
+            (ours::canonical(&(&self.signed).into()).unwrap(), hex as fn(&[u8]) -> String)
         } else {
-            (pae(INTOTO_PAYLOAD_TYPE, text.as_bytes()), |sig| BASE64.encode(sig))
+            (pae(INTOTO_PAYLOAD_TYPE, text.as_bytes()), base64 as fn(&[u8]) -> String)
         };
         let mut made: BTreeMap<&str, String> = BTreeMap::new();
         let signatures = self.by.iter().map(|by| {
@@ -93,6 +93,14 @@ impl Doc {
                 .into_bytes()
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
 }
 
 impl Case {
