@@ -45,6 +45,7 @@ use std::{
     },
     thread,
 };
+use tidewaiter::intoto::Profile;
 
 /// The chains that every run of the tests judges, from a fixed seed.
 const CHAINS: u64 = 2_000;
@@ -66,7 +67,12 @@ fn judge(name: &str, case: &Case, python: &mut Python) -> (Verdicts, Vec<usize>,
     let finding = (!unexplained.is_empty()).then(|| {
         let kept: PathBuf = folder.keep();
         let mut text = format!("{name} {:?}: nothing explains {unexplained:?}; kept in {}\n", case.did, kept.display());
-        for (who, verdict) in [("strict", &verdicts.strict), ("Python", &verdicts.python), ("Go", &verdicts.go)] {
+        for (who, verdict) in [
+            ("strict", &verdicts.strict),
+            ("compat", &verdicts.compat),
+            ("Python", &verdicts.python),
+            ("Go", &verdicts.go),
+        ] {
             writeln!(text, "  {who:7}{verdict}").unwrap();
         }
         text
@@ -74,10 +80,13 @@ fn judge(name: &str, case: &Case, python: &mut Python) -> (Verdicts, Vec<usize>,
     (verdicts, used, finding)
 }
 
-/// A row and what was said to it; ours alone where the peers would execute something.
+/// A row and what was said to it.
 struct Judged {
     row: Row,
-    verdicts: Result<Verdicts, Verdict>,
+    strict: Verdict,
+    compat: Verdict,
+    /// Python's and Go's verdict; none where they would execute something.
+    peers: Option<[Verdict; 2]>,
     explained: Vec<usize>,
     finding: Option<String>,
 }
@@ -88,11 +97,12 @@ static ROWS: LazyLock<Vec<Judged>> = LazyLock::new(|| {
         if row.executes {
             let folder = tempfile::tempdir().unwrap();
             row.case.write(folder.path());
-            let verdicts = Err(peers::ours(folder.path()));
-            return Judged { row, verdicts, explained: Vec::new(), finding: None };
+            let [strict, compat] =
+                [Profile::Strict, Profile::Compat].map(|profile| peers::ours(folder.path(), profile));
+            return Judged { row, strict, compat, peers: None, explained: Vec::new(), finding: None };
         }
-        let (verdicts, explained, finding) = judge(row.id, &row.case, &mut python);
-        Judged { row, verdicts: Ok(verdicts), explained, finding }
+        let (Verdicts { strict, compat, python, go }, explained, finding) = judge(row.id, &row.case, &mut python);
+        Judged { row, strict, compat, peers: Some([python, go]), explained, finding }
     };
     rows::all().into_iter().map(judged).collect()
 });
@@ -100,8 +110,7 @@ static ROWS: LazyLock<Vec<Judged>> = LazyLock::new(|| {
 #[test]
 fn every_row_gets_its_verdict_and_differences_are_known() {
     let mut failures = Vec::new();
-    for Judged { row, verdicts, finding, .. } in ROWS.iter() {
-        let strict = verdicts.as_ref().map_or_else(|strict| strict, |verdicts| &verdicts.strict);
+    for Judged { row, strict, finding, .. } in ROWS.iter() {
         if known::word(strict) != row.strict {
             failures.push(format!("{} ({}): expected {}, found {strict}", row.id, row.what, row.strict));
         }
@@ -122,7 +131,7 @@ fn generated_chains_are_judged_alike() {
     let next = AtomicU64::new(0);
     let work = || {
         let mut python = Python::start("verify");
-        let (mut used, mut findings, mut counts) = (BTreeSet::new(), Vec::new(), [0; 3]);
+        let (mut used, mut findings, mut counts) = (BTreeSet::new(), Vec::new(), [0; 4]);
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             if at >= chains {
@@ -132,7 +141,9 @@ fn generated_chains_are_judged_alike() {
             let (verdicts, entries, finding) = judge(&format!("seed {seed}"), &generate::chain(seed), &mut python);
             used.extend(entries);
             findings.extend(finding);
-            for (count, verdict) in counts.iter_mut().zip([&verdicts.strict, &verdicts.python, &verdicts.go]) {
+            for (count, verdict) in
+                counts.iter_mut().zip([&verdicts.strict, &verdicts.compat, &verdicts.python, &verdicts.go])
+            {
                 *count += u64::from(verdict.pass);
             }
         }
@@ -143,13 +154,16 @@ fn generated_chains_are_judged_alike() {
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
     let mut used: BTreeSet<usize> = ROWS.iter().flat_map(|judged| judged.explained.clone()).collect();
-    let (mut findings, mut passed) = (Vec::new(), [0; 3]);
+    let (mut findings, mut passed) = (Vec::new(), [0; 4]);
     for (entries, more, counts) in results {
         used.extend(entries);
         findings.extend(more);
         passed.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
-    println!("of {chains} chains strict verified {}, Python {}, Go {}", passed[0], passed[1], passed[2]);
+    println!(
+        "of {chains} chains strict verified {}, compat {}, Python {}, Go {}",
+        passed[0], passed[1], passed[2], passed[3]
+    );
     assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
     // A generator that makes nothing but good or bad chains would find nothing.
     if chains >= CHAINS {

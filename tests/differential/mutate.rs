@@ -52,6 +52,38 @@ pub const ALL: &[Mutation] = &[
     ("link-without-environment", |rng, case| {
         a_link(rng, case).signed.as_object_mut().unwrap().remove("environment");
     }),
+    ("link-without-command", |rng, case| {
+        a_link(rng, case).signed.as_object_mut().unwrap().remove("command");
+    }),
+    ("link-without-materials", |rng, case| {
+        a_link(rng, case).signed.as_object_mut().unwrap().remove("materials");
+    }),
+    ("link-command-of-numbers", |rng, case| a_link(rng, case).signed["command"] = json!([1, 2])),
+    ("link-fraction", |rng, case| a_dsse_link(rng, case).signed["byproducts"]["time"] = json!(1.5)),
+    ("link-not-a-number", |rng, case| {
+        let doc = a_dsse_link(rng, case);
+        doc.text = Some(doc.signed.to_string().replace("\"return-value\":0", "\"return-value\":NaN"));
+    }),
+    ("link-lone-surrogate", |rng, case| {
+        let doc = a_dsse_link(rng, case);
+        doc.text = Some(doc.signed.to_string().replace("\"return-value\":0", "\"out\":\"\\ud800\""));
+    }),
+    ("link-base64-in-lines", |rng, case| {
+        let doc = a_dsse_link(rng, case);
+        let text = String::from_utf8(doc.bytes()).unwrap();
+        doc.bytes = Some(text.replace("\"payload\":\"", "\"payload\":\"\\n").into_bytes());
+    }),
+    ("link-of-another-payload-type", |rng, case| {
+        let doc = a_dsse_link(rng, case);
+        let text = String::from_utf8(doc.bytes()).unwrap();
+        doc.bytes = Some(text.replace("vnd.in-toto", "vnd.other").into_bytes());
+    }),
+    ("link-in-both-containers", |rng, case| {
+        let doc = a_dsse_link(rng, case);
+        let mut file: Value = serde_json::from_slice(&doc.bytes()).unwrap();
+        file["signed"] = json!({"_type": "link"});
+        doc.bytes = Some(file.to_string().into_bytes());
+    }),
     ("link-key-twice", |rng, case| {
         let doc = a_link(rng, case);
         doc.edits.push(("\"command\":".to_owned(), "\"command\":[\"evil\"],\"command\":".to_owned()));
@@ -110,6 +142,27 @@ pub const ALL: &[Mutation] = &[
         case.layout.signed["steps"].as_array_mut().unwrap().push(step);
     }),
     ("steps-swapped", |_, case| case.layout.signed["steps"].as_array_mut().unwrap().reverse()),
+    ("step-of-another-type", |rng, case| a_step(rng, case)["_type"] = "inspection".into()),
+    ("step-without-threshold", |rng, case| {
+        a_step(rng, case).as_object_mut().unwrap().remove("threshold");
+    }),
+    ("step-without-command", |rng, case| {
+        a_step(rng, case).as_object_mut().unwrap().remove("expected_command");
+    }),
+    ("step-in-a-folder", |rng, case| {
+        let at = rng.below(case.steps().len());
+        let old = case.steps()[at]["name"].as_str().unwrap().to_owned();
+        case.step(at)["name"] = format!("x/{old}").into();
+        let files = std::mem::take(&mut case.files);
+        let moved = files.into_iter().map(|(path, mut doc)| {
+            let is_its = path.rsplitn(3, '.').nth(2) == Some(old.as_str());
+            if is_its {
+                doc.signed["name"] = format!("x/{old}").into();
+            }
+            (if is_its { format!("x/{path}") } else { path }, doc)
+        });
+        case.files = moved.collect();
+    }),
     ("step-with-a-newer-field", |rng, case| a_step(rng, case)["expectedAttributes"] = json!([])),
     ("threshold-higher", |rng, case| {
         let step = a_step(rng, case);
@@ -158,6 +211,15 @@ pub const ALL: &[Mutation] = &[
         case.layout.edits.push(("\"readme\":\"\"".to_owned(), "\"readme\":\"evil\"".to_owned()));
     }),
     ("layout-field-unknown", |_, case| case.layout.signed["future"] = 1.into()),
+    ("layout-without-readme", |_, case| {
+        case.layout.signed.as_object_mut().unwrap().remove("readme");
+    }),
+    ("layout-without-expires", |_, case| {
+        case.layout.signed.as_object_mut().unwrap().remove("expires");
+    }),
+    ("layout-without-inspections", |_, case| {
+        case.layout.signed.as_object_mut().unwrap().remove("inspect");
+    }),
     ("layout-readme", |_, case| case.layout.signed["readme"] = "é \"quoted\" \\ \u{1f600}\u{e000}\t".into()),
     ("rule-keywords-in-small-letters", |rng, case| {
         let rules = some_rules(rng, case);
@@ -213,6 +275,13 @@ fn a_file(rng: &mut Rng, case: &Case) -> String {
 fn a_link<'c>(rng: &mut Rng, case: &'c mut Case) -> &'c mut Doc {
     let path = a_file(rng, case);
     case.files.get_mut(&path).unwrap()
+}
+
+/// A link in the container whose text is signed as it stands.
+fn a_dsse_link<'c>(rng: &mut Rng, case: &'c mut Case) -> &'c mut Doc {
+    let doc = a_link(rng, case);
+    doc.metablock = false;
+    doc
 }
 
 fn a_step<'c>(rng: &mut Rng, case: &'c mut Case) -> &'c mut Value {

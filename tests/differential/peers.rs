@@ -9,9 +9,10 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 use tidewaiter::{
+    intoto::Profile,
     key::{KeyRing, NamedKey, PublicKey},
     source::dir,
-    verify::{ChainDemand, verify_given},
+    verify::{ChainDemand, Piece, verify_given},
 };
 
 /// What one verifier says to one case.
@@ -31,19 +32,22 @@ impl fmt::Display for Verdict {
 
 pub struct Verdicts {
     pub strict: Verdict,
+    pub compat: Verdict,
     pub python: Verdict,
     pub go: Verdict,
 }
 
 /// Ours, with the layout's owners and evidence read as the command reads them.
-pub fn ours(folder: &Path) -> Verdict {
+pub fn ours(folder: &Path, profile: Profile) -> Verdict {
     let layout = dir::read_file(&folder.join("root.layout")).unwrap();
     let links = dir::read(&folder.join("links")).unwrap();
+    let links: Vec<Piece<'_>> = links.iter().map(dir::File::piece).collect();
     let owner = |path: PathBuf| NamedKey {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
         key: PublicKey::from_pem(&fs::read_to_string(path).unwrap()).unwrap(),
     };
-    let demand = ChainDemand { owners: KeyRing::new(keys(folder).into_iter().map(owner).collect()), threshold: None };
+    let owners = KeyRing::new(keys(folder).into_iter().map(owner).collect());
+    let demand = ChainDemand { owners, profile, ..ChainDemand::default() };
     match verify_given(&demand, None, &layout, &links, jiff::Timestamp::now()) {
         Ok(_) => Verdict { pass: true, why: String::new(), says: String::new() },
         Err(rejection) => {
@@ -117,5 +121,10 @@ pub fn go(folder: &Path) -> Verdict {
 /// Gives the case to all.
 pub fn judge(case: &Case, folder: &Path, python: &mut Python) -> Verdicts {
     case.write(folder);
-    Verdicts { strict: ours(folder), python: python.verify(folder), go: go(folder) }
+    Verdicts {
+        strict: ours(folder, Profile::Strict),
+        compat: ours(folder, Profile::Compat),
+        python: python.verify(folder),
+        go: go(folder),
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     Judged,
     known::{Entry, word},
-    peers::{Verdict, Verdicts},
+    peers::Verdict,
 };
 use std::{fs, path::Path};
 
@@ -13,18 +13,16 @@ const END: &str = "<!-- end of what is written -->\n";
 /// The lines of the table.
 pub fn table(rows: &[Judged], entries: &[Entry]) -> String {
     let mut lines = vec![
-        "| | case | strict | Python | Go | where they differ from strict |".to_owned(),
-        "|---|---|---|---|---|---|".to_owned(),
+        "| | case | strict | compat | Python | Go | where they differ from strict |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
     ];
-    for Judged { row, verdicts, explained, .. } in rows {
+    for Judged { row, strict, compat, peers, explained, .. } in rows {
         let why: Vec<&str> = explained.iter().map(|at| entries[*at].why.as_str()).collect();
-        let cells = match verdicts {
-            Ok(Verdicts { strict, python, go }) => [ours(strict), theirs(python), theirs(go), why.join("; ")],
-            Err(strict) => {
-                let not_given = || "not given".to_owned();
-                [ours(strict), not_given(), not_given(), "they would execute what the layout says".to_owned()]
-            }
+        let [python, go, why] = match peers {
+            Some([python, go]) => [theirs(python), theirs(go), why.join("; ")],
+            None => ["not given", "not given", "they would execute what the layout says"].map(str::to_owned),
         };
+        let cells = [ours(strict), ours(compat), python, go, why];
         let cells = cells.map(|cell| cell.replace('|', "\\|"));
         let number = if row.id.parse::<u32>().is_ok() { row.id } else { "" };
         lines.push(format!("| {number} | {} | {} |", row.what, cells.join(" | ")));

@@ -12,9 +12,9 @@ pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutEr
     let known = ["_type", "expires", "readme", "keys", "steps", "inspect"];
     let fields = Fields::open(value, Place::Layout, "layout", &known, profile)?;
     let keys = keys(&fields)?;
-    let steps = fields.list("steps")?.iter().map(|item| step(item, &keys, profile)).collect::<Result<Vec<_>, _>>()?;
+    let steps = fields.items("steps")?.iter().map(|item| step(item, &keys, profile)).collect::<Result<Vec<_>, _>>()?;
     let inspections =
-        fields.list("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
+        fields.items("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
     if steps.is_empty() && profile == Profile::Strict {
         return Err(LayoutError::NoSteps);
     }
@@ -42,11 +42,12 @@ fn step(
     let fields = Fields::open(value, place(value, Place::Step), "step", &known, profile)?;
     let name = name(&fields)?;
     let pubkeys = fields.texts("pubkeys")?;
-    let threshold = match (profile, fields.required("threshold")?) {
-        (Profile::Strict, value) => threshold(&name, value, &pubkeys, keys)?,
+    let threshold = match (profile, fields.value.get("threshold")) {
+        (Profile::Strict, _) => threshold(&name, fields.required("threshold")?, &pubkeys, keys)?,
         // The reference counts what there is, and takes the first link: one is the least.
-        (Profile::Compat, Value::Number(found)) if found.starts_with('-') => 1,
-        (Profile::Compat, value) => value
+        (Profile::Compat, None) => 1,
+        (Profile::Compat, Some(Value::Number(found))) if found.starts_with('-') => 1,
+        (Profile::Compat, Some(value)) => value
             .as_u64()
             .map(|found| u32::try_from(found.max(1)).unwrap_or(u32::MAX))
             .ok_or_else(|| fields.wrong("threshold", "an integer"))?,
@@ -239,7 +240,10 @@ impl<'v> Fields<'v> {
         known: &[&str],
         profile: Profile,
     ) -> Result<Self, LayoutError> {
-        if value.get("_type").and_then(Value::as_str) != Some(kind) {
+        // What is no object is none of either; the reference takes what stands among the steps for a step.
+        let said = value.get("_type").and_then(Value::as_str) == Some(kind);
+        let taken = profile == Profile::Compat && value.as_object().is_some();
+        if !said && !taken {
             return Err(LayoutError::WrongType { at, expected: kind });
         }
         let members = value.as_object().unwrap_or_default();
@@ -270,12 +274,16 @@ impl<'v> Fields<'v> {
         }
     }
 
+    fn items(&self, field: &'static str) -> Result<&'v [Value], LayoutError> {
+        self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
+    }
+
     fn list(&self, field: &'static str) -> Result<&'v [Value], LayoutError> {
-        // The reference has a default for each list.
+        // The reference has a default for each list of a step or inspection.
         if self.profile == Profile::Compat && self.value.get(field).is_none() {
             return Ok(&[]);
         }
-        self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
+        self.items(field)
     }
 
     fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {

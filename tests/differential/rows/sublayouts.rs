@@ -42,7 +42,7 @@ pub fn rows() -> Vec<Row> {
             ..row(
                 "39",
                 "sublayout with an inspection that touches a file",
-                "layout_unsupported",
+                "inspection_not_supported",
                 answered(|layout, _| {
                     layout.signed["inspect"] = json!([{"_type": "inspection", "name": "look", "run": ["touch", "owned"],
                     "expected_materials": [], "expected_products": []}]);
@@ -52,7 +52,7 @@ pub fn rows() -> Vec<Row> {
         row(
             "60",
             "step answered with a layout without steps",
-            "layout_unsupported",
+            "layout_malformed",
             with(two_steps(), |case| {
                 let answer = Doc::new(layout(&[], vec![]), &["fred"], true);
                 case.step(0)["expected_products"] = json!([["DISALLOW", "*"]]);
@@ -60,12 +60,12 @@ pub fn rows() -> Vec<Row> {
                 case.add_link("fetch", "fred", answer);
             }),
         ),
-        row("61", "sublayouts forty deep", "layout_unsupported", forty_deep()),
-        row("sublayout", "sublayout that reports what the step needs", "layout_unsupported", answered(|_, _| {})),
+        row("61", "sublayouts forty deep", "layout_too_complex", forty_deep()),
+        row("sublayout", "sublayout that reports what the step needs", "verified", answered(|_, _| {})),
         row(
             "sublayout expired",
             "expired sublayout",
-            "layout_unsupported",
+            "layout_expired",
             answered(|layout, _| {
                 layout.signed["expires"] = "2001-01-01T00:00:00Z".into();
             }),
