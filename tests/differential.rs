@@ -25,6 +25,8 @@ mod peers;
 mod rows;
 #[path = "differential/table.rs"]
 mod table;
+#[path = "differential/theirs.rs"]
+mod theirs;
 #[allow(dead_code)]
 #[path = "real/tools.rs"]
 mod tools;

@@ -31,7 +31,7 @@ use tidewaiter::{
 };
 
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 135;
+const FLAWS_MIN: usize = 144;
 
 static KEYS: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
 

@@ -39,6 +39,11 @@ pub struct Verdicts {
 
 /// Ours, with the layout's owners and evidence read as the command reads them.
 pub fn ours(folder: &Path, profile: Profile) -> Verdict {
+    ours_at(folder, profile, jiff::Timestamp::now())
+}
+
+/// The same as of another time.
+pub fn ours_at(folder: &Path, profile: Profile, now: jiff::Timestamp) -> Verdict {
     let layout = dir::read_file(&folder.join("root.layout")).unwrap();
     let links = dir::read(&folder.join("links")).unwrap();
     let links: Vec<Piece<'_>> = links.iter().map(dir::File::piece).collect();
@@ -48,7 +53,7 @@ pub fn ours(folder: &Path, profile: Profile) -> Verdict {
     };
     let owners = KeyRing::new(keys(folder).into_iter().map(owner).collect());
     let demand = ChainDemand { owners, profile, ..ChainDemand::default() };
-    match verify_given(&demand, None, &layout, &links, jiff::Timestamp::now()) {
+    match verify_given(&demand, None, &layout, &links, now) {
         Ok(_) => Verdict { pass: true, why: String::new(), says: String::new() },
         Err(rejection) => {
             Verdict { pass: false, why: rejection.reason().as_str().to_owned(), says: rejection.to_string() }
