@@ -96,10 +96,7 @@ fn command(link: &Value, profile: Profile) -> Result<Vec<String>, LinkError> {
         (Some(command), Profile::Strict) => strings(command).ok_or(error),
         (None, Profile::Strict) => Err(LinkError::Missing("command")),
         (None, Profile::Compat) => Ok(Vec::new()),
-        (Some(command), Profile::Compat) => {
-            let word = |word: &Value| word.as_str().map_or_else(|| json::to_text(word), str::to_owned);
-            Ok(command.as_array().ok_or(error)?.iter().map(word).collect())
-        }
+        (Some(command), Profile::Compat) => words(command).ok_or(error),
     }
 }
 
@@ -143,6 +140,12 @@ fn any_digest_set(value: &Value) -> Option<DigestSet> {
 
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|element| element.as_str().map(str::to_owned)).collect()
+}
+
+/// A list whose elements are shown as text, whatever they are.
+pub(super) fn words(value: &Value) -> Option<Vec<String>> {
+    let word = |word: &Value| word.as_str().map_or_else(|| json::to_text(word), str::to_owned);
+    Some(value.as_array()?.iter().map(word).collect())
 }
 
 fn artifacts_value(artifacts: &Artifacts) -> Value {

@@ -84,6 +84,23 @@ pub const ALL: &[Mutation] = &[
         file["signed"] = json!({"_type": "link"});
         doc.bytes = Some(file.to_string().into_bytes());
     }),
+    ("link-environment-null", |rng, case| a_link(rng, case).signed["environment"] = Value::Null),
+    ("link-in-a-file-of-another-name", |rng, case| {
+        let path = a_file(rng, case);
+        let doc = case.files.remove(&path).unwrap();
+        let step = path.rsplitn(3, '.').nth(2).unwrap();
+        case.files.insert(format!("{step}.01234567.link"), doc);
+    }),
+    ("link-in-the-file-of-another-step", |rng, case| {
+        let path = a_file(rng, case);
+        let id = case.files[&path].by[0].id.clone();
+        let step = &case.steps()[rng.below(case.steps().len())];
+        if step["pubkeys"].as_array().unwrap().contains(&id.as_str().into()) {
+            let other = file_name(step["name"].as_str().unwrap(), &id);
+            let doc = case.files[&path].clone();
+            case.files.insert(other, doc);
+        }
+    }),
     ("link-key-twice", |rng, case| {
         let doc = a_link(rng, case);
         doc.edits.push(("\"command\":".to_owned(), "\"command\":[\"evil\"],\"command\":".to_owned()));
@@ -143,6 +160,7 @@ pub const ALL: &[Mutation] = &[
     }),
     ("steps-swapped", |_, case| case.layout.signed["steps"].as_array_mut().unwrap().reverse()),
     ("step-of-another-type", |rng, case| a_step(rng, case)["_type"] = "inspection".into()),
+    ("step-command-of-numbers", |rng, case| a_step(rng, case)["expected_command"] = json!([1])),
     ("step-without-threshold", |rng, case| {
         a_step(rng, case).as_object_mut().unwrap().remove("threshold");
     }),
@@ -228,6 +246,12 @@ pub const ALL: &[Mutation] = &[
                 words[at] = words[at].as_str().unwrap().to_lowercase().into();
             }
         }
+    }),
+    ("rule-with-braces", |rng, case| {
+        let pattern = rng.pick(&["{x}", "a{b,c}", "{", "{{a}}"]);
+        let rules = some_rules(rng, case);
+        let at = rng.below(rules.len() + 1);
+        rules.insert(at, json!(["ALLOW", pattern]));
     }),
     ("rule-empty", |rng, case| some_rules(rng, case).push(json!([]))),
     ("rule-unknown", |rng, case| some_rules(rng, case).push(json!(["PERMIT", "*"]))),

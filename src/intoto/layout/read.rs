@@ -1,7 +1,7 @@
 //! Reading a layout from JSON: every field by name, none overlooked.
 use super::{Inspection, Layout, LayoutError, Place, Step};
 use crate::{
-    intoto::{Profile, Rule, parameters::is_open},
+    intoto::{Profile, Rule, link::words, parameters::is_open},
     json::Value,
     key::{KeyError, PublicKey},
 };
@@ -54,7 +54,7 @@ fn step(
     };
     Ok(Step {
         threshold,
-        expected_command: fields.texts("expected_command")?,
+        expected_command: fields.command()?,
         expected_materials: fields.rules("expected_materials")?,
         expected_products: fields.rules("expected_products")?,
         name,
@@ -289,6 +289,14 @@ impl<'v> Fields<'v> {
     fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         self.list(field)?.iter().map(text).collect::<Option<_>>().ok_or_else(|| self.wrong(field, "a list of strings"))
+    }
+
+    /// The reference compares it and looks no closer.
+    fn command(&self) -> Result<Vec<String>, LayoutError> {
+        match (self.profile, self.value.get("expected_command").and_then(words)) {
+            (Profile::Compat, Some(words)) => Ok(words),
+            _ => self.texts("expected_command"),
+        }
     }
 
     fn rules(&self, field: &'static str) -> Result<Vec<Rule>, LayoutError> {
