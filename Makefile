@@ -6,7 +6,7 @@ CARGO ?= cargo
 TOOLS := tests/tools/install
 CLUSTER_TOOLS := e2e/tools/install
 
-.PHONY: help demo test e2e bench lint fuzz image manifests
+.PHONY: help demo test e2e bench lint fuzz image manifests differential
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -20,6 +20,10 @@ test: ## everything but the cluster: unit, property, attack, registry, store and
 
 e2e: ## a real cluster of one node, tidewaiter installed by its chart, and everything a user would meet (root)
 	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))" TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) test --locked --test e2e
+
+differential: ## signed chains (CHAINS, from SEED on) judged by ours, by Python's and by Go's in-toto: each difference must be a known one
+	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))" TIDEWAITER_DIFFERENTIAL_CHAINS=$(or $(CHAINS),20000) TIDEWAITER_DIFFERENTIAL_SEED=$(or $(SEED),$$(date +%s)); \
+	  $(CARGO) test --locked --test differential -- --nocapture
 
 image: ## the container image as an OCI archive, target/image/tidewaiter.tar (RELEASE=1: what ships)
 	image/build $(or $(CARGO_TARGET_DIR),target)/image/tidewaiter.tar

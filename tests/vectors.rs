@@ -36,7 +36,7 @@ use tidewaiter::{
 mod certificates;
 
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 176;
+const FLAWS_MIN: usize = 185;
 
 static KEYS: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
 

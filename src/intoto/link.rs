@@ -1,6 +1,9 @@
 //! Links: specification 4.4.
 use super::Profile;
-use crate::{digest::DigestSet, json::Value};
+use crate::{
+    digest::DigestSet,
+    json::{self, Value},
+};
 use std::collections::BTreeMap;
 
 /// Artifact name → hashes, sorted by name.
@@ -51,11 +54,9 @@ impl Link {
         if value.get("_type").and_then(Value::as_str) != Some("link") {
             return Err(LinkError::NotALink);
         }
-        let name = value.get("name").ok_or(LinkError::Missing("name"))?;
-        let command = value.get("command").ok_or(LinkError::Missing("command"))?;
         Ok(Link {
-            name: name.as_str().ok_or(LinkError::Type("name", "a string"))?.to_owned(),
-            command: strings(command).ok_or(LinkError::Type("command", "a list of strings"))?,
+            name: name(value, profile)?,
+            command: command(value, profile)?,
             materials: artifacts(value, "materials", profile)?,
             products: artifacts(value, "products", profile)?,
             byproducts: value.get("byproducts").cloned().unwrap_or(Value::Object(Vec::new())),
@@ -78,8 +79,33 @@ impl Link {
     }
 }
 
+// The reference has a default for each field of a link, and looks neither at its name nor at the words of its command.
+
+fn name(link: &Value, profile: Profile) -> Result<String, LinkError> {
+    match (link.get("name"), profile) {
+        (Some(Value::String(name)), _) => Ok(name.clone()),
+        (_, Profile::Compat) => Ok(String::new()),
+        (None, Profile::Strict) => Err(LinkError::Missing("name")),
+        (Some(_), Profile::Strict) => Err(LinkError::Type("name", "a string")),
+    }
+}
+
+fn command(link: &Value, profile: Profile) -> Result<Vec<String>, LinkError> {
+    let error = LinkError::Type("command", "a list of strings");
+    match (link.get("command"), profile) {
+        (Some(command), Profile::Strict) => strings(command).ok_or(error),
+        (None, Profile::Strict) => Err(LinkError::Missing("command")),
+        (None, Profile::Compat) => Ok(Vec::new()),
+        (Some(command), Profile::Compat) => words(command).ok_or(error),
+    }
+}
+
 fn artifacts(link: &Value, side: &'static str, profile: Profile) -> Result<Artifacts, LinkError> {
-    artifacts_of(link.get(side).ok_or(LinkError::Missing(side))?, side, profile)
+    match (link.get(side), profile) {
+        (None, Profile::Strict) => Err(LinkError::Missing(side)),
+        (None, Profile::Compat) => Ok(Artifacts::new()),
+        (Some(artifacts), _) => artifacts_of(artifacts, side, profile),
+    }
 }
 
 /// An object of names and hash objects; `side` is what a message calls it.
@@ -119,6 +145,12 @@ fn any_digest_set(value: &Value) -> Option<DigestSet> {
 
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|element| element.as_str().map(str::to_owned)).collect()
+}
+
+/// A list whose elements are shown as text, whatever they are.
+pub(super) fn words(value: &Value) -> Option<Vec<String>> {
+    let word = |word: &Value| word.as_str().map_or_else(|| json::to_text(word), str::to_owned);
+    Some(value.as_array()?.iter().map(word).collect())
 }
 
 fn artifacts_value(artifacts: &Artifacts) -> Value {

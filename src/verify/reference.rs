@@ -63,10 +63,7 @@ fn inspection(value: &Value) -> Value {
 }
 
 fn items(layout: &Value, name: &str, model: fn(&Value) -> Value) -> Option<Value> {
-    match layout.get(name) {
-        None => Some(empty_array()),
-        Some(items) => Some(Value::Array(items.as_array()?.iter().map(model).collect())),
-    }
+    Some(Value::Array(layout.get(name)?.as_array()?.iter().map(model).collect()))
 }
 
 fn member<'n>(name: &'n str, from: &Value, default: fn() -> Value) -> (&'n str, Value) {

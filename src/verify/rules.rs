@@ -176,6 +176,12 @@ fn counterpart<'t>(
     there: Option<&'t Artifacts>,
 ) -> Option<&'t DigestSet> {
     let rest = name.strip_prefix(source_prefix)?;
+    // Strictly there are no such names. The reference joins them to a prefix as the operating system joins paths, which leads it out of
+    // the folder, or into a crash (in-toto §2.2, case 26).
+    let exchanged = !source_prefix.is_empty() || destination_prefix.is_some();
+    if exchanged && (rest.starts_with('/') || rest.contains('\\')) {
+        return None;
+    }
     match destination_prefix {
         None => there?.get(rest),
         Some(prefix) => there?.get(&format!("{prefix}/{rest}")),

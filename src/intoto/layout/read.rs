@@ -4,7 +4,7 @@ use super::{
     certificates::{Authorities, Constraint},
 };
 use crate::{
-    intoto::{Profile, Rule, parameters::is_open},
+    intoto::{Profile, Rule, link::words, parameters::is_open},
     json::Value,
     key::{KeyError, PublicKey},
 };
@@ -22,9 +22,9 @@ pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutEr
         Profile::Compat => Authorities::default(),
     };
     let step = |item| step(item, &keys, &authorities, profile);
-    let steps = fields.list("steps")?.iter().map(step).collect::<Result<Vec<_>, _>>()?;
+    let steps = fields.items("steps")?.iter().map(step).collect::<Result<Vec<_>, _>>()?;
     let inspections =
-        fields.list("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
+        fields.items("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
     if steps.is_empty() && profile == Profile::Strict {
         return Err(LayoutError::NoSteps);
     }
@@ -69,18 +69,21 @@ fn step(
         None if !cert_constraints.is_empty() => Vec::new(),
         _ => fields.texts("pubkeys")?,
     };
-    let threshold = match (profile, fields.required("threshold")?) {
-        (Profile::Strict, value) => threshold(&name, value, &pubkeys, keys, cert_constraints.is_empty())?,
+    let threshold = match (profile, fields.get("threshold")) {
+        (Profile::Strict, _) => {
+            threshold(&name, fields.required("threshold")?, &pubkeys, keys, cert_constraints.is_empty())?
+        }
         // The reference counts what there is, and takes the first link: one is the least.
-        (Profile::Compat, Value::Number(found)) if found.starts_with('-') => 1,
-        (Profile::Compat, value) => value
+        (Profile::Compat, None) => 1,
+        (Profile::Compat, Some(Value::Number(found))) if found.starts_with('-') => 1,
+        (Profile::Compat, Some(value)) => value
             .as_u64()
             .map(|found| u32::try_from(found.max(1)).unwrap_or(u32::MAX))
             .ok_or_else(|| fields.wrong("threshold", "an integer"))?,
     };
     Ok(Step {
         threshold,
-        expected_command: fields.texts("expected_command")?,
+        expected_command: fields.command()?,
         expected_materials: fields.rules("expected_materials")?,
         expected_products: fields.rules("expected_products")?,
         name,
@@ -272,7 +275,10 @@ impl<'v> Fields<'v> {
         known: &[&str],
         profile: Profile,
     ) -> Result<Self, LayoutError> {
-        if value.get("_type").and_then(Value::as_str) != Some(kind) {
+        // What is no object is none of either; the reference takes what stands among the steps for a step.
+        let said = value.get("_type").and_then(Value::as_str) == Some(kind);
+        let taken = profile == Profile::Compat && value.as_object().is_some();
+        if !said && !taken {
             return Err(LayoutError::WrongType { at, expected: kind });
         }
         Fields::of(value, at, known, profile)
@@ -313,17 +319,29 @@ impl<'v> Fields<'v> {
         }
     }
 
+    fn items(&self, field: &'static str) -> Result<&'v [Value], LayoutError> {
+        self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
+    }
+
     fn list(&self, field: &'static str) -> Result<&'v [Value], LayoutError> {
-        // The reference has a default for each list.
+        // The reference has a default for each list of a step or inspection.
         if self.profile == Profile::Compat && self.value.get(field).is_none() {
             return Ok(&[]);
         }
-        self.required(field)?.as_array().ok_or_else(|| self.wrong(field, "a list"))
+        self.items(field)
     }
 
     pub(super) fn texts(&self, field: &'static str) -> Result<Vec<String>, LayoutError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         self.list(field)?.iter().map(text).collect::<Option<_>>().ok_or_else(|| self.wrong(field, "a list of strings"))
+    }
+
+    /// The reference compares it and looks no closer.
+    fn command(&self) -> Result<Vec<String>, LayoutError> {
+        match (self.profile, self.value.get("expected_command").and_then(words)) {
+            (Profile::Compat, Some(words)) => Ok(words),
+            _ => self.texts("expected_command"),
+        }
     }
 
     fn rules(&self, field: &'static str) -> Result<Vec<Rule>, LayoutError> {
