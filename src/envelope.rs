@@ -20,12 +20,14 @@ pub const INTOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const SIGNATURES_MAX: usize = 1_000;
 
 /// One signature as stated; nothing about it is trusted until it verifies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature {
     /// A hint which key made it. Absent or empty is `None`.
     pub keyid: Option<String>,
     /// The signature's bytes; empty where they cannot be read, which verifies under no key.
     pub sig: Vec<u8>,
+    /// Of an OpenPGP signature, its hashed part (in-toto §1.3). Metablock alone has them (R10).
+    pub other_headers: Option<Vec<u8>>,
 }
 
 /// What an envelope carries.
@@ -73,7 +75,7 @@ pub enum EnvelopeError {
 
 impl Envelope {
     /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A signature
-    /// with extra members (`cert`, `other_headers` …) keeps only what we use; one that cannot be read (no hex, no base64, no
+    /// with extra members (`cert` …) keeps only what we use; one that cannot be read (no hex, no base64, no
     /// object) is kept as unusable, never fatal, so that a junk one blocks no good one (R5).
     ///
     /// # Errors
@@ -92,7 +94,7 @@ impl Envelope {
                     return Err(member("signed", Some(&signed), "an object"));
                 }
                 let canonical = json::canonical(&signed)?;
-                let signatures = read_signatures(signatures.as_ref(), |sig| hex::decode(sig).ok())?;
+                let signatures = read_signatures(signatures.as_ref(), in_metablock)?;
                 Ok(Envelope { content: Content::Metablock { signed, canonical }, signatures })
             }
             (None, Some(Value::String(payload))) => {
@@ -100,7 +102,7 @@ impl Envelope {
                     return Err(member("payloadType", payload_type.as_ref(), "a string"));
                 };
                 let payload = from_base64(&payload).ok_or(EnvelopeError::NotBase64)?;
-                let signatures = read_signatures(signatures.as_ref(), from_base64)?;
+                let signatures = read_signatures(signatures.as_ref(), in_dsse)?;
                 Ok(Envelope { content: Content::Dsse { payload_type, payload }, signatures })
             }
             (None, Some(other)) => Err(member("payload", Some(&other), "a string")),
@@ -193,7 +195,7 @@ impl Envelope {
             None => public.verify(&signed, &signature.sig).is_ok(),
         };
         let mut signatures: Vec<_> = self.signatures.iter().filter(|s| !is_same_key(s)).cloned().collect();
-        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig });
+        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig, other_headers: None });
         self.signatures = signatures;
         Ok(())
     }
@@ -205,8 +207,16 @@ impl Envelope {
         let signatures = |encode: &dyn Fn(&[u8]) -> String| {
             let one = |s: &Signature| {
                 // An empty id says the same as none, and the reference implementation wants one.
-                let keyid = s.keyid.clone().unwrap_or_default();
-                Value::Object(vec![member("keyid", text(keyid)), member("sig", text(encode(&s.sig)))])
+                let keyid = member("keyid", text(s.keyid.clone().unwrap_or_default()));
+                let sig = encode(&s.sig);
+                Value::Object(match &s.other_headers {
+                    Some(headers) => vec![
+                        keyid,
+                        member("other_headers", text(hex::encode(headers))),
+                        member("signature", text(sig)),
+                    ],
+                    None => vec![keyid, member("sig", text(sig))],
+                })
             };
             member("signatures", Value::Array(self.signatures.iter().map(one).collect()))
         };
@@ -233,18 +243,36 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 
 fn read_signatures(
     value: Option<&Value>,
-    decode: impl Fn(&str) -> Option<Vec<u8>>,
+    read: impl Fn(&Value) -> Option<(Vec<u8>, Option<Vec<u8>>)>,
 ) -> Result<Vec<Signature>, EnvelopeError> {
     let array = value.and_then(Value::as_array).ok_or_else(|| member("signatures", value, "an array"))?;
     if array.len() > SIGNATURES_MAX {
         return Err(EnvelopeError::TooManySignatures { found: array.len(), max: SIGNATURES_MAX });
     }
-    let text = |signature: &Value, name| signature.get(name).and_then(Value::as_str).map(str::to_owned);
-    let one = |signature: &Value| Signature {
-        keyid: text(signature, "keyid").filter(|id| !id.is_empty()),
-        sig: text(signature, "sig").and_then(|sig| decode(&sig)).unwrap_or_default(),
+    let one = |signature: &Value| {
+        let (sig, other_headers) = read(signature).unwrap_or_default();
+        Signature { keyid: text(signature, "keyid").filter(|id| !id.is_empty()).map(str::to_owned), sig, other_headers }
     };
     Ok(array.iter().map(one).collect())
+}
+
+fn in_dsse(signature: &Value) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    Some((from_base64(text(signature, "sig")?)?, None))
+}
+
+/// `{keyid, sig}`, or OpenPGP's `{keyid, signature, other_headers}`.
+fn in_metablock(signature: &Value) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    match text(signature, "other_headers") {
+        Some(headers) => {
+            let headers = hex::decode(headers).ok()?;
+            Some((hex::decode(text(signature, "signature")?).unwrap_or_default(), Some(headers)))
+        }
+        None => Some((hex::decode(text(signature, "sig")?).ok()?, None)),
+    }
+}
+
+fn text<'v>(signature: &'v Value, name: &str) -> Option<&'v str> {
+    signature.get(name).and_then(Value::as_str)
 }
 
 /// R7: standard or URL-safe, padded, nothing else.

@@ -25,7 +25,8 @@ pub struct Layout {
     /// The layout holds before this time.
     pub expires: jiff::Timestamp,
     pub readme: String,
-    /// Key id as written → the key. One we cannot use is kept as the reason why: it blocks only a step that needs it.
+    /// Key id as written → the key; also the OpenPGP subkeys that a step authorises without their masters. One we cannot use is kept as
+    /// the reason why: it blocks only a step that needs it.
     pub keys: BTreeMap<String, Result<PublicKey, KeyError>>,
     /// At least one (R36), in the order of the layout.
     pub steps: Vec<Step>,
@@ -117,6 +118,9 @@ pub enum LayoutError {
     /// R13.
     #[error("the key {key:?} says that its id is {inner:?}")]
     KeyId { key: String, inner: String },
+    /// R24: whose subkey it is must be clear.
+    #[error("the key {0:?} is a subkey of two keys of the layout")]
+    SubkeyOfTwo(String),
     /// A private key in a public document.
     #[error("the key {0:?} carries its private part")]
     PrivateKey(String),
@@ -198,10 +202,11 @@ impl Layout {
         }
     }
 
-    /// For writing one: the JSON value that `from_value` reads back. Keys that cannot be used are left out.
+    /// For writing one: the JSON value that `from_value` reads back. Keys that cannot be used are left out, and subkeys stand in their
+    /// masters.
     pub fn to_value(&self) -> Value {
-        let keys =
-            self.keys.iter().filter_map(|(id, key)| Some((id.clone(), Value::from(&key.as_ref().ok()?.to_layout()))));
+        let usable = self.keys.iter().filter_map(|(id, key)| Some((id, key.as_ref().ok()?)));
+        let keys = usable.filter(|(_, key)| !key.is_subkey()).map(|(id, key)| (id.clone(), Value::from(&key.to_layout())));
         object(vec![
             ("_type", text("layout")),
             ("expires", text(&self.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),

@@ -104,7 +104,7 @@ fn admit_layout(
     let mut fits = Vec::new();
     for (index, writer) in may {
         let Some(rules) = chains.get(*index) else { continue };
-        let signers = quorum::signers(&envelope, &rules.owners);
+        let signers = quorum::signers(&envelope, &rules.owners, request.now);
         if signers.len() >= rules.threshold {
             fits.push((*index, rules, *writer, signers));
         } else {
@@ -126,7 +126,7 @@ fn admit_layout(
     if layout.expires <= request.now {
         return Err(refuse(Reason::LayoutExpired, format!("the layout expired at {}", layout.expires)));
     }
-    let signatures = locate(&envelope, &signers);
+    let signatures = locate(&envelope, &signers, request.now);
     let facts = LayoutFacts { expires: layout.expires, keys: step_keys(&layout) };
     let record = Record { kind: Kind::Layout, step: None, signatures, layout: Some(facts), link: None };
     record.finish(request, &envelope, index, writer, ids)
@@ -189,7 +189,7 @@ async fn admit_link(
     }
     let mut fits = Vec::new();
     for (index, rules, writer, ring) in &rings {
-        let signers = quorum::signers(&envelope, ring);
+        let signers = quorum::signers(&envelope, ring, request.now);
         if signers.is_empty() {
             refused = Some(link_refusal(&envelope, &link.name, rules, ring));
         } else {
@@ -200,7 +200,7 @@ async fn admit_link(
     let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
     let (index, _, writer, signers) = chosen
         .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;
-    let signatures = locate(&envelope, &signers);
+    let signatures = locate(&envelope, &signers, request.now);
     let record = Record { kind: Kind::Link, step: Some(link.name.clone()), signatures, layout: None, link: Some(link) };
     record.finish(request, &envelope, index, writer, ids)
 }
@@ -246,7 +246,7 @@ fn one_chain<'f>(mut fits: Vec<Fit<'f>>, names: impl Fn(&ChainRules) -> bool) ->
 }
 
 /// Which signatures of the envelope are those of the keys that `quorum` counted.
-fn locate(envelope: &Envelope, signers: &[&NamedKey]) -> Vec<VerifiedSignature> {
+fn locate(envelope: &Envelope, signers: &[&NamedKey], now: Timestamp) -> Vec<VerifiedSignature> {
     let message = envelope.signed_bytes();
     let mut found: Vec<VerifiedSignature> = Vec::new();
     for signer in signers {
@@ -256,7 +256,7 @@ fn locate(envelope: &Envelope, signers: &[&NamedKey]) -> Vec<VerifiedSignature> 
             .signatures
             .iter()
             .enumerate()
-            .find(|(_, signature)| fits(&signature.keyid) && key.verify(&message, &signature.sig).is_ok());
+            .find(|(_, signature)| fits(&signature.keyid) && quorum::verify(signature, &message, key, now).is_ok());
         if let Some((index, signature)) = signature
             && !found.iter().any(|known| known.keyid == key.id())
         {

@@ -56,7 +56,7 @@ pub(super) struct Nest {
 /// A layout that held.
 pub(super) struct Held {
     pub steps: Vec<VerifiedStep>,
-    /// Until when: the earliest end of the layouts inside.
+    /// Until when: the earliest end of the layouts inside, and of the OpenPGP signatures that counted.
     pub expires: Timestamp,
     /// See [`super::VerifiedChain::warnings`].
     pub warnings: Vec<String>,
@@ -79,7 +79,7 @@ impl Judge<'_> {
         let layout = &layout.clone().with_parameters(self.parameters, self.profile)?;
         self.budget.layout(layout)?;
         let mut warnings = Vec::new();
-        let mut remarks = remarks::of(layout);
+        let mut remarks = remarks::of(layout, self.now);
         if let Some((at, side)) = remarks::open_list(layout).filter(|_| self.insist.closed_lists) {
             return Err(Rejection::OpenList { at, side });
         }
@@ -94,6 +94,7 @@ impl Judge<'_> {
             directories: &nest.directories,
             around: &nest.around,
             profile: self.profile,
+            now: self.now,
         };
         let mut found = thresholds::collect(layout, &view, &mut self.budget)?;
         let mut steps = Vec::new();
@@ -123,6 +124,7 @@ impl Judge<'_> {
                 let (step, found, expected) = (step.name.clone(), report.link.command.clone(), &step.expected_command);
                 return Err(Rejection::OtherCommand { step, found, expected: expected.clone() });
             }
+            expires = reports.until.map_or(expires, |until| until.min(expires));
             steps.push(VerifiedStep { name: step.name.clone(), signers });
         }
 
@@ -145,7 +147,11 @@ impl Judge<'_> {
         // 5.2.8: all inspections, then 5.2.9: their rules, which may name one another.
         let mut seen = BTreeMap::new();
         for inspection in &layout.inspections {
-            let link = || self.inspection_link(&inspection.name, authority, &view);
+            let link = || {
+                let (link, until) = self.inspection_link(&inspection.name, authority, &view)?;
+                expires = until.map_or(expires, |until| until.min(expires));
+                Some(link)
+            };
             seen.insert(inspection.name.as_str(), inspection::see(inspection, self.image, link)?);
         }
         let of_all = |name: &str| of_steps(name).or_else(|| seen.get(name).map(sides_seen));
@@ -198,15 +204,21 @@ impl Judge<'_> {
     }
 
     /// Specification 4.5.3: a signed link for the inspection in the place of running it, by the keys that signed the layout.
-    fn inspection_link(&self, name: &str, authority: &Authority<'_>, view: &View<'_>) -> Option<Link> {
+    fn inspection_link(
+        &self,
+        name: &str,
+        authority: &Authority<'_>,
+        view: &View<'_>,
+    ) -> Option<(Link, Option<Timestamp>)> {
         view.envelopes().find_map(|held| {
-            let signers = quorum::signers_within(&held.envelope, authority.ring, self.evidence.attempts_max);
+            let signers = quorum::signers_within(&held.envelope, authority.ring, self.evidence.attempts_max, self.now);
             if signers.len() < authority.needed {
                 return None;
             }
             match Content::of(held) {
                 Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(name) => {
-                    Link::read(&value, self.profile).ok()
+                    let until = signers.iter().filter_map(|signer| signer.verified.until).min();
+                    Link::read(&value, self.profile).ok().map(|link| (link, until))
                 }
                 _ => None,
             }

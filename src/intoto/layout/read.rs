@@ -3,7 +3,7 @@ use super::{Inspection, Layout, LayoutError, Place, Step};
 use crate::{
     intoto::{Profile, Rule, parameters::is_open},
     json::Value,
-    key::{KeyError, PublicKey},
+    key::{KeyError, PublicKey, unite},
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutError> {
     let known = ["_type", "expires", "readme", "keys", "steps", "inspect"];
     let fields = Fields::open(value, Place::Layout, "layout", &known, profile)?;
-    let keys = keys(&fields)?;
+    let mut keys = keys(&fields)?;
+    add_subkeys(&mut keys, fields.list("steps")?)?;
+    unite(keys.values_mut().filter_map(|key| key.as_mut().ok()));
     let steps = fields.list("steps")?.iter().map(|item| step(item, &keys, profile)).collect::<Result<Vec<_>, _>>()?;
     let inspections =
         fields.list("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
@@ -106,10 +108,10 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
             if value.as_object().is_none() {
                 return Err(LayoutError::Type { at: Place::Layout, field: "keys", expected: "an object of keys" });
             }
-            match value.get("keyval").and_then(|keyval| keyval.get("private")) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(private)) if private.is_empty() => {}
-                Some(_) => return Err(LayoutError::PrivateKey(id.clone())),
+            // Those of OpenPGP, too.
+            let subkeys = value.get("subkeys").and_then(Value::as_object).unwrap_or_default();
+            if let Some((id, _)) = [(id, value)].into_iter().chain(subkeys.iter().map(|(id, key)| (id, key))).find(is_private) {
+                return Err(LayoutError::PrivateKey(id.clone()));
             }
             match value.get("keyid") {
                 None => {}
@@ -128,6 +130,30 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
         .collect()
 }
 
+fn is_private((_, value): &(&String, &Value)) -> bool {
+    match value.get("keyval").and_then(|keyval| keyval.get("private")) {
+        None | Some(Value::Null) => false,
+        Some(private) => private.as_str() != Some(""),
+    }
+}
+
+/// R24: a step may authorise a subkey of OpenPGP without its master. It then stands among the keys, of the same functionary.
+fn add_subkeys(keys: &mut BTreeMap<String, Result<PublicKey, KeyError>>, steps: &[Value]) -> Result<(), LayoutError> {
+    let ids = steps.iter().filter_map(|step| step.get("pubkeys")?.as_array()).flatten().filter_map(Value::as_str);
+    for id in ids.collect::<BTreeSet<_>>() {
+        if keys.contains_key(id) {
+            continue;
+        }
+        let found: Vec<_> = keys.values().filter_map(|key| key.as_ref().ok()?.subkey(id)).take(2).collect();
+        match <[_; 1]>::try_from(found) {
+            Ok([subkey]) => drop(keys.insert(id.to_owned(), subkey)),
+            Err(found) if found.is_empty() => {}
+            Err(_) => return Err(LayoutError::SubkeyOfTwo(id.to_owned())),
+        }
+    }
+    Ok(())
+}
+
 /// R25: at least 1, and at most the distinct public keys of the step. Keys that cannot be used count as long as they are not needed.
 fn threshold(
     step: &str,
@@ -141,7 +167,7 @@ fn threshold(
         match keys.get(id) {
             None => return Err(LayoutError::UnknownPubkey { step: step.to_owned(), key: id.clone() }),
             Some(Ok(key)) => {
-                usable.insert(key.spki());
+                usable.insert(key.functionary());
             }
             Some(Err(cause)) => {
                 unusable.insert(id, cause);
