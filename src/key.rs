@@ -265,6 +265,20 @@ impl PublicKey {
         Some(self.pgp.as_ref()?.alone(id)?.map(Self::of_pgp))
     }
 
+    /// What a step's `pubkeys` say to authorise it: its id; the ids of its subkeys where an OpenPGP certificate says that its master itself
+    /// does not sign, which the key objects of layouts cannot.
+    pub fn step_ids(&self) -> Vec<String> {
+        match &self.pgp {
+            Some(pgp) if !pgp.master_signs() => pgp.signing().map(|part| part.id.clone()).collect(),
+            _ => vec![self.id.clone()],
+        }
+    }
+
+    /// Whether it makes OpenPGP signatures, and no others.
+    pub fn is_openpgp(&self) -> bool {
+        self.pgp.is_some()
+    }
+
     /// Whether it is a part of another key, that [`PublicKey::subkey`] made.
     pub fn is_subkey(&self) -> bool {
         self.pgp.as_ref().is_some_and(|pgp| pgp.is_alone())

@@ -112,6 +112,10 @@ impl Pgp {
         Some(Ok(Pgp { master: self.master.clone(), master_signs: false, subkeys, alone: true }))
     }
 
+    pub(super) fn master_signs(&self) -> bool {
+        self.master_signs
+    }
+
     pub(super) fn is_alone(&self) -> bool {
         self.alone
     }

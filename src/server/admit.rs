@@ -157,13 +157,22 @@ fn step_keys(layout: &Layout) -> Vec<StepKey> {
         for key in step.pubkeys.iter().filter_map(|id| layout.keys.get(id)?.as_ref().ok()) {
             keys.insert(StepKey {
                 step: step.name.clone(),
-                keyid: key.id().to_owned(),
+                keyid: stored_id(key),
                 alg: format!("{:?}", key.scheme()),
                 public: key.to_layout().to_string(),
             });
         }
     }
     keys.into_iter().collect()
+}
+
+/// What the store knows a key by, over all chains: nobody may choose it, and a key that says more of itself is another one. An id of
+/// OpenPGP in a layout is what the layout's owners say it is.
+fn stored_id(key: &PublicKey) -> String {
+    match key.is_openpgp() {
+        true => format!("{}:{}", key.id(), Digest::sha256(key.to_layout().to_string().as_bytes()).hex()),
+        false => key.id().to_owned(),
+    }
 }
 
 async fn admit_link(
@@ -257,10 +266,11 @@ fn locate(envelope: &Envelope, signers: &[&NamedKey], now: Timestamp) -> Vec<Ver
             .iter()
             .enumerate()
             .find(|(_, signature)| fits(&signature.keyid) && quorum::verify(signature, &message, key, now).is_ok());
+        let keyid = stored_id(key);
         if let Some((index, signature)) = signature
-            && !found.iter().any(|known| known.keyid == key.id())
+            && !found.iter().any(|known| known.keyid == keyid)
         {
-            let (keyid, alg) = (key.id().to_owned(), format!("{:?}", key.scheme()));
+            let alg = format!("{:?}", key.scheme());
             found.push(VerifiedSignature { keyid, alg, index, sig: signature.sig.clone() });
         }
     }
