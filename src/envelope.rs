@@ -210,11 +210,9 @@ impl Envelope {
                 let keyid = member("keyid", text(s.keyid.clone().unwrap_or_default()));
                 let sig = encode(&s.sig);
                 Value::Object(match &s.other_headers {
-                    Some(headers) => vec![
-                        keyid,
-                        member("other_headers", text(hex::encode(headers))),
-                        member("signature", text(sig)),
-                    ],
+                    Some(headers) => {
+                        vec![keyid, member("other_headers", text(hex::encode(headers))), member("signature", text(sig))]
+                    }
                     None => vec![keyid, member("sig", text(sig))],
                 })
             };

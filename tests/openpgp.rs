@@ -144,7 +144,11 @@ fn a_master_vouches_for_itself_or_is_nobody() {
     assert_eq!(ok(&[certified(SHA_1, MADE, &signing)]), unbound(), "SHA-1 vouches for nothing");
     assert_eq!(ok(&[packet(13, name.as_bytes()), stranger.packet()]), unbound());
     assert_eq!(ok(&[packet(13, name.as_bytes()), pretender.packet()]), unbound());
-    assert_eq!(ok(&[packet(13, b"Alicf"), certified(SHA_256, MADE, &signing)[7..].to_vec()]), unbound(), "another name");
+    assert_eq!(
+        ok(&[packet(13, b"Alicf"), certified(SHA_256, MADE, &signing)[7..].to_vec()]),
+        unbound(),
+        "another name"
+    );
     assert_eq!(ok(&[certified(SHA_256, MADE, &signing), withdrawn.clone()]), unbound());
     let again = MASTER.sign(0x13, SHA_256, &[MASTER.usual(MADE + 2), signing.concat()].concat(), &message).packet();
     assert_eq!(ok(&[certified(SHA_256, MADE, &signing), withdrawn, again]), Ok(id.clone()));
@@ -190,7 +194,10 @@ fn a_revoked_key_is_refused_by_whatever_hash() {
     for hash in [SHA_1, SHA_256] {
         let revocation = MASTER.sign(0x20, hash, &MASTER.usual(MADE + 1), &MASTER.hashed()).packet();
         let revoked = KeyError::Revoked { id: MASTER.id() };
-        assert_eq!(read(&[public_key(&MASTER), revocation.clone(), head()[public_key(&MASTER).len()..].to_vec()]), Err(revoked.clone()));
+        assert_eq!(
+            read(&[public_key(&MASTER), revocation.clone(), head()[public_key(&MASTER).len()..].to_vec()]),
+            Err(revoked.clone())
+        );
         assert_eq!(read(&[head(), revocation]), Err(revoked), "wherever it stands");
     }
     // Junk that anybody can append.
@@ -211,7 +218,11 @@ fn a_subkey_is_taken_by_both_sides_or_not_at_all() {
     let fault = |parts: &[Vec<u8>]| {
         let key = read(parts).unwrap();
         assert_eq!(verified(&key, &MASTER, now()).map(drop), Ok(()), "the master is none the worse");
-        assert_eq!(key.to_layout().get("subkeys").is_some(), verified(&key, &SUB, now()).is_ok(), "what must not sign is left out");
+        assert_eq!(
+            key.to_layout().get("subkeys").is_some(),
+            verified(&key, &SUB, now()).is_ok(),
+            "what must not sign is left out"
+        );
         verified(&key, &SUB, now()).map(drop)
     };
     let unbound = || Err(SignatureFault::Key(KeyError::Unbound { id: SUB.id() }));
@@ -255,7 +266,9 @@ fn a_subkey_has_no_longer_life_than_its_master() {
     // A verdict is kept no longer.
     let key = read(&[public_key(&MASTER), master(year), sub(week)]).unwrap();
     let (by_sub, by_master) = (SUB.sign_metadata(b"{}"), MASTER.sign_metadata(b"{}"));
-    let until = |id: String, made: &openpgp::Made| key.verify_pgp(b"{}", Some(&id), &made.headers, &made.value, now()).unwrap().until;
+    let until = |id: String, made: &openpgp::Made| {
+        key.verify_pgp(b"{}", Some(&id), &made.headers, &made.value, now()).unwrap().until
+    };
     assert_eq!(until(SUB.id(), &by_sub), Some(at(MADE + week)));
     assert_eq!(until(MASTER.id(), &by_master), Some(at(MADE + year)));
     let brief = MASTER.sign(0, SHA_256, &[MASTER.usual(MADE), subpacket(3, &172_800u32.to_be_bytes())].concat(), b"{}");
@@ -273,7 +286,8 @@ fn a_master_that_only_certifies_leaves_signing_to_its_subkeys() {
     assert_eq!(verified(&key, &MASTER, now()).map(drop), Err(SignatureFault::Key(not_signing.clone())));
     assert_eq!(key.step_ids(), [SUB.id()], "so a step authorises the subkey alone");
     assert_eq!(read(&[head.clone(), sub(0x0c)]), Err(not_signing));
-    let revocation = MASTER.sign(0x28, SHA_256, &MASTER.usual(MADE), &[MASTER.hashed(), SUB.hashed()].concat()).packet();
+    let revocation =
+        MASTER.sign(0x28, SHA_256, &MASTER.usual(MADE), &[MASTER.hashed(), SUB.hashed()].concat()).packet();
     assert_eq!(read(&[head, sub(SIGNS), revocation]), Err(KeyError::Revoked { id: SUB.id() }));
 }
 
@@ -410,9 +424,8 @@ fn a_signature_says_what_it_is_over_and_by_whom() {
     ));
     // Another algorithm than the key's; another key's signature under this id, or under none that is there.
     let mut made = MASTER.sign_metadata(b"{}");
-    let judge = |made: &openpgp::Made, id: Option<&str>| {
-        key.verify_pgp(b"{}", id, &made.headers, &made.value, now()).map(drop)
-    };
+    let judge =
+        |made: &openpgp::Made, id: Option<&str>| key.verify_pgp(b"{}", id, &made.headers, &made.value, now()).map(drop);
     assert_eq!(judge(&made, None), Ok(()), "the issuer says it");
     assert_eq!(judge(&made, Some("alice")), Err(SignatureFault::Issuer { id: "alice".into(), issuer: id.clone() }));
     made.headers[2] = 1;

@@ -4,6 +4,8 @@
 
 #[path = "real/images.rs"]
 mod images;
+#[path = "real/openpgp.rs"]
+mod openpgp;
 #[path = "real/tools.rs"]
 mod tools;
 

@@ -169,8 +169,7 @@ fn envelope(description: &Value) -> Vec<u8> {
     }
     let by: Vec<&str> = description["by"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     let people: Vec<people::Person> = by.iter().filter_map(|name| people::person(name)).collect();
-    let keys: Vec<SecretKey> =
-        by.iter().filter(|name| people::person(name).is_none()).map(|name| key(name)).collect();
+    let keys: Vec<SecretKey> = by.iter().filter(|name| people::person(name).is_none()).map(|name| key(name)).collect();
     let keys: Vec<&SecretKey> = keys.iter().collect();
     let text = rewrite(description["signed"].to_string(), &description["rewrite"]);
     let mut bytes = if description["container"] == "metablock" {

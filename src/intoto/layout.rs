@@ -206,7 +206,8 @@ impl Layout {
     /// masters.
     pub fn to_value(&self) -> Value {
         let usable = self.keys.iter().filter_map(|(id, key)| Some((id, key.as_ref().ok()?)));
-        let keys = usable.filter(|(_, key)| !key.is_subkey()).map(|(id, key)| (id.clone(), Value::from(&key.to_layout())));
+        let keys =
+            usable.filter(|(_, key)| !key.is_subkey()).map(|(id, key)| (id.clone(), Value::from(&key.to_layout())));
         object(vec![
             ("_type", text("layout")),
             ("expires", text(&self.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),

@@ -305,7 +305,9 @@ fn key_objects_say_type_and_scheme_that_fit() {
     for unknown in [r#""type":"rsa","method":"pgp+x""#, r#""type":"rsa","method":"pgp+eddsa-ed25519""#] {
         assert!(matches!(openpgp(unknown), Err(KeyError::Unsupported { .. })), "{unknown}");
     }
-    assert!(matches!(openpgp(&format!(r#"{dsa},"revoked":true"#)), Err(KeyError::Unsupported { what }) if what.contains("revoked")));
+    assert!(
+        matches!(openpgp(&format!(r#"{dsa},"revoked":true"#)), Err(KeyError::Unsupported { what }) if what.contains("revoked"))
+    );
     assert!(matches!(openpgp(r#""type":"rsa""#), Err(KeyError::Malformed { .. })));
     let private =
         format!(r#"{{"keytype":"ed25519","scheme":"ed25519","keyval":{{"public":"{ED25519_HEX}","private":"x"}}}}"#);

@@ -250,7 +250,10 @@ fn a_trust_root_holds_usable_keys_under_distinct_names() {
     assert!(one("TrustRoot", "{ keys: [{ name: a, secretKeyRef: { name: s, key: k.pem } }] }").is_ok());
     for (spec, expected) in [
         ("{ keys: [{ name: a, pem: nonsense }] }", "spec.keys[0].pem: "),
-        ("{ keys: [{ name: a, pgp: x }] }", "spec.keys[0].pgp: the key is malformed: it is not one block PGP PUBLIC KEY BLOCK"),
+        (
+            "{ keys: [{ name: a, pgp: x }] }",
+            "spec.keys[0].pgp: the key is malformed: it is not one block PGP PUBLIC KEY BLOCK",
+        ),
         ("{ keys: [{ name: a, pgp: x, pem: y }] }", "spec.keys[0]: expected exactly one of pem, secretKeyRef, pgp"),
         (
             "{ keys: [{ name: a, secretKeyRef: { name: ../s, key: k } }] }",

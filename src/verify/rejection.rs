@@ -143,7 +143,9 @@ impl fmt::Display for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ignored::BadSignature { key } => write!(f, "a link whose signature by {} does not verify", short(key)),
-            Ignored::OpenPgp { key, cause } => write!(f, "a link whose signature by {} does not count: {cause}", short(key)),
+            Ignored::OpenPgp { key, cause } => {
+                write!(f, "a link whose signature by {} does not count: {cause}", short(key))
+            }
             Ignored::Unauthorised { key } => write!(f, "a link by {}, which is not a key of this step", short(key)),
             Ignored::Stranger { claimed: Some(id) } => write!(f, "a link by the stranger {}", short(id)),
             Ignored::Stranger { claimed: None } => f.write_str("a link by a stranger"),

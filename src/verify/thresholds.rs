@@ -177,7 +177,8 @@ impl<'e> Signers<'_, 'e> {
                 let is = |id: &String, what: &dyn Fn(&String) -> bool| {
                     what(id) || key(id).is_some_and(|key| key.is_openpgp() && key.ids().iter().any(what))
                 };
-                let signature = |id: &String| self.held.envelope.signatures.iter().any(|s| s.keyid.as_ref() == Some(id));
+                let signature =
+                    |id: &String| self.held.envelope.signatures.iter().any(|s| s.keyid.as_ref() == Some(id));
                 let claimed = |id: &String| is(id, &signature);
                 let any = step.pubkeys.iter().any(claimed);
                 let named =

@@ -1,7 +1,9 @@
 //! People of the chains in `vectors/` who sign by OpenPGP: `pgp-bea` has a master and a subkey, `pgp-bea/sub`; `pgp-bea/plain` is her
 //! master's key pair as any other.
 
-use super::openpgp::{CERTIFIES_AND_SIGNS, Key, MADE, SHA_256, SIGNS, certificate, expires, flags, public_key, subpacket, user};
+use super::openpgp::{
+    CERTIFIES_AND_SIGNS, Key, MADE, SHA_256, SIGNS, certificate, expires, flags, public_key, subpacket, user,
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -85,11 +87,9 @@ pub fn sign(person: &Person, message: &[u8], how: &Value) -> Value {
     };
     let number = |name: &str, usual: u64| u32::try_from(how[name].as_u64().unwrap_or(usual)).unwrap();
     let issuer = how["issuer"].as_str().map_or_else(|| key.fingerprint(), |id| hex::decode(id).unwrap());
-    let hashed = [
-        subpacket(33, &[&[4], issuer.as_slice()].concat()),
-        subpacket(2, &number("made", MADE.into()).to_be_bytes()),
-    ]
-    .concat();
+    let hashed =
+        [subpacket(33, &[&[4], issuer.as_slice()].concat()), subpacket(2, &number("made", MADE.into()).to_be_bytes())]
+            .concat();
     let (kind, hash) = (number("kind", 0) as u8, number("hash", SHA_256.into()) as u8);
     let mut made = key.sign(kind, hash, &hashed, message);
     match how["flip"].as_str() {

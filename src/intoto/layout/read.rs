@@ -110,7 +110,9 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
             }
             // Those of OpenPGP, too.
             let subkeys = value.get("subkeys").and_then(Value::as_object).unwrap_or_default();
-            if let Some((id, _)) = [(id, value)].into_iter().chain(subkeys.iter().map(|(id, key)| (id, key))).find(is_private) {
+            if let Some((id, _)) =
+                [(id, value)].into_iter().chain(subkeys.iter().map(|(id, key)| (id, key))).find(is_private)
+            {
                 return Err(LayoutError::PrivateKey(id.clone()));
             }
             match value.get("keyid") {

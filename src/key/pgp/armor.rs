@@ -32,7 +32,8 @@ const NO_BLOCK: KeyError = KeyError::Malformed { what: "it is not one block PGP 
 fn decode(inner: &str) -> Option<Vec<u8>> {
     let mut lines = inner.lines().map(str::trim_ascii);
     // The rest of the first line, then the headers.
-    let before = lines.next()?.is_empty() && lines.by_ref().take_while(|line| !line.is_empty()).all(|l| l.contains(": "));
+    let before =
+        lines.next()?.is_empty() && lines.by_ref().take_while(|line| !line.is_empty()).all(|l| l.contains(": "));
     // The checksum is not looked at, as RFC 9580 6.1 demands: signatures protect what matters.
     let base64: String = lines.filter(|line| !line.starts_with('=')).collect();
     if before { STANDARD.decode(base64).ok() } else { None }

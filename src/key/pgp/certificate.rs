@@ -105,7 +105,9 @@ impl Certificate<'_> {
     fn judge(self) -> Result<Pgp, KeyError> {
         let signatures = self.components.iter().flat_map(|component| &component.signatures);
         if signatures.filter(|signature| signature.claims(&self.master.id)).count() > OWN_SIGNATURES_MAX {
-            return Err(KeyError::Malformed { what: "the OpenPGP certificate has more than 512 signatures of its own" });
+            return Err(KeyError::Malformed {
+                what: "the OpenPGP certificate has more than 512 signatures of its own",
+            });
         }
         let own = self.own_signatures();
         self.refuse_revoked(&own)?;
@@ -140,7 +142,9 @@ impl Certificate<'_> {
                 Kind::User(user) => {
                     let certified = self.by_master(component, &CERTIFICATION, user).filter(|it| is_strong(it));
                     let revoked = self.by_master(component, &CERTIFICATION_REVOCATION, user).map(|it| it.created).max();
-                    own.extend(certified.max_by_key(|it| it.created).filter(|it| revoked.is_none_or(|at| at < it.created)));
+                    own.extend(
+                        certified.max_by_key(|it| it.created).filter(|it| revoked.is_none_or(|at| at < it.created)),
+                    );
                 }
                 Kind::Subkey(_) | Kind::Other => {}
             }
@@ -184,7 +188,12 @@ impl Certificate<'_> {
         }
     }
 
-    fn by_master<'c>(&'c self, component: &'c Component<'_>, kinds: &'c [u8], of: &'c [u8]) -> impl Iterator<Item = &'c Headers> {
+    fn by_master<'c>(
+        &'c self,
+        component: &'c Component<'_>,
+        kinds: &'c [u8],
+        of: &'c [u8],
+    ) -> impl Iterator<Item = &'c Headers> {
         self.signatures(component, kinds, of).map(|signature| &signature.headers)
     }
 

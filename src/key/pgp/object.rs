@@ -53,7 +53,9 @@ fn part(value: &Value) -> Result<Part, KeyError> {
             return Err(KeyError::Unsupported { what: "an OpenPGP key of DSA".into() });
         }
         (_, Some(method)) => {
-            return Err(KeyError::Unsupported { what: format!("the OpenPGP method \"{}\" for its type", shown(method)) });
+            return Err(KeyError::Unsupported {
+                what: format!("the OpenPGP method \"{}\" for its type", shown(method)),
+            });
         }
         (_, None) => return Err(malformed("it has no text method")),
     };

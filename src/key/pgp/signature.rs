@@ -32,9 +32,7 @@ impl Headers {
     /// that we go by and that stands twice, is a fault: readers would differ about what is signed.
     pub(super) fn read(hashed: &[u8]) -> Result<Self, &'static str> {
         let (kind, algorithm, hash, mut rest) = match hashed {
-            [4, kind, algorithm, hash, a, b, rest @ ..]
-                if rest.len() == usize::from(u16::from_be_bytes([*a, *b])) =>
-            {
+            [4, kind, algorithm, hash, a, b, rest @ ..] if rest.len() == usize::from(u16::from_be_bytes([*a, *b])) => {
                 (*kind, *algorithm, *hash, rest)
             }
             [4, ..] => return Err("its hashed part is not as long as it says"),
@@ -112,7 +110,8 @@ impl<'b> Signature<'b> {
         if let Some(issuer) = &self.headers.issuer {
             return issuer == id;
         }
-        let hinted = |(tag, content): (u8, &[u8])| tag == 16 && id.ends_with(&hex::encode(content)) && content.len() == 8;
+        let hinted =
+            |(tag, content): (u8, &[u8])| tag == 16 && id.ends_with(&hex::encode(content)) && content.len() == 8;
         let areas = [self.hashed.get(6..).unwrap_or_default(), self.unhashed];
         areas.into_iter().flat_map(Subpackets).any(hinted)
     }
@@ -179,9 +178,7 @@ pub(super) fn hash(algorithm: u8, message: &[&[u8]], hashed: &[u8]) -> Option<Di
 /// RSA by PKCS#1 v1.5, which integers may have robbed of its leading zeros; EdDSA over the hash.
 pub(super) fn check(material: &Material, spki: &[u8], digest: &Digest, value: &[u8]) -> Result<(), BadSignature> {
     match material {
-        Material::Rsa { n, .. } => {
-            rsa::verify_pkcs1(spki, digest, &padded(value, n.len()).ok_or(BadSignature)?)
-        }
+        Material::Rsa { n, .. } => rsa::verify_pkcs1(spki, digest, &padded(value, n.len()).ok_or(BadSignature)?),
         Material::Ed25519(point) => ed25519::verify(point, digest.as_ref(), value),
         Material::P256(_) | Material::P384(_) => Err(BadSignature),
     }
