@@ -23,7 +23,7 @@ const SIGNATURES_MAX: usize = 1_000;
 const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
 
 /// One signature as stated; nothing about it is trusted until it verifies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature {
     /// A hint which key made it. Absent or empty is `None`.
     pub keyid: Option<String>,
@@ -32,6 +32,8 @@ pub struct Signature {
     /// Of a Metablock: PEM that is said to certify the key, read when a layout asks for certificates. in-toto-golang calls it `cert`,
     /// ITE-7 `certificate`.
     pub certificate: Option<String>,
+    /// Of an OpenPGP signature, its hashed part (in-toto §1.3). Metablock alone has them (R10).
+    pub other_headers: Option<Vec<u8>>,
 }
 
 /// What an envelope carries.
@@ -79,7 +81,7 @@ pub enum EnvelopeError {
 
 impl Envelope {
     /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A signature
-    /// with extra members (`other_headers` …) keeps only what we use; one that cannot be read (no hex, no base64, no
+    /// with extra members keeps only what we use; one that cannot be read (no hex, no base64, no
     /// object) is kept as unusable, never fatal, so that a junk one blocks no good one (R5).
     ///
     /// # Errors
@@ -98,7 +100,7 @@ impl Envelope {
                     return Err(member("signed", Some(&signed), "an object"));
                 }
                 let canonical = json::canonical(&signed)?;
-                let signatures = read_signatures(signatures.as_ref(), true, |sig| hex::decode(sig).ok())?;
+                let signatures = read_signatures(signatures.as_ref(), in_metablock)?;
                 Ok(Envelope { content: Content::Metablock { signed, canonical }, signatures })
             }
             (None, Some(Value::String(payload))) => {
@@ -106,7 +108,7 @@ impl Envelope {
                     return Err(member("payloadType", payload_type.as_ref(), "a string"));
                 };
                 let payload = from_base64(&payload).ok_or(EnvelopeError::NotBase64)?;
-                let signatures = read_signatures(signatures.as_ref(), false, from_base64)?;
+                let signatures = read_signatures(signatures.as_ref(), in_dsse)?;
                 Ok(Envelope { content: Content::Dsse { payload_type, payload }, signatures })
             }
             (None, Some(other)) => Err(member("payload", Some(&other), "a string")),
@@ -199,7 +201,7 @@ impl Envelope {
             None => public.verify(&signed, &signature.sig).is_ok(),
         };
         let mut signatures: Vec<_> = self.signatures.iter().filter(|s| !is_same_key(s)).cloned().collect();
-        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig, certificate: None });
+        signatures.push(Signature { keyid: Some(public.id().to_owned()), sig, ..Signature::default() });
         self.signatures = signatures;
         Ok(())
     }
@@ -211,9 +213,15 @@ impl Envelope {
         let signatures = |encode: &dyn Fn(&[u8]) -> String| {
             let one = |s: &Signature| {
                 // An empty id says the same as none, and the reference implementation wants one.
-                let keyid = s.keyid.clone().unwrap_or_default();
+                let keyid = member("keyid", text(s.keyid.clone().unwrap_or_default()));
+                let sig = encode(&s.sig);
                 let certificate = s.certificate.as_ref().map(|pem| member("cert", text(pem.clone())));
-                let members = [member("keyid", text(keyid)), member("sig", text(encode(&s.sig)))];
+                let members = match &s.other_headers {
+                    Some(headers) => {
+                        vec![keyid, member("other_headers", text(hex::encode(headers))), member("signature", text(sig))]
+                    }
+                    None => vec![keyid, member("sig", text(sig))],
+                };
                 Value::Object(certificate.into_iter().chain(members).collect())
             };
             member("signatures", Value::Array(self.signatures.iter().map(one).collect()))
@@ -241,24 +249,37 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 
 fn read_signatures(
     value: Option<&Value>,
-    certificates: bool,
-    decode: impl Fn(&str) -> Option<Vec<u8>>,
+    read: impl Fn(&Value) -> Option<Signature>,
 ) -> Result<Vec<Signature>, EnvelopeError> {
     let array = value.and_then(Value::as_array).ok_or_else(|| member("signatures", value, "an array"))?;
     if array.len() > SIGNATURES_MAX {
         return Err(EnvelopeError::TooManySignatures { found: array.len(), max: SIGNATURES_MAX });
     }
-    let text = |signature: &Value, name| signature.get(name).and_then(Value::as_str).map(str::to_owned);
-    let certificate = |signature: &Value| {
-        let pem = text(signature, "cert").filter(|pem| !pem.is_empty()).or_else(|| text(signature, "certificate"));
-        pem.filter(|pem| certificates && (1..=CERTIFICATE_BYTES_MAX).contains(&pem.len()))
-    };
     let one = |signature: &Value| Signature {
-        certificate: certificate(signature),
-        keyid: text(signature, "keyid").filter(|id| !id.is_empty()),
-        sig: text(signature, "sig").and_then(|sig| decode(&sig)).unwrap_or_default(),
+        keyid: text(signature, "keyid").filter(|id| !id.is_empty()).map(str::to_owned),
+        ..read(signature).unwrap_or_default()
     };
     Ok(array.iter().map(one).collect())
+}
+
+fn in_dsse(signature: &Value) -> Option<Signature> {
+    Some(Signature { sig: from_base64(text(signature, "sig")?)?, ..Signature::default() })
+}
+
+/// `{keyid, sig}`, the same with a certificate, or OpenPGP's `{keyid, signature, other_headers}`.
+fn in_metablock(signature: &Value) -> Option<Signature> {
+    if let Some(headers) = text(signature, "other_headers") {
+        let sig = hex::decode(text(signature, "signature")?).unwrap_or_default();
+        return Some(Signature { sig, other_headers: Some(hex::decode(headers).ok()?), ..Signature::default() });
+    }
+    let pem = text(signature, "cert").filter(|pem| !pem.is_empty()).or_else(|| text(signature, "certificate"));
+    let certificate = pem.filter(|pem| (1..=CERTIFICATE_BYTES_MAX).contains(&pem.len())).map(str::to_owned);
+    let sig = text(signature, "sig").and_then(|sig| hex::decode(sig).ok()).unwrap_or_default();
+    Some(Signature { sig, certificate, ..Signature::default() })
+}
+
+fn text<'v>(signature: &'v Value, name: &str) -> Option<&'v str> {
+    signature.get(name).and_then(Value::as_str)
 }
 
 /// R7: standard or URL-safe, padded, nothing else.

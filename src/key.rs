@@ -7,14 +7,21 @@ mod ids;
 mod layout;
 mod ml_dsa;
 mod pem;
+mod pgp;
 mod rsa;
+mod same;
 mod secret;
 pub mod x509;
 
 pub use ml_dsa::MlDsa;
+pub use pgp::{SignatureFault, Verified};
 pub use secret::SecretKey;
 
+pub(crate) use same::unite;
+
 use der::Material;
+use jiff::Timestamp;
+use pgp::Pgp;
 use std::collections::BTreeSet;
 
 /// in-toto's scheme names (spec 4.2.1), which fix algorithm and hash.
@@ -32,10 +39,13 @@ pub enum Scheme {
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
+    /// OpenPGP's, which key objects name as their `method`.
+    PgpRsa,
+    PgpEddsa,
 }
 
 impl Scheme {
-    /// Every scheme.
+    /// Every word there is for a key object's `scheme`.
     pub const ALL: [Scheme; 13] = [
         Scheme::Ed25519,
         Scheme::EcdsaP256,
@@ -52,7 +62,7 @@ impl Scheme {
         Scheme::RsaPkcs1Sha512,
     ];
 
-    /// The word in a key object's `scheme`.
+    /// The word in a key object's `scheme`, or in OpenPGP's `method`.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::Ed25519 => "ed25519",
@@ -66,15 +76,18 @@ impl Scheme {
             Scheme::RsaPkcs1Sha256 => "rsa-pkcs1v15-sha256",
             Scheme::RsaPkcs1Sha384 => "rsa-pkcs1v15-sha384",
             Scheme::RsaPkcs1Sha512 => "rsa-pkcs1v15-sha512",
+            Scheme::PgpRsa => "pgp+rsa-pkcsv1.5",
+            Scheme::PgpEddsa => "pgp+eddsa-ed25519",
         }
     }
 
-    /// The word in a key object's `keytype`.
+    /// The word in a key object's `keytype`, or in OpenPGP's `type`.
     pub fn keytype(self) -> &'static str {
         match self {
             Scheme::Ed25519 => "ed25519",
             Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 => "ecdsa",
             Scheme::MlDsa(_) => "ml-dsa",
+            Scheme::PgpEddsa => "eddsa",
             _ => "rsa",
         }
     }
@@ -87,7 +100,7 @@ impl Scheme {
             Material::P384(_) => self == Scheme::EcdsaP384,
             Material::P521(_) => self == Scheme::EcdsaP521,
             Material::MlDsa(set, _) => self == Scheme::MlDsa(*set),
-            Material::Rsa { .. } => self.keytype() == "rsa",
+            Material::Rsa { .. } => self.keytype() == "rsa" && self != Scheme::PgpRsa,
         }
     }
 }
@@ -101,10 +114,13 @@ pub struct PublicKey {
     material: Material,
     ids: BTreeSet<String>,
     id: String,
+    /// See [`PublicKey::functionary`].
+    functionary: Vec<u8>,
+    pgp: Option<Box<Pgp>>,
 }
 
 /// Why something is no key for us, or a key does not do its work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// Breaks its format: PEM, strict DER, or the key object of a layout (in-toto 4.2.1; security §2.E3).
@@ -119,6 +135,21 @@ pub enum KeyError {
     /// The scheme cannot be used with such a key.
     #[error("the scheme \"{scheme}\" does not fit the key, which is of type {key}")]
     SchemeMismatch { scheme: String, key: &'static str },
+    /// An OpenPGP key that its master has revoked, for whatever reason.
+    #[error("the OpenPGP key {id} is revoked")]
+    Revoked { id: String },
+    /// An OpenPGP key after its time. This and the next are found where there is a time to judge by.
+    #[error("the OpenPGP key {id} expired at {at}")]
+    Expired { id: String, at: Timestamp },
+    /// An OpenPGP key from the future (in-toto §2.4, GHSA-jjgp-whrp-gq8m).
+    #[error("the OpenPGP key {id} holds only from {from}")]
+    NotYetValid { id: String, from: Timestamp },
+    /// An OpenPGP key whose flags do not say that it signs.
+    #[error("the OpenPGP key {id} is not for signing")]
+    NotForSigning { id: String },
+    /// An OpenPGP key of which nothing trustworthy says that it is its master's: SHA-1 is not.
+    #[error("no signature with SHA-256 or better by its master and itself vouches for the OpenPGP key {id}")]
+    Unbound { id: String },
     /// A private key in another container than unencrypted PKCS#8.
     #[error(
         "the private key is \"{label}\", expected \"PRIVATE KEY\" (PKCS#8): openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.pkcs8"
@@ -164,8 +195,29 @@ impl PublicKey {
         Self::new(material, scheme)
     }
 
-    /// A key object of a layout: `{keytype, scheme, keyval:{public}, …}` (in-toto 4.2.1); PEM or hex of ed25519. The ids
-    /// stated in it are left to the caller (R13, R16).
+    /// An OpenPGP certificate (RFC 9580 10.1.1) of version 4, armored or binary: RSA and Ed25519. Its self signatures are verified here,
+    /// and whether it has expired is judged at each use ([`PublicKey::usable_at`]). It verifies OpenPGP signatures and no others.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_pem`], and [`KeyError::Revoked`], [`KeyError::NotForSigning`], [`KeyError::Unbound`].
+    pub fn from_pgp(certificate: &[u8]) -> Result<Self, KeyError> {
+        Pgp::from_certificate(certificate).map(Self::of_pgp)
+    }
+
+    /// What people keep in a file: a PEM block `PUBLIC KEY`, or an OpenPGP certificate.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_pem`] and [`PublicKey::from_pgp`].
+    pub fn from_file(bytes: &[u8]) -> Result<Self, KeyError> {
+        let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN PGP ");
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !armored => Self::from_pem(text),
+            _ => Self::from_pgp(bytes),
+        }
+    }
+
+    /// A key object of a layout: `{keytype, scheme, keyval:{public}, …}` (in-toto 4.2.1), PEM or hex of ed25519; or OpenPGP's
+    /// `{type, method, keyval, subkeys, …}` (in-toto §1.3). The ids of the former are left to the caller (R13, R16).
     ///
     /// # Errors
     /// As [`PublicKey::from_pem`], and [`KeyError::SchemeMismatch`].
@@ -175,20 +227,26 @@ impl PublicKey {
 
     /// The one way to a key: its material is sound and the scheme fits.
     fn new(material: Material, scheme: Scheme) -> Result<Self, KeyError> {
-        match &material {
-            Material::Ed25519(point) => ed25519::check(point)?,
-            Material::P256(point) => ecdsa::check_p256(point)?,
-            Material::P384(point) => ecdsa::check_p384(point)?,
-            Material::P521(point) => ecdsa::check_p521(point)?,
-            Material::MlDsa(set, key) => ml_dsa::check(*set, key)?,
-            Material::Rsa { n, e } => rsa::check(n, e)?,
-        }
+        material.check()?;
         if !scheme.fits(&material) {
             return Err(KeyError::SchemeMismatch { scheme: scheme.name().into(), key: material.name() });
         }
         let spki = der::write_spki(&material);
         let (id, ids) = ids::of(&material, scheme, &pem::write("PUBLIC KEY", &spki));
-        Ok(PublicKey { spki, scheme, material, ids, id })
+        Ok(PublicKey { functionary: spki.clone(), spki, scheme, material, ids, id, pgp: None })
+    }
+
+    fn of_pgp(pgp: Pgp) -> Self {
+        let main = pgp.main();
+        PublicKey {
+            spki: main.spki.clone(),
+            scheme: main.scheme(),
+            material: main.material.clone(),
+            ids: pgp.ids().cloned().collect(),
+            id: main.id.clone(),
+            functionary: pgp.master.spki.clone(),
+            pgp: Some(Box::new(pgp)),
+        }
     }
 
     /// The same key under another scheme of its type.
@@ -196,12 +254,51 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::SchemeMismatch`].
     pub fn with_scheme(&self, scheme: Scheme) -> Result<Self, KeyError> {
+        if self.pgp.is_some() {
+            return Err(KeyError::SchemeMismatch { scheme: scheme.name().into(), key: "OpenPGP" });
+        }
         Self::new(self.material.clone(), scheme)
     }
 
-    /// The key object that a layout carries, as securesystemslib ≥ 1.0 writes it: keyid (K2), keytype, scheme, keyval.
+    /// The key object that a layout carries, as securesystemslib ≥ 1.0 writes it: keyid (K2), keytype, scheme, keyval; for OpenPGP its
+    /// own, with the subkeys that may sign.
     pub fn to_layout(&self) -> serde_json::Value {
-        layout::write(self)
+        match &self.pgp {
+            Some(pgp) => pgp.to_layout(),
+            None => layout::write(self),
+        }
+    }
+
+    /// Whether anything can be signed with it at that time: OpenPGP keys expire, and none may be from the future.
+    ///
+    /// # Errors
+    /// [`KeyError::Expired`], [`KeyError::NotYetValid`], [`KeyError::NotForSigning`].
+    pub fn usable_at(&self, now: Timestamp) -> Result<(), KeyError> {
+        self.pgp.as_ref().map_or(Ok(()), |pgp| pgp.usable_at(now))
+    }
+
+    /// Of an OpenPGP key that subkey, without its master; `None` when it has none of that id. Both are the same functionary.
+    pub fn subkey(&self, id: &str) -> Option<Result<Self, KeyError>> {
+        Some(self.pgp.as_ref()?.alone(id)?.map(Self::of_pgp))
+    }
+
+    /// What a step's `pubkeys` say to authorise it: its id; the ids of its subkeys where an OpenPGP certificate says that its master itself
+    /// does not sign, which the key objects of layouts cannot.
+    pub fn step_ids(&self) -> Vec<String> {
+        match &self.pgp {
+            Some(pgp) if !pgp.master_signs() => pgp.signing().map(|part| part.id.clone()).collect(),
+            _ => vec![self.id.clone()],
+        }
+    }
+
+    /// Whether it makes OpenPGP signatures, and no others.
+    pub fn is_openpgp(&self) -> bool {
+        self.pgp.is_some()
+    }
+
+    /// Whether it is a part of another key, that [`PublicKey::subkey`] made.
+    pub fn is_subkey(&self) -> bool {
+        self.pgp.as_ref().is_some_and(|pgp| pgp.is_alone())
     }
 
     /// One PEM block `PUBLIC KEY` with a newline at its end.
@@ -214,12 +311,24 @@ impl PublicKey {
         &self.spki
     }
 
+    /// What makes two keys the same person's or machine's, and one in every count (R15, R24): the SPKI; that of the master for OpenPGP's
+    /// subkeys and, within one layout or ring, for any key that is one of them.
+    pub fn functionary(&self) -> &[u8] {
+        &self.functionary
+    }
+
+    /// The very keys whose signatures are its signatures, by SPKI: itself, or OpenPGP's master and subkeys as far as they may sign.
+    pub fn covers(&self) -> impl Iterator<Item = &[u8]> {
+        let own = self.pgp.is_none().then_some(self.spki());
+        own.into_iter().chain(self.pgp.iter().flat_map(|pgp| pgp.signing()).map(|part| part.spki.as_slice()))
+    }
+
     /// How the key signs.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Every id this key is known by: K0, K0b, K1, K2, K4 (in-toto §1.3).
+    /// Every id this key is known by: K0, K0b, K1, K2, K4, or OpenPGP's fingerprints with those of its subkeys (in-toto §1.3).
     pub fn ids(&self) -> &BTreeSet<String> {
         &self.ids
     }
@@ -230,7 +339,7 @@ impl PublicKey {
         self
     }
 
-    /// The id we write: K2, as securesystemslib ≥ 1.0.
+    /// The id we write: K2, as securesystemslib ≥ 1.0, or OpenPGP's fingerprint.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -241,6 +350,10 @@ impl PublicKey {
     /// # Errors
     /// [`BadSignature`], whatever is wrong with it.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        // An OpenPGP key makes OpenPGP signatures alone (R10).
+        if self.pgp.is_some() {
+            return Err(BadSignature);
+        }
         match &self.material {
             Material::Ed25519(point) => ed25519::verify(point, message, signature),
             Material::P256(point) => ecdsa::verify_p256(point, message, signature),
@@ -251,11 +364,30 @@ impl PublicKey {
         }
     }
 
+    /// Verifies an OpenPGP signature as in-toto writes it (in-toto §1.3, R17). It covers the message, its own headers, and their length.
+    ///
+    /// # Errors
+    /// Why it does not count; [`SignatureFault::AnotherKey`] when the key is not OpenPGP's.
+    pub fn verify_pgp(
+        &self,
+        message: &[u8],
+        keyid: Option<&str>,
+        other_headers: &[u8],
+        signature: &[u8],
+        now: Timestamp,
+    ) -> Result<Verified<'_>, SignatureFault> {
+        let pgp = self.pgp.as_ref().ok_or(SignatureFault::AnotherKey)?;
+        pgp.verify(message, keyid, other_headers, signature, now)
+    }
+
     /// As cosign signs image signatures: SHA-256 whatever the curve, RSA by PKCS#1 v1.5 (cosign's default) or PSS.
     ///
     /// # Errors
     /// [`BadSignature`], whatever is wrong with it.
     pub fn verify_cosign(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        if self.pgp.is_some() {
+            return Err(BadSignature);
+        }
         match &self.material {
             Material::P384(point) => ecdsa::verify_p384_sha256(point, message, signature),
             Material::P521(point) => ecdsa::verify_p521_sha256(point, message, signature),
@@ -283,7 +415,8 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// The ring of these keys, in their order.
-    pub fn new(keys: Vec<NamedKey>) -> Self {
+    pub fn new(mut keys: Vec<NamedKey>) -> Self {
+        unite(keys.iter_mut().map(|named| &mut named.key));
         KeyRing { keys }
     }
 
@@ -297,9 +430,9 @@ impl KeyRing {
         self.keys.is_empty()
     }
 
-    /// Distinct public keys in the ring: one key under two names, or two schemes, is one (R15).
+    /// Distinct functionaries in the ring: one key under two names, or two schemes, is one (R15).
     pub fn distinct(&self) -> usize {
-        self.keys.iter().map(|named| named.key.spki()).collect::<BTreeSet<_>>().len()
+        self.keys.iter().map(|named| named.key.functionary()).collect::<BTreeSet<_>>().len()
     }
 }
 

@@ -79,7 +79,7 @@ impl VerifiedChain {
     pub fn owners(&self) -> &[String] {
         &self.owners
     }
-    /// When the layout expires, or the first of the certificates it was held by: bounds how long a verdict may be kept.
+    /// When the first of what it was held by expires: layout, certificate, OpenPGP signature. Bounds how long a verdict may be kept.
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
@@ -164,9 +164,9 @@ impl Demand<'_> {
     ) -> Result<VerifiedChain, Rejection> {
         let mut evidence = Evidence::open(pieces, self.profile)?;
         let layouts = match layout {
-            None => owners::take_layouts(self.demand, self.profile, &mut evidence)?,
+            None => owners::take_layouts(self.demand, self.profile, &mut evidence, now)?,
             Some(layout) => {
-                let layouts = self.given(layout)?;
+                let layouts = self.given(layout, now)?;
                 evidence.envelopes.retain(|held| layouts.iter().all(|layout| layout.name != held.envelope.digest()));
                 layouts
             }
@@ -191,9 +191,9 @@ impl Demand<'_> {
         verdict
     }
 
-    fn given(&self, layout: &[u8]) -> Result<Vec<SignedLayout>, Rejection> {
+    fn given(&self, layout: &[u8], now: Timestamp) -> Result<Vec<SignedLayout>, Rejection> {
         let mut given = Evidence::open(&[Piece::of(layout)], self.profile)?;
-        owners::take_layouts(self.demand, self.profile, &mut given).map_err(|error| {
+        owners::take_layouts(self.demand, self.profile, &mut given, now).map_err(|error| {
             match (error, given.envelopes.first()) {
                 (Rejection::NoLayout { .. }, Some(held)) => Rejection::NotALayout { found: Content::of(held).kind() },
                 (error, _) => error,
@@ -236,7 +236,7 @@ impl Demand<'_> {
         Ok(VerifiedChain {
             layout: signed.name.clone(),
             owners: signed.owners.clone(),
-            expires: held.expires,
+            expires: signed.until.map_or(held.expires, |until| until.min(held.expires)),
             steps: held.steps,
             warnings: held.warnings,
             remarks: held.remarks,

@@ -6,6 +6,8 @@
 mod golang;
 #[path = "real/images.rs"]
 mod images;
+#[path = "real/openpgp.rs"]
+mod openpgp;
 #[path = "real/statements.rs"]
 mod statements;
 #[path = "real/tools.rs"]

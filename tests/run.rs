@@ -59,7 +59,12 @@ impl Bench {
     fn read(&self, path: &Path) -> Link {
         let envelope = Envelope::parse(&fs::read(path).unwrap()).unwrap();
         let ring = KeyRing::new(vec![NamedKey { name: "key".into(), key: self.key() }]);
-        assert_eq!(quorum::signers(&envelope, &ring).len(), 1, "{} is not signed by the key", path.display());
+        assert_eq!(
+            quorum::signers(&envelope, &ring, jiff::Timestamp::now()).len(),
+            1,
+            "{} is not signed by the key",
+            path.display()
+        );
         Link::from_value(envelope.value().unwrap().as_ref()).unwrap()
     }
 }

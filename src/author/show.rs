@@ -56,7 +56,7 @@ impl View {
     /// Of a layout, with its envelope where it has one; `ring` are the keys whose signatures are checked.
     pub fn new(layout: &Layout, envelope: Option<&Envelope>, ring: &KeyRing, now: Timestamp) -> Self {
         let signed_by: Vec<String> = envelope
-            .map(|envelope| quorum::signers(envelope, ring))
+            .map(|envelope| quorum::signers(envelope, ring, now))
             .unwrap_or_default()
             .iter()
             .map(|k| k.name.clone())

@@ -30,7 +30,7 @@ pub struct Template {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct StepTemplate {
     name: String,
-    /// Files with public keys, or the PEM itself.
+    /// Files with public keys or OpenPGP certificates, or the PEM or armor itself.
     functionaries: Vec<String>,
     #[serde(default = "one")]
     threshold: u32,
@@ -83,8 +83,10 @@ impl Template {
         for step in &self.steps {
             let mut pubkeys = Vec::new();
             for functionary in &step.functionaries {
-                let key = public_key(functionary, directory).with_context(|| format!("step \"{}\"", step.name))?;
-                pubkeys.push(key.id().to_owned());
+                let in_step = || format!("step \"{}\"", step.name);
+                let key = public_key(functionary, directory).with_context(in_step)?;
+                key.usable_at(now).with_context(in_step)?;
+                pubkeys.extend(key.step_ids());
                 keys.insert(key.id().to_owned(), Ok(key));
             }
             steps.push(Step {
@@ -142,14 +144,17 @@ fn rules(texts: &[RuleText]) -> anyhow::Result<Vec<Rule>> {
         .collect()
 }
 
-/// A PEM as it is, or the file that holds one; never a private key.
+/// A PEM or an armored OpenPGP certificate as it is, or the file that holds one; never a private key.
 fn public_key(text: &str, directory: &Path) -> anyhow::Result<PublicKey> {
     if text.contains("-----BEGIN") {
-        return Ok(PublicKey::from_pem(text)?);
+        return Ok(PublicKey::from_file(text.as_bytes())?);
     }
     let path = directory.join(text);
     let named = || format!("the functionary's public key \"{}\"", path.display());
-    let pem = file::read_text(&path, file::SMALL_BYTES_MAX).with_context(named)?;
-    anyhow::ensure!(!pem.contains("PRIVATE KEY-----"), "{} is a private key; the layout wants its .pub", named());
-    PublicKey::from_pem(&pem).with_context(named)
+    let bytes = file::read(&path, file::SMALL_BYTES_MAX).with_context(named)?;
+    let private = bytes.windows(PRIVATE.len()).any(|window| window == PRIVATE);
+    anyhow::ensure!(!private, "{} is a private key; the layout wants its .pub", named());
+    PublicKey::from_file(&bytes).with_context(named)
 }
+
+const PRIVATE: &[u8] = b"PRIVATE KEY-----";

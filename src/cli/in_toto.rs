@@ -142,6 +142,11 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         links: dir::read(&args.links)?,
     };
     let now = args.at.unwrap_or_else(Timestamp::now);
+    for owner in demand.owners.iter() {
+        if let Err(error) = owner.key.usable_at(now) {
+            anstream::eprintln!("warning: nothing that {} signed counts: {error}", owner.name);
+        }
+    }
 
     let (verdict, trace) = judge(&args, &demand, &evidence, now).await?;
     let trace = args.explain.then_some(&trace);
@@ -206,8 +211,8 @@ fn parameters(args: &VerifyArgs) -> anyhow::Result<Parameters> {
 
 fn read_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedKey>> {
     let read = |path: &PathBuf| {
-        let text = String::from_utf8(dir::read_file(path)?).with_context(|| format!("read {}", path.display()))?;
-        let key = PublicKey::from_pem(&text).with_context(|| format!("read the public key {}", path.display()))?;
+        let bytes = dir::read_file(path)?;
+        let key = PublicKey::from_file(&bytes).with_context(|| format!("read the public key {}", path.display()))?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(NamedKey { name, key })
     };

@@ -7,6 +7,7 @@ use crate::{
     signer,
 };
 use anyhow::Context as _;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -34,11 +35,16 @@ pub struct New {
     output: PathBuf,
 }
 
-/// Print the public key of a private one
+/// Print the public key of a private one, or the key object of an OpenPGP certificate for a layout
+///
+/// An object has no revocation and no usage flags, so keys that must not sign are left out of it; a certificate that is revoked, expired,
+/// or not for signing is refused.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  tidewaiter key public build.pem > build.pub")]
+#[command(after_help = "Examples:
+  tidewaiter key public build.pem > build.pub
+  gpg --armor --export alice@example.com > alice.asc && tidewaiter key public alice.asc")]
 pub struct Public {
-    /// A private key, PKCS#8 PEM
+    /// A private key, PKCS#8 PEM, or an OpenPGP certificate
     key: PathBuf,
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -48,7 +54,7 @@ pub struct Public {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  tidewaiter key id build.pub")]
 pub struct Id {
-    /// A public or a private key, PEM
+    /// A public or a private key, PEM, or an OpenPGP certificate
     file: PathBuf,
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -108,6 +114,14 @@ fn public_path(path: &Path) -> PathBuf {
 }
 
 fn public(args: &Public) -> anyhow::Result<()> {
+    if let Some(key) = certificate(&args.key)? {
+        key.usable_at(Timestamp::now())?;
+        match args.output {
+            Output::Text => anstream::println!("{:#}", key.to_layout()),
+            Output::Json => anstream::println!("{}", serde_json::json!({ "id": key.id(), "layout": key.to_layout() })),
+        }
+        return Ok(());
+    }
     let secret = signer::from_file(&args.key)?;
     let key = secret.public();
     match args.output {
@@ -128,12 +142,23 @@ fn id(args: &Id) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The public key of a file that holds a public or a private one.
+/// The public key of a file that holds a public or a private one, or an OpenPGP certificate.
 pub fn read_public(path: &Path) -> anyhow::Result<PublicKey> {
+    if let Some(key) = certificate(path)? {
+        return Ok(key);
+    }
     let named = || format!("the key \"{}\"", path.display());
     let text = std::fs::read_to_string(path).map(Zeroizing::new).with_context(named)?;
     match text.contains("PRIVATE KEY-----") {
         true => Ok(signer::from_file(path)?.public().clone()),
         false => PublicKey::from_pem(&text).with_context(named),
     }
+}
+
+/// The certificate, where the file begins as one does, in armor or without.
+fn certificate(path: &Path) -> anyhow::Result<Option<PublicKey>> {
+    let named = || format!("the key \"{}\"", path.display());
+    let bytes = file::read(path, file::SMALL_BYTES_MAX).map(Zeroizing::new).with_context(named)?;
+    let begins = bytes.first().is_some_and(|first| first & 0x80 != 0) || bytes.starts_with(b"-----BEGIN PGP ");
+    begins.then(|| PublicKey::from_pgp(&bytes).with_context(named)).transpose()
 }

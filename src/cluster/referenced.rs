@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    key::PublicKey,
+    key::{KeyError, PublicKey},
     registry::{Credential, HostCredentials, Keychain, Secret},
     resource::{RegistryConfig, Resource, SecretKeyRef, TrustRoot},
 };
@@ -38,7 +38,7 @@ type Told = Result<Arc<SecretObject>, Unread>;
 /// Resources with what their Secrets hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// As they came and in their order, but: a TrustRoot's keys all stand as PEM, without those that could not be had; a RegistryConfig's
+    /// As they came and in their order, but: a TrustRoot's keys all stand in it, without those that could not be had; a RegistryConfig's
     /// `secretRef` says which version was read. Their policy hash is another one when a Secret is.
     pub resources: Vec<Resource>,
     /// For [`crate::registry::Registries::in_cluster`].
@@ -142,8 +142,9 @@ fn keys(root: &mut TrustRoot, told: &BTreeMap<String, Told>, problems: &mut Vec<
         let at = index;
         index += 1;
         let Some(secret) = key.secret_key_ref.take() else { return true };
-        match pem(&secret, told) {
-            Ok(pem) => key.pem = Some(pem),
+        match public_key(&secret, told) {
+            Ok(Text::Pem(pem)) => key.pem = Some(pem),
+            Ok(Text::Pgp(pgp)) => key.pgp = Some(pgp),
             Err(why) => problems.push(Problem {
                 kind: "TrustRoot",
                 name: name.clone(),
@@ -151,18 +152,29 @@ fn keys(root: &mut TrustRoot, told: &BTreeMap<String, Told>, problems: &mut Vec<
                 message: format!("Secret \"{}\": {why}", secret.name),
             }),
         }
-        key.pem.is_some()
+        key.pem.is_some() || key.pgp.is_some()
     });
 }
 
+/// What a TrustRoot says in `pem`, or in `pgp`.
+enum Text {
+    Pem(String),
+    Pgp(String),
+}
+
 /// A public key, and only that: a private one is never taken for it, let alone shown in a policy.
-fn pem(wanted: &SecretKeyRef, told: &BTreeMap<String, Told>) -> Result<String, String> {
+fn public_key(wanted: &SecretKeyRef, told: &BTreeMap<String, Told>) -> Result<Text, String> {
     let secret = held(told, &wanted.name).map_err(|why| why.to_string())?;
     let bytes = secret.value(&wanted.key).ok_or_else(|| format!("it has no key {}", wanted.key))?;
     let bytes = bytes.map_err(|why| why.to_string())?;
     let text = std::str::from_utf8(&bytes).map_err(|_| format!("{} is no text", wanted.key))?;
-    match PublicKey::from_pem(text) {
-        Ok(_) => Ok(text.to_owned()),
+    match PublicKey::from_file(&bytes) {
+        Ok(key) if key.is_openpgp() => Ok(Text::Pgp(text.to_owned())),
+        Ok(_) => Ok(Text::Pem(text.to_owned())),
+        // What is wrong with a certificate is no secret.
+        Err(error @ (KeyError::Revoked { .. } | KeyError::NotForSigning { .. } | KeyError::Unbound { .. })) => {
+            Err(format!("{}: {error}", wanted.key))
+        }
         Err(_) => Err(format!("{} is no PEM block PUBLIC KEY of a kind that is read", wanted.key)),
     }
 }

@@ -97,7 +97,7 @@ fn a_cosignature_is_added_and_replaces_its_own() {
 fn a_signature_that_cannot_be_read_blocks_no_other() {
     let good = Envelope::sign_metablock(value("{}"), &[&ALICE]).unwrap();
     let sig = hex::encode(&good.signatures[0].sig);
-    let junk = r#"7,{"keyid":"a","sig":"zz"},{"keyid":1,"sig":2},{"keyid":"g","signature":"00","other_headers":"04"},{"sig":""}"#;
+    let junk = r#"7,{"keyid":"a","sig":"zz"},{"keyid":1,"sig":2},{"keyid":"g","signature":"00","other_headers":"4"},{"sig":""}"#;
     let text = format!(r#"{{"signatures":[{junk},{{"keyid":"","sig":"{sig}","cert":"-"}}],"signed":{{}}}}"#);
     let envelope = Envelope::parse(text.as_bytes()).unwrap();
     let ids: Vec<_> = envelope.signatures.iter().map(|s| s.keyid.as_deref()).collect();
@@ -105,6 +105,19 @@ fn a_signature_that_cannot_be_read_blocks_no_other() {
     assert!(envelope.signatures[..5].iter().all(|s| s.sig.is_empty()));
     assert!(verifies(&envelope, ALICE.public()));
     assert!(ALICE.public().verify(b"{}", b"").is_err() && BOB.public().verify(b"{}", b"").is_err());
+}
+
+#[test]
+fn an_openpgp_signature_keeps_its_headers_in_a_metablock_alone() {
+    let text = r#"{"signatures":[{"keyid":"g","other_headers":"0400","signature":"00ff"}],"signed":{}}"#;
+    let envelope = Envelope::parse(text.as_bytes()).unwrap();
+    let read = Signature { keyid: Some("g".into()), sig: vec![0, 0xff], other_headers: Some(vec![4, 0]) };
+    assert_eq!(envelope.signatures, [read]);
+    assert_eq!(Envelope::parse(&envelope.to_bytes()).unwrap(), envelope);
+    // R10: DSSE has no place for them.
+    let text = r#"{"payload":"e30=","payloadType":"t","signatures":[{"keyid":"g","other_headers":"0400","signature":"00ff","sig":"AP8="}]}"#;
+    let read = Signature { keyid: Some("g".into()), sig: vec![0, 0xff], other_headers: None };
+    assert_eq!(Envelope::parse(text.as_bytes()).unwrap().signatures, [read]);
 }
 
 #[test]

@@ -27,7 +27,8 @@ pub struct Layout {
     /// The layout holds before this time.
     pub expires: jiff::Timestamp,
     pub readme: String,
-    /// Key id as written → the key. One we cannot use is kept as the reason why: it blocks only a step that needs it.
+    /// Key id as written → the key; also the OpenPGP subkeys that a step authorises without their masters. One we cannot use is kept as
+    /// the reason why: it blocks only a step that needs it.
     pub keys: BTreeMap<String, Result<PublicKey, KeyError>>,
     /// Whose certificates functionaries may sign by, where a step has constraints (ITE-7).
     pub authorities: Authorities,
@@ -134,6 +135,9 @@ pub enum LayoutError {
     /// R13.
     #[error("the key {key:?} says that its id is {inner:?}")]
     KeyId { key: String, inner: String },
+    /// R24: whose subkey it is must be clear.
+    #[error("the key {0:?} is a subkey of two keys of the layout")]
+    SubkeyOfTwo(String),
     /// A private key in a public document.
     #[error("the key {0:?} carries its private part")]
     PrivateKey(String),
@@ -217,10 +221,12 @@ impl Layout {
         }
     }
 
-    /// For writing one: the JSON value that `from_value` reads back. Keys that cannot be used are left out.
+    /// For writing one: the JSON value that `from_value` reads back. Keys that cannot be used are left out, and subkeys stand in their
+    /// masters.
     pub fn to_value(&self) -> Value {
+        let usable = self.keys.iter().filter_map(|(id, key)| Some((id, key.as_ref().ok()?)));
         let keys =
-            self.keys.iter().filter_map(|(id, key)| Some((id.clone(), Value::from(&key.as_ref().ok()?.to_layout()))));
+            usable.filter(|(_, key)| !key.is_subkey()).map(|(id, key)| (id.clone(), Value::from(&key.to_layout())));
         let mut members = vec![
             ("_type", text("layout")),
             ("expires", text(&self.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),

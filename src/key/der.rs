@@ -3,7 +3,7 @@
 //! Strictness comes from writing: what was read is written again and must be the same bytes, so that a key has one
 //! encoding and a threshold cannot count it twice.
 
-use super::{KeyError, MlDsa};
+use super::{KeyError, MlDsa, ecdsa, ed25519, ml_dsa, rsa};
 
 /// What a public key consists of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,18 @@ pub(super) enum Material {
 }
 
 impl Material {
+    /// Whether its numbers are a sound key of their kind.
+    pub(super) fn check(&self) -> Result<(), KeyError> {
+        match self {
+            Material::Ed25519(point) => ed25519::check(point),
+            Material::P256(point) => ecdsa::check_p256(point),
+            Material::P384(point) => ecdsa::check_p384(point),
+            Material::P521(point) => ecdsa::check_p521(point),
+            Material::MlDsa(set, key) => ml_dsa::check(*set, key),
+            Material::Rsa { n, e } => rsa::check(n, e),
+        }
+    }
+
     /// What people call it.
     pub(super) fn name(&self) -> &'static str {
         match self {

@@ -1,12 +1,12 @@
 //! The key object of a layout (in-toto 4.2.1).
 
-use super::{KeyError, PublicKey, Scheme, der::Material};
+use super::{KeyError, PublicKey, Scheme, der::Material, pgp::Pgp};
 use crate::json::{Value, shown};
 
 const NO_PUBLIC: KeyError = KeyError::Malformed { what: "it has no text keyval.public" };
 
 pub(super) fn read(value: &Value) -> Result<PublicKey, KeyError> {
-    let Some(keytype) = value.get("keytype") else { return Err(without_keytype(value)) };
+    let Some(keytype) = value.get("keytype") else { return without_keytype(value) };
     let keytype = keytype.as_str().ok_or(KeyError::Malformed { what: "its keytype is no text" })?;
     let scheme = value.get("scheme").and_then(Value::as_str);
     let scheme = scheme.ok_or(KeyError::Malformed { what: "it has no text scheme" })?;
@@ -49,10 +49,10 @@ fn mismatch(scheme: &str, keytype: &str) -> KeyError {
 }
 
 /// OpenPGP keys have `type` and `method` instead.
-fn without_keytype(value: &Value) -> KeyError {
-    match value.get("method").and_then(Value::as_str) {
-        Some(method) if method.starts_with("pgp+") => KeyError::Unsupported { what: "an OpenPGP key".into() },
-        _ => KeyError::Malformed { what: "it has no keytype" },
+fn without_keytype(value: &Value) -> Result<PublicKey, KeyError> {
+    match value.get("method") {
+        Some(_) => Pgp::from_layout(value).map(PublicKey::of_pgp),
+        None => Err(KeyError::Malformed { what: "it has no keytype" }),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{BadSignature, KeyError, Scheme};
 use aws_lc_rs::{
-    digest::{self, SHA256, SHA384, SHA512},
+    digest::{self, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512},
     signature::{
-        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
-        RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPssSaltLength, UnparsedPublicKey,
+        RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+        RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+        RsaParameters, RsaPssSaltLength, UnparsedPublicKey,
     },
 };
 
@@ -62,7 +63,13 @@ pub(super) fn verify(scheme: Scheme, spki: &[u8], message: &[u8], signature: &[u
         Scheme::RsaPkcs1Sha256 => (&SHA256, &PKCS1_SHA256),
         Scheme::RsaPkcs1Sha384 => (&SHA384, &PKCS1_SHA384),
         Scheme::RsaPkcs1Sha512 => (&SHA512, &PKCS1_SHA512),
-        Scheme::Ed25519 | Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 | Scheme::MlDsa(_) => {
+        Scheme::Ed25519
+        | Scheme::EcdsaP256
+        | Scheme::EcdsaP384
+        | Scheme::EcdsaP521
+        | Scheme::MlDsa(_)
+        | Scheme::PgpRsa
+        | Scheme::PgpEddsa => {
             return Err(BadSignature);
         }
     };
@@ -70,4 +77,20 @@ pub(super) fn verify(scheme: Scheme, spki: &[u8], message: &[u8], signature: &[u
     let verifies =
         |p: &'static RsaParameters| UnparsedPublicKey::new(p, spki).verify_digest(&hashed, signature).is_ok();
     if parameters.iter().any(verifies) { Ok(()) } else { Err(BadSignature) }
+}
+
+/// PKCS#1 v1.5 over what is hashed already, as OpenPGP signs. SHA-1 is for revocations.
+pub(super) fn verify_pkcs1(spki: &[u8], hashed: &Digest, signature: &[u8]) -> Result<(), BadSignature> {
+    static SHA1: RsaParameters = RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY;
+    static SHA2: [RsaParameters; 3] =
+        [RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512];
+    let [sha256, sha384, sha512] = &SHA2;
+    let parameters = match hashed.algorithm() {
+        hash if *hash == SHA256 => sha256,
+        hash if *hash == SHA384 => sha384,
+        hash if *hash == SHA512 => sha512,
+        hash if *hash == SHA1_FOR_LEGACY_USE_ONLY => &SHA1,
+        _ => return Err(BadSignature),
+    };
+    UnparsedPublicKey::new(parameters, spki).verify_digest(hashed, signature).map_err(|_| BadSignature)
 }

@@ -353,7 +353,19 @@ fn key_objects_say_type_and_scheme_that_fit() {
     let parsed = |text: &str| {
         PublicKey::from_layout(&crate::json::parse(text.as_bytes(), &crate::json::Limits::METADATA).unwrap())
     };
-    assert!(matches!(parsed(r#"{"type":"rsa","method":"pgp+rsa-pkcsv1.5"}"#), Err(KeyError::Unsupported { .. })));
+    let openpgp = |more: &str| {
+        let (id, public) = ("ab".repeat(20), r#"{"p":"07","q":"03","g":"02","y":"04"}"#);
+        parsed(&format!(r#"{{"keyid":"{id}","hashes":["pgp+SHA2"],"keyval":{{"public":{public}}},{more}}}"#))
+    };
+    let dsa = r#""type":"dsa","method":"pgp+dsa-fips-180-2""#;
+    assert!(matches!(openpgp(dsa), Err(KeyError::Unsupported { what }) if what.contains("DSA")));
+    for unknown in [r#""type":"rsa","method":"pgp+x""#, r#""type":"rsa","method":"pgp+eddsa-ed25519""#] {
+        assert!(matches!(openpgp(unknown), Err(KeyError::Unsupported { .. })), "{unknown}");
+    }
+    assert!(
+        matches!(openpgp(&format!(r#"{dsa},"revoked":true"#)), Err(KeyError::Unsupported { what }) if what.contains("revoked"))
+    );
+    assert!(matches!(openpgp(r#""type":"rsa""#), Err(KeyError::Malformed { .. })));
     let private =
         format!(r#"{{"keytype":"ed25519","scheme":"ed25519","keyval":{{"public":"{ED25519_HEX}","private":"x"}}}}"#);
     assert!(matches!(parsed(&private), Err(KeyError::Malformed { .. })));

@@ -229,7 +229,7 @@ pub fn judge(set: &PolicySet, namespace: &Namespace, now: Timestamp) -> Vec<Judg
         }
         let seal = seal.as_ref().map_err(Ignored::clone)?;
         // First the signature, then the parser (design §3.4).
-        let signed = || !quorum::signers(seal, &rule.ring).is_empty();
+        let signed = || !quorum::signers(seal, &rule.ring, now).is_empty();
         if !*trusted.entry(&rule.signers).or_insert_with(signed) {
             return Err(Ignored::Untrusted { signers: rule.signers.clone() });
         }

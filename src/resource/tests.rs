@@ -250,7 +250,11 @@ fn a_trust_root_holds_usable_keys_under_distinct_names() {
     assert!(one("TrustRoot", "{ keys: [{ name: a, secretKeyRef: { name: s, key: k.pem } }] }").is_ok());
     for (spec, expected) in [
         ("{ keys: [{ name: a, pem: nonsense }] }", "spec.keys[0].pem: "),
-        ("{ keys: [{ name: a, pgp: x }] }", "spec.keys[0].pgp: is not supported yet"),
+        (
+            "{ keys: [{ name: a, pgp: x }] }",
+            "spec.keys[0].pgp: the key is malformed: it is not one block PGP PUBLIC KEY BLOCK",
+        ),
+        ("{ keys: [{ name: a, pgp: x, pem: y }] }", "spec.keys[0]: expected exactly one of pem, secretKeyRef, pgp"),
         (
             "{ keys: [{ name: a, secretKeyRef: { name: ../s, key: k } }] }",
             "spec.keys[0].secretKeyRef.name: \"../s\" is no name of a Secret",
@@ -261,9 +265,9 @@ fn a_trust_root_holds_usable_keys_under_distinct_names() {
         ),
         (
             "{ keys: [{ name: a, pem: x, secretKeyRef: { name: s, key: k } }] }",
-            "spec.keys[0]: expected one of pem, secretKeyRef",
+            "spec.keys[0]: expected exactly one of pem, secretKeyRef, pgp",
         ),
-        ("{ keys: [{ name: a }] }", "spec.keys[0]: expected one of pem, secretKeyRef"),
+        ("{ keys: [{ name: a }] }", "spec.keys[0]: expected exactly one of pem, secretKeyRef, pgp"),
         ("{ keys: [{ name: a, pem: x }, { name: a, pem: x }] }", "spec.keys[1].name: duplicate key name"),
         ("{ keys: [{ name: a, pem: x, use: layout }] }", "spec.keys[0].use: unknown field"),
     ] {

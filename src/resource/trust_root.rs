@@ -31,10 +31,10 @@ pub struct TrustKey {
     /// One PEM block `PUBLIC KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
-    /// A key of a Secret of tidewaiter's own namespace, which holds the PEM block.
+    /// A key of a Secret of tidewaiter's own namespace, which holds the PEM block or the OpenPGP certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
-    /// Not honoured yet: refused.
+    /// One armored block `PGP PUBLIC KEY BLOCK`: RSA or Ed25519, of version 4. For owners of layouts; images are not signed by OpenPGP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pgp: Option<String>,
 }
@@ -59,15 +59,24 @@ impl TrustRootSpec {
                 let field = format!("spec.keys[{index}].secretKeyRef");
                 return Err(FieldError::new(
                     field,
-                    "is a Secret of a cluster, and there is none here: give the key as pem",
+                    "is a Secret of a cluster, and there is none here: give the key as pem or pgp",
                 ));
             }
-            let pem = key.pem.as_deref().unwrap_or_default();
-            let public = PublicKey::from_pem(pem)
-                .map_err(|error| FieldError::new(format!("spec.keys[{index}].pem"), error.to_string()))?;
+            let public = key.read(index)?;
             keys.push(NamedKey { name: key.name.clone(), key: public });
         }
         Ok(KeyRing::new(keys))
+    }
+}
+
+impl TrustKey {
+    /// The key, where it is not in a Secret.
+    fn read(&self, index: usize) -> Result<PublicKey, FieldError> {
+        let (field, key) = match &self.pgp {
+            Some(pgp) => ("pgp", PublicKey::from_pgp(pgp.as_bytes())),
+            None => ("pem", PublicKey::from_pem(self.pem.as_deref().unwrap_or_default())),
+        };
+        key.map_err(|error| FieldError::new(format!("spec.keys[{index}].{field}"), error.to_string()))
     }
 }
 
@@ -99,23 +108,17 @@ pub(super) fn validate(object: &TrustRoot, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::new(at(".secretKeyRef.key"), format!("\"{key}\" is no key of a Secret")));
             }
         }
-        if key.pgp.is_some() {
-            errors.push(FieldError::new(at(".pgp"), "is not supported yet: give the key as pem"));
-        }
-        if key.pem.is_some() == key.secret_key_ref.is_some() && key.pgp.is_none() {
-            errors.push(FieldError::new(at(""), "expected one of pem, secretKeyRef"));
+        let given = [key.pem.is_some(), key.secret_key_ref.is_some(), key.pgp.is_some()];
+        if given.into_iter().filter(|given| *given).count() != 1 {
+            errors.push(FieldError::new(at(""), "expected exactly one of pem, secretKeyRef, pgp"));
         }
     }
     if errors.len() > before {
         return;
     }
     // What Secrets hold is seen in the cluster.
-    for (index, pem) in keys.iter().enumerate().filter_map(|(index, key)| Some((index, key.pem.as_deref()?))) {
-        if let Err(error) = PublicKey::from_pem(pem) {
-            errors.push(FieldError::new(format!("spec.keys[{index}].pem"), error.to_string()));
-            return;
-        }
-    }
+    let here = keys.iter().enumerate().filter(|(_, key)| key.secret_key_ref.is_none());
+    errors.extend(here.map(|(index, key)| key.read(index)).find_map(Result::err));
 }
 
 /// As Kubernetes demands of the keys of a Secret's data.

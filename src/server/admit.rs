@@ -139,7 +139,7 @@ fn admit_layout(
     let mut fits = Vec::new();
     for (index, writer) in may {
         let Some(rules) = chains.get(*index) else { continue };
-        let signers = quorum::signers(&envelope, &rules.owners);
+        let signers = quorum::signers(&envelope, &rules.owners, request.now);
         if signers.len() >= rules.threshold {
             fits.push((*index, rules, *writer, signers));
         } else {
@@ -161,7 +161,7 @@ fn admit_layout(
     if layout.expires <= request.now {
         return Err(refuse(Reason::LayoutExpired, format!("the layout expired at {}", layout.expires)));
     }
-    let signatures = locate(&envelope, &signers);
+    let signatures = locate(&envelope, &signers, request.now);
     let facts = LayoutFacts { expires: layout.expires, keys: step_keys(&layout) };
     let record = Record { kind: Kind::Layout, step: None, signatures, layout: Some(facts), link: None };
     record.finish(request, &envelope, index, writer, ids)
@@ -192,13 +192,22 @@ fn step_keys(layout: &Layout) -> Vec<StepKey> {
         for key in step.pubkeys.iter().filter_map(|id| layout.keys.get(id)?.as_ref().ok()) {
             keys.insert(StepKey {
                 step: step.name.clone(),
-                keyid: key.id().to_owned(),
+                keyid: stored_id(key),
                 alg: format!("{:?}", key.scheme()),
                 public: key.to_layout().to_string(),
             });
         }
     }
     keys.into_iter().collect()
+}
+
+/// What the store knows a key by, over all chains: nobody may choose it, and a key that says more of itself is another one. An id of
+/// OpenPGP in a layout is what the layout's owners say it is.
+fn stored_id(key: &PublicKey) -> String {
+    match key.is_openpgp() {
+        true => format!("{}:{}", key.id(), Digest::sha256(key.to_layout().to_string().as_bytes()).hex()),
+        false => key.id().to_owned(),
+    }
 }
 
 async fn admit_link(
@@ -224,7 +233,7 @@ async fn admit_link(
     }
     let mut fits = Vec::new();
     for (index, rules, writer, ring) in &rings {
-        let signers = quorum::signers(&envelope, ring);
+        let signers = quorum::signers(&envelope, ring, request.now);
         if signers.is_empty() {
             refused = Some(link_refusal(&envelope, &link.name, rules, ring));
         } else {
@@ -235,7 +244,7 @@ async fn admit_link(
     let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
     let (index, _, writer, signers) = chosen
         .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;
-    let signatures = locate(&envelope, &signers);
+    let signatures = locate(&envelope, &signers, request.now);
     let record = Record { kind: Kind::Link, step: Some(link.name.clone()), signatures, layout: None, link: Some(link) };
     record.finish(request, &envelope, index, writer, ids)
 }
@@ -281,7 +290,7 @@ fn one_chain<'f>(mut fits: Vec<Fit<'f>>, names: impl Fn(&ChainRules) -> bool) ->
 }
 
 /// Which signatures of the envelope are those of the keys that `quorum` counted.
-fn locate(envelope: &Envelope, signers: &[&NamedKey]) -> Vec<VerifiedSignature> {
+fn locate(envelope: &Envelope, signers: &[&NamedKey], now: Timestamp) -> Vec<VerifiedSignature> {
     let message = envelope.signed_bytes();
     let mut found: Vec<VerifiedSignature> = Vec::new();
     for signer in signers {
@@ -291,11 +300,12 @@ fn locate(envelope: &Envelope, signers: &[&NamedKey]) -> Vec<VerifiedSignature> 
             .signatures
             .iter()
             .enumerate()
-            .find(|(_, signature)| fits(&signature.keyid) && key.verify(&message, &signature.sig).is_ok());
+            .find(|(_, signature)| fits(&signature.keyid) && quorum::verify(signature, &message, key, now).is_ok());
+        let keyid = stored_id(key);
         if let Some((index, signature)) = signature
-            && !found.iter().any(|known| known.keyid == key.id())
+            && !found.iter().any(|known| known.keyid == keyid)
         {
-            let (keyid, alg) = (key.id().to_owned(), format!("{:?}", key.scheme()));
+            let alg = format!("{:?}", key.scheme());
             found.push(VerifiedSignature { keyid, alg, index, sig: signature.sig.clone() });
         }
     }

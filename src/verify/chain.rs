@@ -57,7 +57,7 @@ pub(super) struct Nest {
 /// A layout that held.
 pub(super) struct Held {
     pub steps: Vec<VerifiedStep>,
-    /// Until when: the earliest end of the layouts inside.
+    /// Until when: the earliest end of the layouts inside, and of the OpenPGP signatures that counted.
     pub expires: Timestamp,
     /// See [`super::VerifiedChain::warnings`].
     pub warnings: Vec<String>,
@@ -80,7 +80,7 @@ impl Judge<'_> {
         let layout = &layout.clone().with_parameters(self.parameters, self.profile)?;
         self.budget.layout(layout)?;
         let mut warnings = Vec::new();
-        let mut remarks = remarks::of(layout);
+        let mut remarks = remarks::of(layout, self.now);
         if let Some((at, side)) = remarks::open_list(layout).filter(|_| self.insist.closed_lists) {
             return Err(Rejection::OpenList { at, side });
         }
@@ -95,6 +95,7 @@ impl Judge<'_> {
             directories: &nest.directories,
             around: &nest.around,
             profile: self.profile,
+            now: self.now,
             certified: Certified::default(),
         };
         let signatures = view.envelopes().map(|held| held.envelope.signatures.as_slice());
@@ -127,7 +128,8 @@ impl Judge<'_> {
                 let (step, found, expected) = (step.name.clone(), report.link.command.clone(), &step.expected_command);
                 return Err(Rejection::OtherCommand { step, found, expected: expected.clone() });
             }
-            expires = view.certified.until(step, &signers).map_or(expires, |until| until.min(expires));
+            let ends = reports.until.into_iter().chain(view.certified.until(step, &signers));
+            expires = ends.fold(expires, Timestamp::min);
             steps.push(VerifiedStep { name: step.name.clone(), signers });
         }
 
@@ -150,7 +152,11 @@ impl Judge<'_> {
         // 5.2.8: all inspections, then 5.2.9: their rules, which may name one another.
         let mut seen = BTreeMap::new();
         for inspection in &layout.inspections {
-            let link = || self.inspection_link(&inspection.name, authority, &view);
+            let link = || {
+                let (link, until) = self.inspection_link(&inspection.name, authority, &view)?;
+                expires = until.map_or(expires, |until| until.min(expires));
+                Some(link)
+            };
             seen.insert(inspection.name.as_str(), inspection::see(inspection, self.image, link)?);
         }
         let of_all = |name: &str| of_steps(name).or_else(|| seen.get(name).map(sides_seen));
@@ -208,19 +214,25 @@ impl Judge<'_> {
     }
 
     /// Specification 4.5.3: a signed link for the inspection in the place of running it, by the keys that signed the layout.
-    fn inspection_link(&self, name: &str, authority: &Authority<'_>, view: &View<'_>) -> Option<Link> {
+    fn inspection_link(
+        &self,
+        name: &str,
+        authority: &Authority<'_>,
+        view: &View<'_>,
+    ) -> Option<(Link, Option<Timestamp>)> {
         view.envelopes().find_map(|held| {
-            let signers = quorum::signers_within(&held.envelope, authority.ring, self.evidence.attempts_max);
+            let signers = quorum::signers_within(&held.envelope, authority.ring, self.evidence.attempts_max, self.now);
             if signers.len() < authority.needed {
                 return None;
             }
             match Content::of(held) {
                 Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(name) => {
-                    Link::read(&value, self.profile).ok()
+                    let until = signers.iter().filter_map(|signer| signer.verified.until).min();
+                    Link::read(&value, self.profile).ok().map(|link| (link, until))
                 }
                 Content::Statement(value) if self.profile == Profile::Strict => {
                     let reported = Reported::from_value(&value).ok()?;
-                    (reported.step.as_deref() == Some(name)).then_some(reported.link)
+                    (reported.step.as_deref() == Some(name)).then_some((reported.link, None))
                 }
                 _ => None,
             }

@@ -10,6 +10,7 @@ use crate::{
     digest::Digest,
     intoto::{Layout, Profile},
 };
+use jiff::Timestamp;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,8 @@ use std::{
 pub(super) struct SignedLayout {
     pub name: Digest,
     pub owners: Vec<String>,
+    /// When the first of their signatures ceases to count; only OpenPGP's do.
+    pub until: Option<Timestamp>,
     pub layout: Result<Layout, Rejection>,
 }
 
@@ -33,21 +36,26 @@ pub(super) fn take_layouts(
     demand: &ChainDemand,
     profile: Profile,
     evidence: &mut Evidence<'_>,
+    now: Timestamp,
 ) -> Result<Vec<SignedLayout>, Rejection> {
     if demand.owners.is_empty() {
         return Err(Rejection::NoOwners);
     }
     let needed = needed(demand);
 
-    // Record → the owners' public keys, with their names.
+    // Record → the owners who signed it, with their names.
     let mut signed: BTreeMap<Record, BTreeMap<&[u8], &str>> = BTreeMap::new();
+    let mut ends: BTreeMap<Record, Timestamp> = BTreeMap::new();
     let mut names = Vec::new();
     for held in &evidence.envelopes {
-        let signers = quorum::signers_within(&held.envelope, &demand.owners, evidence.attempts_max);
+        let signers = quorum::signers_within(&held.envelope, &demand.owners, evidence.attempts_max, now);
         let name = (!signers.is_empty()).then(|| held.record());
         if let Some(name) = &name {
+            for until in signers.iter().filter_map(|owner| owner.verified.until) {
+                ends.entry(name.clone()).and_modify(|end| *end = until.min(*end)).or_insert(until);
+            }
             let owners = signed.entry(name.clone()).or_default();
-            owners.extend(signers.into_iter().map(|owner| (owner.key.spki(), owner.name.as_str())));
+            owners.extend(signers.into_iter().map(|owner| (owner.key.key.functionary(), owner.key.name.as_str())));
         }
         names.push(name);
     }
@@ -64,7 +72,8 @@ pub(super) fn take_layouts(
             Content::Link(_) | Content::Statement(_) | Content::Other(_) => continue,
         };
         let owners = owners.values().map(|owner| (*owner).to_owned()).collect();
-        layouts.insert(name.clone(), SignedLayout { name: name.1.clone(), owners, layout });
+        let until = ends.get(name).copied();
+        layouts.insert(name.clone(), SignedLayout { name: name.1.clone(), owners, until, layout });
     }
     if layouts.is_empty() {
         return Err(no_layout(evidence, &names, &signed, needed));

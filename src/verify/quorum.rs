@@ -2,31 +2,53 @@
 use super::budget::Limits;
 use crate::{
     envelope::{Envelope, Signature},
-    key::{KeyRing, NamedKey},
+    key::{KeyRing, NamedKey, PublicKey, SignatureFault, Verified},
 };
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// The keys of the ring that signed the envelope: each distinct public key once, in the order of the ring. Tries every signature whose
+/// The keys of the ring that signed the envelope: each distinct functionary once, in the order of the ring. Tries every signature whose
 /// id is the key's name or one of its ids, and those without an id (R5, R14). Looks at the first 64 signatures and verifies at most
-/// 128 times; what lies behind that does not count.
-pub fn signers<'k>(envelope: &Envelope, ring: &'k KeyRing) -> Vec<&'k NamedKey> {
-    signers_within(envelope, ring, Limits::DEFAULT.attempts_max)
+/// 128 times; what lies behind that does not count. `now` is for OpenPGP, whose keys expire.
+pub fn signers<'k>(envelope: &Envelope, ring: &'k KeyRing, now: Timestamp) -> Vec<&'k NamedKey> {
+    signers_within(envelope, ring, Limits::DEFAULT.attempts_max, now).into_iter().map(|signer| signer.key).collect()
+}
+
+/// A key of a ring, and what it signed by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signer<'k> {
+    pub(super) key: &'k NamedKey,
+    pub(super) verified: Verified<'k>,
 }
 
 /// The same with at most so many verifications, each of which hashes the whole message.
-pub(super) fn signers_within<'k>(envelope: &Envelope, ring: &'k KeyRing, attempts_max: usize) -> Vec<&'k NamedKey> {
+pub(super) fn signers_within<'k>(
+    envelope: &Envelope,
+    ring: &'k KeyRing,
+    attempts_max: usize,
+    now: Timestamp,
+) -> Vec<Signer<'k>> {
     let mut attempts = attempts_max;
-    signers_counted(envelope, ring, &mut attempts)
+    let mut signers = every_signer(envelope, ring, &mut attempts, now);
+    let mut seen = BTreeSet::new();
+    signers.retain(|signer| seen.insert(signer.key.key.functionary()));
+    signers
 }
 
-/// The same, counting down the verifications.
-pub(super) fn signers_counted<'k>(envelope: &Envelope, ring: &'k KeyRing, attempts: &mut usize) -> Vec<&'k NamedKey> {
+/// Every distinct key that signed, counting down the verifications. Several may be one functionary's: none of this is for counting.
+pub(super) fn every_signer<'k>(
+    envelope: &Envelope,
+    ring: &'k KeyRing,
+    attempts: &mut usize,
+    now: Timestamp,
+) -> Vec<Signer<'k>> {
     let limits = Limits::DEFAULT;
     let mut message = None;
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for key in ring.iter() {
-        if seen.contains(key.key.spki()) {
+        let is_done = |seen: &BTreeSet<&[u8]>| key.key.covers().all(|spki| seen.contains(spki));
+        if is_done(&seen) {
             continue;
         }
         let candidates =
@@ -36,14 +58,36 @@ pub(super) fn signers_counted<'k>(envelope: &Envelope, ring: &'k KeyRing, attemp
                 return found;
             }
             *attempts -= 1;
-            if key.key.verify(message.get_or_insert_with(|| envelope.signed_bytes()), &signature.sig).is_ok() {
-                seen.insert(key.key.spki());
-                found.push(key);
+            let message = message.get_or_insert_with(|| envelope.signed_bytes());
+            let Ok(verified) = verify(signature, message, &key.key, now) else { continue };
+            if seen.insert(verified.by) {
+                found.push(Signer { key, verified });
+            }
+            if is_done(&seen) {
                 break;
             }
         }
     }
     found
+}
+
+/// Whether the signature is by that key, or a subkey of it.
+///
+/// # Errors
+/// Why it does not count.
+pub fn verify<'k>(
+    signature: &Signature,
+    message: &[u8],
+    key: &'k PublicKey,
+    now: Timestamp,
+) -> Result<Verified<'k>, SignatureFault> {
+    match &signature.other_headers {
+        Some(headers) => key.verify_pgp(message, signature.keyid.as_deref(), headers, &signature.sig, now),
+        None => match key.verify(message, &signature.sig) {
+            Ok(()) => Ok(Verified { by: key.spki(), until: None }),
+            Err(_) => Err(SignatureFault::Bad),
+        },
+    }
 }
 
 /// Whether the signature says, or leaves open, that it is by this key. A claim only: it saves work and decides nothing.
@@ -73,7 +117,7 @@ mod tests {
     }
 
     fn names(envelope: &Envelope, ring: &KeyRing) -> Vec<String> {
-        signers(envelope, ring).iter().map(|key| key.name.clone()).collect()
+        signers(envelope, ring, Timestamp::UNIX_EPOCH).iter().map(|key| key.name.clone()).collect()
     }
 
     fn envelope(keys: &[&SecretKey]) -> Envelope {
@@ -121,11 +165,11 @@ mod tests {
         let ring = ring(&[("alice", &alice)]);
         let mut signed = envelope(&[&alice]);
         let good = signed.signatures[0].clone();
-        let junk = Signature { keyid: None, sig: vec![0; 64], certificate: None };
+        let junk = Signature { sig: vec![0; 64], ..Signature::default() };
         signed.signatures = vec![junk; Limits::DEFAULT.signatures_max];
         signed.signatures[Limits::DEFAULT.signatures_max - 1] = good.clone();
         assert_eq!(names(&signed, &ring), ["alice"]);
-        signed.signatures.insert(0, Signature { keyid: None, sig: Vec::new(), certificate: None });
+        signed.signatures.insert(0, Signature::default());
         assert!(names(&signed, &ring).is_empty());
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         statement::StatementError,
     },
     json::JsonError,
+    key::SignatureFault,
     reason::{Fault, Reason},
 };
 use jiff::Timestamp;
@@ -121,6 +122,8 @@ impl Rejection {
 pub enum Ignored {
     /// Says it is by a functionary of the step, and its signature does not verify.
     BadSignature { key: String },
+    /// Says it is by an OpenPGP functionary of the step, and does not count (R17).
+    OpenPgp { key: String, cause: SignatureFault },
     /// By a key of the layout that this step does not trust.
     Unauthorised { key: String },
     /// By a key that no step trusts; the id it claims.
@@ -145,6 +148,9 @@ impl fmt::Display for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ignored::BadSignature { key } => write!(f, "a link whose signature by {} does not verify", short(key)),
+            Ignored::OpenPgp { key, cause } => {
+                write!(f, "a link whose signature by {} does not count: {cause}", short(key))
+            }
             Ignored::Unauthorised { key } => write!(f, "a link by {}, which is not a key of this step", short(key)),
             Ignored::Stranger { claimed: Some(id) } => write!(f, "a link by the stranger {}", short(id)),
             Ignored::Stranger { claimed: None } => f.write_str("a link by a stranger"),

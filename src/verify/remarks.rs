@@ -2,13 +2,14 @@
 
 use super::rejection::short;
 use crate::intoto::{Layout, Rule, layout::Place, rule::Side};
+use jiff::Timestamp;
 
 /// Keys that cannot be used or whose id is nobody's derivation (R16), patterns that mean something else (R30), lists whose end lets in
 /// whatever is left (R32).
-pub(super) fn of(layout: &Layout) -> Vec<String> {
+pub(super) fn of(layout: &Layout, now: Timestamp) -> Vec<String> {
     let mut remarks = Vec::new();
     for (id, key) in &layout.keys {
-        match key {
+        match key.as_ref().map_err(Clone::clone).and_then(|key| key.usable_at(now).map(|()| key)) {
             Err(cause) => remarks.push(format!("the layout's key {} cannot be used: {cause}", short(id))),
             Ok(key) if !key.ids().contains(id) => {
                 remarks.push(format!("the layout's key {} has an id that no known way derives from it", short(id)));

@@ -6,16 +6,18 @@ use super::{
     budget::Budget,
     certificates::Certified,
     evidence::{Content, Evidence, Held, Record},
-    quorum,
+    quorum::{self, Signer},
     rejection::{Ignored, short},
     trace::Answer,
 };
 use crate::{
+    envelope::Signature,
     intoto::{Layout, Link, Profile, Reported, Step, statement::StatementError},
     json::Value,
     key::{KeyRing, NamedKey, PublicKey},
 };
-use std::collections::BTreeMap;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many ignored envelopes a message tells of.
 const IGNORED_MAX: usize = 5;
@@ -45,6 +47,8 @@ pub(super) struct Reports<'e> {
     pub ignored: Vec<Ignored>,
     /// Sublayouts that did not hold: who gave them, and why not.
     pub failed: Vec<(String, Rejection)>,
+    /// When the first of the signatures ceases to count; only OpenPGP's do.
+    pub until: Option<Timestamp>,
 }
 
 /// What one layout is judged by: where its links lie, and as what they are read.
@@ -55,6 +59,7 @@ pub(super) struct View<'e> {
     /// The layouts around: no layout is an answer to itself.
     pub around: &'e [Record],
     pub profile: Profile,
+    pub now: Timestamp,
     /// Who is a functionary by certificate.
     pub certified: Certified<'e>,
 }
@@ -77,7 +82,7 @@ pub(super) fn collect<'e>(
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
     for held in view.envelopes() {
         let mut attempts = view.evidence.attempts_max;
-        let signers = quorum::signers_counted(&held.envelope, &ring, &mut attempts);
+        let signers = quorum::every_signer(&held.envelope, &ring, &mut attempts, view.now);
         if !view.around.is_empty() {
             budget.hashed(view.evidence.attempts_max - attempts, held.envelope.signed_len())?;
         }
@@ -109,7 +114,7 @@ pub(super) fn collect<'e>(
 struct Signers<'a, 'e> {
     layout: &'e Layout,
     held: &'e Held<'e>,
-    signers: &'a [&'a NamedKey],
+    signers: &'a [Signer<'a>],
     certified: &'a Certified<'e>,
     profile: Profile,
 }
@@ -125,6 +130,7 @@ impl<'e> Signers<'_, 'e> {
         let Some(step) = self.layout.steps.iter().find(|step| step.name == name) else { return };
         let signers = self.authorised(step);
         let (Some(first), Some(reports)) = (signers.first(), steps.get_mut(name)) else { return };
+        reports.count_until(self.signers);
         let record = self.held.record();
         if let Some(known) = reports.links.iter_mut().find(|known| known.record == record) {
             known.add(signers);
@@ -176,6 +182,7 @@ impl<'e> Signers<'_, 'e> {
         match self.answered() {
             Some((step, signers)) => {
                 let Some(reports) = steps.get_mut(step.name.as_str()) else { return };
+                reports.count_until(self.signers);
                 let record = self.held.record();
                 match reports.sublayouts.iter_mut().find(|known| known.held.record() == record) {
                     Some(known) => add(&mut known.signers, signers),
@@ -210,16 +217,26 @@ impl<'e> Signers<'_, 'e> {
         match self.profile {
             Profile::Strict => authorised(self.layout, step, self.certified, self.signers),
             Profile::Compat => {
-                let claimed = |id: &String| self.held.envelope.signatures.iter().any(|s| s.keyid.as_ref() == Some(id));
-                let any = step.pubkeys.iter().any(claimed);
-                let named = |id: &&String| self.held.hint().is_none_or(|(_, key)| id.starts_with(key));
-                let signed = |id: &&String| match self.layout.keys.get(*id) {
-                    Some(Ok(key)) => self.signers.iter().any(|signer| signer.key.spki() == key.spki()),
-                    _ => false,
+                let key = |id: &String| self.layout.keys.get(id)?.as_ref().ok();
+                // OpenPGP's subkeys go by the id of their master.
+                let is = |id: &String, what: &dyn Fn(&String) -> bool| {
+                    what(id) || key(id).is_some_and(|key| key.is_openpgp() && key.ids().iter().any(what))
                 };
-                // The reference counts ids, each by a signature and a file of its own (in-toto §2.2, case 18).
+                let signature =
+                    |id: &String| self.held.envelope.signatures.iter().any(|s| s.keyid.as_ref() == Some(id));
+                let claimed = |id: &String| is(id, &signature);
+                let any = step.pubkeys.iter().any(claimed);
+                let named =
+                    |id: &&String| self.held.hint().is_none_or(|(_, name)| is(id, &|id: &String| id.starts_with(name)));
+                let signed = |id: &&String| key(id).is_some_and(|key| has_signed(key, self.signers));
+                // The reference counts ids, each by a signature and a file of its own (in-toto §2.2, case 18), but for OpenPGP's.
+                let mut seen = BTreeSet::new();
+                let mut once = |id: &&String| match key(id) {
+                    Some(key) if key.is_openpgp() => seen.insert(key.functionary()),
+                    _ => true,
+                };
                 let counted = step.pubkeys.iter().filter(named).filter(|id| !any || claimed(id)).filter(signed);
-                counted.cloned().collect()
+                counted.filter(|id| once(id)).cloned().collect()
             }
         }
     }
@@ -248,6 +265,11 @@ impl Reports<'_> {
     pub fn other_command(&self, step: &Step) -> Option<&Report> {
         let other = |report: &&Report| report.link.command != step.expected_command;
         self.links.iter().find(other).filter(|_| !step.expected_command.is_empty())
+    }
+
+    fn count_until(&mut self, signers: &[Signer<'_>]) {
+        let ends = signers.iter().filter_map(|signer| signer.verified.until);
+        self.until = self.until.into_iter().chain(ends).min();
     }
 
     /// For a step that has enough: commands that differ from the expected one (R35), what did not count.
@@ -328,28 +350,43 @@ fn functionaries(layout: &Layout, certified: &Certified<'_>) -> KeyRing {
     )
 }
 
-/// The distinct public keys of a step, each by the first id it has there; those of certificates by what they call their owners.
+/// The distinct functionaries of a step, each by the first key it has there; those of certificates by what they call their owners.
 fn distinct_keys<'l>(
     layout: &'l Layout,
     step: &'l Step,
     certified: &'l Certified<'_>,
 ) -> Vec<(&'l str, &'l PublicKey)> {
     let mut keys: Vec<(&str, &PublicKey)> = Vec::new();
-    let listed = step.pubkeys.iter().filter_map(|id| Some((id.as_str(), layout.keys.get(id)?.as_ref().ok()?)));
-    for (id, key) in listed.chain(certified.of(step)) {
-        if !keys.iter().any(|(_, other)| other.spki() == key.spki()) {
+    for (id, key) in own_keys(layout, step, certified) {
+        if !keys.iter().any(|(_, other)| other.functionary() == key.functionary()) {
             keys.push((id, key));
         }
     }
     keys
 }
 
-/// The step's own ids of those signers whom it trusts: being among the layout's keys is not enough (in-toto §1.8).
-fn authorised(layout: &Layout, step: &Step, certified: &Certified<'_>, signers: &[&NamedKey]) -> Vec<String> {
+/// Every key of a step, listed or certified.
+fn own_keys<'l>(
+    layout: &'l Layout,
+    step: &'l Step,
+    certified: &'l Certified<'_>,
+) -> impl Iterator<Item = (&'l str, &'l PublicKey)> {
+    let listed = step.pubkeys.iter().filter_map(|id| Some((id.as_str(), layout.keys.get(id)?.as_ref().ok()?)));
+    listed.chain(certified.of(step))
+}
+
+/// The step's own ids of those signers whom it trusts: being among the layout's keys is not enough, and a subkey says nothing of its
+/// master (in-toto §1.8).
+fn authorised(layout: &Layout, step: &Step, certified: &Certified<'_>, signers: &[Signer<'_>]) -> Vec<String> {
+    let own = own_keys(layout, step, certified).map(|(_, key)| key);
+    let signed: BTreeSet<&[u8]> = own.filter(|key| has_signed(key, signers)).map(PublicKey::functionary).collect();
     let keys = distinct_keys(layout, step, certified).into_iter();
-    keys.filter(|(_, key)| signers.iter().any(|signer| signer.key.spki() == key.spki()))
-        .map(|(id, _)| id.to_owned())
-        .collect()
+    keys.filter(|(_, key)| signed.contains(key.functionary())).map(|(id, _)| id.to_owned()).collect()
+}
+
+/// Whether one of the signers is the very key, or a subkey that it stands for.
+fn has_signed(key: &PublicKey, signers: &[Signer<'_>]) -> bool {
+    key.covers().any(|spki| signers.iter().any(|signer| signer.verified.by == spki))
 }
 
 /// What lies about and might have been meant for the step. Reads unverified content, for the message alone.
@@ -372,15 +409,16 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
         if named.as_ref() != Some(&step.name) {
             continue;
         }
-        let signers = quorum::signers_within(&held.envelope, &ring, view.evidence.attempts_max);
+        let mut attempts = view.evidence.attempts_max;
+        let signers = quorum::every_signer(&held.envelope, &ring, &mut attempts, view.now);
         if !authorised(layout, step, &view.certified, &signers).is_empty() {
             continue;
         }
         let certificate = view.certified.why_not(layout, step, &held.envelope.signatures);
         ignored.push(match (certificate, signers.first()) {
             (Some((subject, cause)), _) => Ignored::Certificate { subject, cause },
-            (None, Some(signer)) => Ignored::Unauthorised { key: signer.name.clone() },
-            (None, None) => unverified(layout, step, &view.certified, held),
+            (None, Some(signer)) => Ignored::Unauthorised { key: signer.key.name.clone() },
+            (None, None) => unverified(layout, step, view, held),
         });
     }
     let unreadable = view.evidence.unreadable.iter().map(|cause| Ignored::Unreadable { cause: cause.clone() });
@@ -390,12 +428,17 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
 }
 
 /// A link that no key of any step signed: says it is by one of the step's, or by a stranger.
-fn unverified(layout: &Layout, step: &Step, certified: &Certified<'_>, held: &Held<'_>) -> Ignored {
+fn unverified(layout: &Layout, step: &Step, view: &View<'_>, held: &Held<'_>) -> Ignored {
     let signatures = &held.envelope.signatures;
-    for (id, key) in distinct_keys(layout, step, certified) {
-        let key = NamedKey { name: id.to_owned(), key: key.clone() };
-        if signatures.iter().any(|signature| signature.keyid.is_some() && quorum::claims(signature, &key)) {
-            return Ignored::BadSignature { key: id.to_owned() };
+    for (id, key) in own_keys(layout, step, &view.certified) {
+        let named = NamedKey { name: id.to_owned(), key: key.clone() };
+        let claims = |signature: &&Signature| signature.keyid.is_some() && quorum::claims(signature, &named);
+        if let Some(signature) = signatures.iter().find(claims) {
+            // OpenPGP has more ways to fail than that it does not verify.
+            return match quorum::verify(signature, &held.envelope.signed_bytes(), key, view.now) {
+                Err(cause) if signature.other_headers.is_some() => Ignored::OpenPgp { key: id.to_owned(), cause },
+                _ => Ignored::BadSignature { key: id.to_owned() },
+            };
         }
     }
     Ignored::Stranger { claimed: signatures.iter().find_map(|signature| signature.keyid.clone()) }

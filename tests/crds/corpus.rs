@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// The corpus only grows.
-const CASES_MIN: usize = 74;
+const CASES_MIN: usize = 77;
 
 pub const KINDS: [&str; 4] = ["ClusterImagePolicy", "ImagePolicy", "TrustRoot", "RegistryConfig"];
 

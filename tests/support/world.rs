@@ -300,7 +300,11 @@ impl World {
         // One by one: `sign_dsse` keeps one signature of each key, and whoever cheats does not.
         for key in keys {
             let sig = key.sign(&envelope.signed_bytes()).expect("a signature");
-            envelope.signatures.push(Signature { keyid: Some(key.public().id().to_owned()), sig, certificate: None });
+            envelope.signatures.push(Signature {
+                keyid: Some(key.public().id().to_owned()),
+                sig,
+                ..Signature::default()
+            });
         }
         envelope.to_bytes()
     }

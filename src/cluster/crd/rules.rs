@@ -86,11 +86,10 @@ fn trust_root(schema: &mut Value) {
     let Some(item) = keys.get_mut("items") else { return };
     merge(at(item, &["name"]), item_name());
     merge(at(item, &["pem"]), json!({ "maxLength": 16384 }));
-    merge(at(item, &["pgp"]), json!({ "maxLength": 262_144 }));
+    merge(at(item, &["pgp"]), json!({ "maxLength": 262_144, "pattern": "-----BEGIN PGP PUBLIC KEY BLOCK-----" }));
     merge(at(item, &["secretKeyRef", "name"]), name());
     let entry = json!({ "minLength": 1, "maxLength": 253, "pattern": "^[-._a-zA-Z0-9]+$" });
     merge(at(item, &["secretKeyRef", "key"]), entry);
-    rule(item, "!has(self.pgp)", "is not supported yet: give the key as pem", ".pgp");
     let one = "[has(self.pem), has(self.secretKeyRef), has(self.pgp)].filter(it, it).size() == 1";
     rule(item, one, "expected exactly one of pem, secretKeyRef, pgp", "");
 }

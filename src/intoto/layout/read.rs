@@ -6,7 +6,7 @@ use super::{
 use crate::{
     intoto::{Profile, Rule, link::words, parameters::is_open},
     json::Value,
-    key::{KeyError, PublicKey},
+    key::{KeyError, PublicKey, unite},
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,14 +15,16 @@ pub(super) fn layout(value: &Value, profile: Profile) -> Result<Layout, LayoutEr
     let known =
         ["_type", "expires", "readme", "keys", "steps", "inspect", "rootcas", "intermediatecas", "trustBundles"];
     let fields = Fields::open(value, Place::Layout, "layout", &known, profile)?;
-    let keys = keys(&fields)?;
+    let mut keys = keys(&fields)?;
+    let steps = fields.items("steps")?;
+    add_subkeys(&mut keys, steps)?;
+    unite(keys.values_mut().filter_map(|key| key.as_mut().ok()));
     let authorities = match profile {
         Profile::Strict => Authorities::read(&fields)?,
         // The reference drops what it does not know (in-toto §1.3).
         Profile::Compat => Authorities::default(),
     };
-    let step = |item| step(item, &keys, &authorities, profile);
-    let steps = fields.items("steps")?.iter().map(step).collect::<Result<Vec<_>, _>>()?;
+    let steps = steps.iter().map(|item| step(item, &keys, &authorities, profile)).collect::<Result<Vec<_>, _>>()?;
     let inspections =
         fields.items("inspect")?.iter().map(|item| inspection(item, profile)).collect::<Result<Vec<_>, _>>()?;
     if steps.is_empty() && profile == Profile::Strict {
@@ -137,10 +139,12 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
             if value.as_object().is_none() {
                 return Err(LayoutError::Type { at: Place::Layout, field: "keys", expected: "an object of keys" });
             }
-            match value.get("keyval").and_then(|keyval| keyval.get("private")) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(private)) if private.is_empty() => {}
-                Some(_) => return Err(LayoutError::PrivateKey(id.clone())),
+            // Those of OpenPGP, too.
+            let subkeys = value.get("subkeys").and_then(Value::as_object).unwrap_or_default();
+            if let Some((id, _)) =
+                [(id, value)].into_iter().chain(subkeys.iter().map(|(id, key)| (id, key))).find(is_private)
+            {
+                return Err(LayoutError::PrivateKey(id.clone()));
             }
             match value.get("keyid") {
                 None => {}
@@ -159,6 +163,30 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
         .collect()
 }
 
+fn is_private((_, value): &(&String, &Value)) -> bool {
+    match value.get("keyval").and_then(|keyval| keyval.get("private")) {
+        None | Some(Value::Null) => false,
+        Some(private) => private.as_str() != Some(""),
+    }
+}
+
+/// R24: a step may authorise a subkey of OpenPGP without its master. It then stands among the keys, of the same functionary.
+fn add_subkeys(keys: &mut BTreeMap<String, Result<PublicKey, KeyError>>, steps: &[Value]) -> Result<(), LayoutError> {
+    let ids = steps.iter().filter_map(|step| step.get("pubkeys")?.as_array()).flatten().filter_map(Value::as_str);
+    for id in ids.collect::<BTreeSet<_>>() {
+        if keys.contains_key(id) {
+            continue;
+        }
+        let found: Vec<_> = keys.values().filter_map(|key| key.as_ref().ok()?.subkey(id)).take(2).collect();
+        match <[_; 1]>::try_from(found) {
+            Ok([subkey]) => drop(keys.insert(id.to_owned(), subkey)),
+            Err(found) if found.is_empty() => {}
+            Err(_) => return Err(LayoutError::SubkeyOfTwo(id.to_owned())),
+        }
+    }
+    Ok(())
+}
+
 /// R25: at least 1, and at most the distinct public keys of the step. Keys that cannot be used count as long as they are not needed.
 /// Who else will come with a certificate is not known here: then there is no upper bound.
 fn threshold(
@@ -174,7 +202,7 @@ fn threshold(
         match keys.get(id) {
             None => return Err(LayoutError::UnknownPubkey { step: step.to_owned(), key: id.clone() }),
             Some(Ok(key)) => {
-                usable.insert(key.spki());
+                usable.insert(key.functionary());
             }
             Some(Err(cause)) => {
                 unusable.insert(id, cause);

@@ -59,7 +59,7 @@ fn a_stranger_who_copies_a_link_makes_no_more_of_it() {
     let mut envelopes = vec![shop.layout(1)];
     for copy in 0..2 * Limits::DEFAULT.links_per_step_max {
         let mut other = signed.clone();
-        other.signatures.push(Signature { keyid: Some(copy.to_string()), sig: vec![0], certificate: None });
+        other.signatures.push(Signature { keyid: Some(copy.to_string()), sig: vec![0], ..Signature::default() });
         envelopes.push(other.to_bytes());
     }
     let chain = shop.verify(&envelopes).unwrap();
