@@ -296,8 +296,8 @@ async fn a_chain_costs_three_trips_whatever_the_registry_and_nothing_twice() {
         once_each(&site.registry);
         let held = site.registry.held();
         assert!(held.rounds <= 3, "{} rounds: {:?}", held.rounds, held.log);
-        // The image, referrers, tag, .sig; the payload; three manifests; six envelopes.
-        assert_eq!(held.log.len(), 4 + 1 + 3 + 6, "{:?}", held.log);
+        // The image, referrers, tag, .sig, .att; the payload; three manifests; six envelopes.
+        assert_eq!(held.log.len(), 5 + 1 + 3 + 6, "{:?}", held.log);
     }
 }
 

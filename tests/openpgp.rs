@@ -16,6 +16,7 @@ use tidewaiter::{
     KeyRing, NamedKey, PublicKey,
     json::{Limits, parse},
     key::{KeyError, SignatureFault},
+    resource::{self, Resource},
 };
 
 static MASTER: LazyLock<Key> = LazyLock::new(Key::ed25519);
@@ -171,10 +172,12 @@ fn the_newest_self_signature_rules() {
     let expired = KeyError::Expired { id: MASTER.id(), at: at(MADE + 2 * 86_400) };
     assert_eq!(key.usable_at(at(MADE + 2 * 86_400)), Err(expired.clone()));
     assert_eq!(verified(&key, &MASTER, at(MADE + 2 * 86_400)), Err(SignatureFault::Key(expired)));
+    assert_eq!(key.expires(), Some(at(MADE + 2 * 86_400)));
     let longer = certified("Alice, three", MADE + 2, &[signing(), expires(3 * 86_400)]);
     let key = read(&[public_key(&MASTER), longer, old, shorter]).unwrap();
     assert_eq!(key.usable_at(at(MADE + 2 * 86_400)), Ok(()));
     assert!(key.usable_at(at(MADE + 3 * 86_400)).is_err());
+    assert_eq!(read(&[head()]).unwrap().expires(), None);
     // From the future: the key, and who vouches for it.
     let from = |seconds| Err(KeyError::NotYetValid { id: MASTER.id(), from: at(seconds) });
     let key = read(&[head()]).unwrap();
@@ -265,6 +268,7 @@ fn a_subkey_has_no_longer_life_than_its_master() {
     }
     // A verdict is kept no longer.
     let key = read(&[public_key(&MASTER), master(year), sub(week)]).unwrap();
+    assert_eq!(key.expires(), Some(at(MADE + year)), "the last of them");
     let (by_sub, by_master) = (SUB.sign_metadata(b"{}"), MASTER.sign_metadata(b"{}"));
     let until = |id: String, made: &openpgp::Made| {
         key.verify_pgp(b"{}", Some(&id), &made.headers, &made.value, now()).unwrap().until
@@ -474,6 +478,29 @@ fn whoever_shares_a_key_is_one() {
     assert_eq!(verified(&alone, &MASTER, now()), Err(SignatureFault::AnotherKey), "trust does not flow back");
     assert_eq!(alone.to_layout(), alice.to_layout()["subkeys"][SUB.id()]);
     assert_eq!(alice.step_ids(), [MASTER.id()]);
+}
+
+#[test]
+fn a_trust_root_holds_certificates() {
+    let root = |pgp: &str| {
+        let keys =
+            json!([{ "name": "carol", "pgp": pgp }, { "name": "again", "pem": MASTER.secret.public().to_pem() }]);
+        let document = json!({
+            "apiVersion": "tidewaiter.dev/v1alpha1", "kind": "TrustRoot", "metadata": { "name": "owners" }, "spec": { "keys": keys },
+        });
+        resource::parse("f", &document.to_string())
+    };
+    let Ok([Resource::TrustRoot(read)]) =
+        root(&armored(&certificate(&MASTER, Some(&SUB)))).map(|it| <[_; 1]>::try_from(it).unwrap())
+    else {
+        panic!("no TrustRoot")
+    };
+    let ring = read.spec.key_ring().unwrap();
+    assert_eq!((ring.iter().count(), ring.distinct()), (2, 1), "the same key is the same owner");
+    let revocation = MASTER.sign(0x20, SHA_256, &MASTER.usual(MADE + 1), &MASTER.hashed()).packet();
+    let errors = root(&armored(&[head(), revocation].concat())).unwrap_err();
+    assert!(errors[0].to_string().contains("spec.keys[0].pgp: the OpenPGP key"), "{}", errors[0]);
+    assert!(errors[0].to_string().contains("is revoked"), "{}", errors[0]);
 }
 
 proptest! {

@@ -4,6 +4,9 @@
 mod client;
 #[path = "store/kill.rs"]
 mod kill;
+#[allow(dead_code)] // other tests use other parts
+#[path = "support/openpgp.rs"]
+mod openpgp;
 #[path = "store/shop.rs"]
 mod shop;
 
@@ -11,7 +14,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use shop::*;
 use std::time::Duration;
-use tidewaiter::{digest::Digest, server::Bounds};
+use tidewaiter::{
+    PublicKey,
+    digest::Digest,
+    envelope::{Envelope, Signature},
+    server::Bounds,
+};
 
 fn image() -> Digest {
     Digest::sha256(b"image")
@@ -66,6 +74,40 @@ async fn a_link_needs_a_key_of_its_step() {
     assert_eq!(shop.put(CI, &build).await, yes(200));
     // Nothing that was refused is there.
     assert_eq!(shop.names(&image()).await.len(), 2);
+}
+
+/// The id of an OpenPGP key is what a layout says it is: what the store knows it by is more than that.
+#[tokio::test]
+async fn a_key_that_says_more_is_another_key() {
+    let shop = Shop::open().await;
+    let (master, sub) = (openpgp::Key::ed25519(), openpgp::Key::ed25519());
+    let put_layout = async |readme: &str, sub: Option<&openpgp::Key>| {
+        let mut document = layout(&shop.keys, FUTURE, readme);
+        let key = PublicKey::from_pgp(&openpgp::certificate(&master, sub)).unwrap();
+        document["keys"][key.id()] = key.to_layout();
+        document["steps"][1]["pubkeys"] = json!([key.id()]);
+        let record = seal(&document, &[&shop.keys.alice, &shop.keys.bob]);
+        assert_eq!(shop.put(LAPTOP, &record).await, yes(201));
+    };
+    let signed_by = |key: &openpgp::Key| {
+        let mut envelope = Envelope::sign_metablock((&link("build", &image())).into(), &[]).unwrap();
+        let made = key.sign_metadata(&envelope.signed_bytes());
+        envelope.signatures.push(Signature {
+            keyid: Some(key.id()),
+            sig: made.value,
+            other_headers: Some(made.headers),
+        });
+        Record { name: envelope.digest().to_string(), bytes: envelope.to_bytes() }
+    };
+    put_layout("without", None).await;
+    assert_eq!(shop.put(CI, &signed_by(&sub)).await, no(422, "signature_untrusted"));
+    put_layout("with", Some(&sub)).await;
+    assert_eq!(shop.put(CI, &signed_by(&sub)).await, yes(201));
+    let mut forged: Value = serde_json::from_slice(&signed_by(&master).bytes).unwrap();
+    forged["signatures"][0]["other_headers"] = json!("04001608000605027fffffff");
+    let forged = Record { name: signed_by(&master).name, bytes: forged.to_string().into_bytes() };
+    assert_eq!(shop.put(CI, &forged).await, no(422, "signature_invalid"));
+    assert_eq!(shop.put(CI, &signed_by(&master)).await, yes(200));
 }
 
 #[tokio::test]

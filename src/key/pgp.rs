@@ -8,6 +8,7 @@ mod body;
 mod certificate;
 mod object;
 mod packet;
+mod public;
 mod signature;
 
 use super::{KeyError, Scheme, der::Material};
@@ -158,6 +159,13 @@ impl Pgp {
         if held.any(|held| held.is_ok()) { Ok(()) } else { first.map(drop) }
     }
 
+    /// When the last of the keys ends that may sign; `None`: never.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        let master = self.master.validity.end();
+        let ends = |part: &Part| [master, part.validity.end()].into_iter().flatten().min();
+        self.signing().map(ends).try_fold(Timestamp::MIN, |last, end| Some(last.max(end?)))
+    }
+
     /// `value` is the signature as in-toto writes it: the integer of RSA, or R and S.
     pub(super) fn verify(
         &self,
@@ -223,13 +231,12 @@ impl Part {
 
     /// Until when. Off-spec: the last second of a key counts as expired already, as that of a layout does (R20).
     fn holds_at(&self, now: Timestamp) -> Result<Option<Timestamp>, KeyError> {
-        let Validity { created, period, vouched } = self.validity;
         let id = || self.id.clone();
-        let from = i64::from(created.unwrap_or_default().max(vouched));
-        if now.as_second() < from {
-            return Err(KeyError::NotYetValid { id: id(), from: time(from) });
+        let from = self.validity.begin();
+        if now < from {
+            return Err(KeyError::NotYetValid { id: id(), from });
         }
-        match created.zip(period).map(|(created, period)| time(i64::from(created) + i64::from(period))) {
+        match self.validity.end() {
             Some(at) if at <= now => Err(KeyError::Expired { id: id(), at }),
             end => Ok(end),
         }
@@ -245,6 +252,17 @@ impl Part {
             () if end.is_some_and(|end| end <= now) => wrong("too long ago for it to hold"),
             () => Ok(end),
         }
+    }
+}
+
+impl Validity {
+    fn begin(&self) -> Timestamp {
+        time(i64::from(self.created.unwrap_or_default().max(self.vouched)))
+    }
+
+    fn end(&self) -> Option<Timestamp> {
+        let (created, period) = self.created.zip(self.period)?;
+        Some(time(i64::from(created) + i64::from(period)))
     }
 }
 

@@ -70,8 +70,8 @@ impl TrustRootSpec {
 }
 
 impl TrustKey {
-    /// The key, where it is not in a Secret.
-    fn read(&self, index: usize) -> Result<PublicKey, FieldError> {
+    /// The key, where it is not in a Secret. An error names the field of the key of that index.
+    pub(crate) fn read(&self, index: usize) -> Result<PublicKey, FieldError> {
         let (field, key) = match &self.pgp {
             Some(pgp) => ("pgp", PublicKey::from_pgp(pgp.as_bytes())),
             None => ("pem", PublicKey::from_pem(self.pem.as_deref().unwrap_or_default())),

@@ -64,7 +64,8 @@ fn finding(judged: &Judged, roots: &BTreeMap<&str, usize>, view: &View) -> Findi
     let holds = match judged.outcome.as_deref() {
         Ok(Resource::TrustRoot(root)) => Some(Holds {
             names: root.spec.keys.iter().map(|key| key.name.clone()).collect(),
-            expires: None, // a bare public key has no end
+            // OpenPGP certificates have an end; a bare public key has none.
+            expires: root.spec.keys.iter().filter_map(|key| key.read(0).ok()?.expires()).min(),
         }),
         _ => None,
     };
