@@ -111,12 +111,13 @@ fn a_signature_that_cannot_be_read_blocks_no_other() {
 fn an_openpgp_signature_keeps_its_headers_in_a_metablock_alone() {
     let text = r#"{"signatures":[{"keyid":"g","other_headers":"0400","signature":"00ff"}],"signed":{}}"#;
     let envelope = Envelope::parse(text.as_bytes()).unwrap();
-    let read = Signature { keyid: Some("g".into()), sig: vec![0, 0xff], other_headers: Some(vec![4, 0]) };
+    let read =
+        Signature { keyid: Some("g".into()), sig: vec![0, 0xff], other_headers: Some(vec![4, 0]), certificate: None };
     assert_eq!(envelope.signatures, [read]);
     assert_eq!(Envelope::parse(&envelope.to_bytes()).unwrap(), envelope);
     // R10: DSSE has no place for them.
     let text = r#"{"payload":"e30=","payloadType":"t","signatures":[{"keyid":"g","other_headers":"0400","signature":"00ff","sig":"AP8="}]}"#;
-    let read = Signature { keyid: Some("g".into()), sig: vec![0, 0xff], other_headers: None };
+    let read = Signature { keyid: Some("g".into()), sig: vec![0, 0xff], ..Signature::default() };
     assert_eq!(Envelope::parse(text.as_bytes()).unwrap().signatures, [read]);
 }
 

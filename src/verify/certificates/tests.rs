@@ -104,6 +104,7 @@ fn a_certificate_speaks_for_its_key_wherever_that_signed() {
         sig: vec![0; 64],
         keyid: None,
         certificate: signed.signatures[0].certificate.clone(),
+        ..Signature::default()
     });
     assert!(shop.verify(&[shop.layout(1, &[]), envelope.to_bytes()]).is_ok());
     envelope.signatures.remove(0);
@@ -116,7 +117,7 @@ fn certificates_are_counted_before_they_are_read() {
     let shop = Shop::new();
     let value = json::parse(&shop.layout(1, &[]), &json::Limits::METADATA).unwrap();
     let layout = Layout::from_value(value.get("signed").unwrap()).unwrap();
-    let signature = |at: usize| Signature { keyid: None, sig: Vec::new(), certificate: Some(at.to_string()) };
+    let signature = |at: usize| Signature { certificate: Some(at.to_string()), ..Signature::default() };
     let signatures: Vec<Vec<Signature>> = (0..2_049).map(|at| vec![signature(at)]).collect();
     let find = |count: usize, budget: &mut Budget| {
         Certified::find(&layout, signatures[..count].iter().map(Vec::as_slice), NOW.parse().unwrap(), budget).err()
