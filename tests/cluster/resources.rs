@@ -51,6 +51,7 @@ async fn what_is_applied_decides() {
     let site = Site::bare();
     site.define();
     site.ready(BACK).await;
+    site.metric("tidewaiter_leader 1").await;
     let documents = site.world.documents(World::demands());
     let [policy, roots @ .., registry] = documents.as_slice() else { panic!("{documents:?}") };
 
