@@ -96,10 +96,10 @@ pub fn webhook_pods(cluster: &Cluster) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// What Prometheus would be told by a pod; nothing where it has just gone.
+/// What Prometheus would be told by a pod; nothing where it has just gone, which is not waited for.
 fn metrics(cluster: &Cluster, pod: &str) -> String {
     let path = format!("/api/v1/namespaces/tidewaiter/pods/{pod}:8080/proxy/metrics");
-    cluster.kubectl(&["get", "--raw", &path]).stdout
+    cluster.kubectl(&["--request-timeout=2s", "get", "--raw", &path]).stdout
 }
 
 /// Waits for the roll-out that is under way.
