@@ -11,8 +11,12 @@ pub enum Host {
     DistributionLogin,
     /// With the referrers API, behind a login.
     ReferrersLogin,
-    /// The way to `Distribution` on which every answer is seconds late.
+    /// The way to `Distribution` on which tidewaiter waits longer for an answer than it does.
     Slow,
+    /// The same; each answer comes in time, and all of them together do not.
+    Late,
+    /// The same, without a delay and without the truth.
+    Lying,
     /// Nobody listens.
     Down,
 }
@@ -45,6 +49,8 @@ pub struct Recipe {
     pub signed: Signed,
     /// False: nothing but the image.
     pub chain: bool,
+    /// The image is tied to the build by its blobs, as any recorder writes them, and not by its name and digest.
+    pub blobs: bool,
     /// In-toto's older container, and its second owner by Python's `in-toto-sign`.
     pub metablock: bool,
     /// Who did the test, if anybody.
@@ -68,6 +74,7 @@ pub const GOOD: Recipe = Recipe {
     line: "shop",
     signed: Signed::Legacy("release"),
     chain: true,
+    blobs: false,
     metablock: false,
     tested_by: Some("tester"),
     testers: 1,
@@ -147,6 +154,17 @@ pub const CASES: &[Case] = &[
     good("good-bundle", Recipe { host: Host::Referrers, signed: Signed::Bundle("release"), ..GOOD }),
     good("good-login", Recipe { host: Host::DistributionLogin, ..GOOD }),
     good("good-login-bundle", Recipe { host: Host::ReferrersLogin, signed: Signed::Bundle("release"), ..GOOD }),
+    good("good-blobs", Recipe { blobs: true, ..GOOD }),
+    good("good-late", Recipe { host: Host::Late, ..GOOD }),
+    good("tag-lied-about", Recipe { host: Host::Lying, ..GOOD }),
+    bad(
+        "digest-lied-about",
+        Recipe { host: Host::Lying, blobs: true, ..GOOD },
+        1,
+        "built-by-us",
+        "digest_mismatch",
+        &["registry ", "other bytes"],
+    ),
     good("good-stored", Recipe { line: "stored", stored: true, ..GOOD }),
     bad("unsigned", Recipe { signed: Signed::No, ..GOOD }, 3, "released", "no_signature", &["release-keys"]),
     bad(

@@ -4,8 +4,9 @@
 use crate::{
     cases::{CASES, Case, Host, Image, Recipe, Signed, Tampered, case},
     policies::{self, TOKEN},
-    registry::{PASSWORD, Program, Registry, Tls, docker_config, slow_way},
+    registry::{MANIFEST, PASSWORD, Program, Registry, Tls, docker_config},
     tools::{Ran, TIDEWAITER, Workshop, cluster_tool, free_port, listens, signing_tool},
+    ways::{Treatment, Way},
 };
 use std::{
     collections::BTreeMap,
@@ -17,16 +18,19 @@ use std::{
     thread,
     time::Duration,
 };
+use tidewaiter::digest::Digest;
 
-/// Every answer on the slow way is late by this. A decision takes 8.5 s at most, and one answer is not waited for so long.
-const LATE: Duration = Duration::from_secs(9);
+/// One answer is waited for for 3 s, and a decision takes 8.5 s at most.
+const SLOW: Duration = Duration::from_secs(9);
+/// An image by digest, what refers to it, and then their blobs behind three redirects: six answers, one after the other.
+const LATE: Duration = Duration::from_millis(1800);
 
 /// Registries that run, and what is in them.
 pub struct World {
     pub shop: Workshop,
     pub tls: Tls,
     registries: BTreeMap<Host, Registry>,
-    slow: SocketAddr,
+    ways: BTreeMap<Host, Way>,
     down: SocketAddr,
     /// By case.
     digests: BTreeMap<&'static str, String>,
@@ -43,8 +47,9 @@ impl World {
             start(Host::DistributionLogin, Program::Distribution, "distribution-login", true),
             start(Host::ReferrersLogin, Program::Referrers, "referrers-login", true),
         ]);
-        let slow = slow_way(ip, registries[&Host::Distribution].addr, LATE);
-        let mut world = World { slow, down: free_port(ip), registries, tls, digests: BTreeMap::new(), shop };
+        let way = |host| (host, Way::new(&tls, ip, registries[&Host::Distribution].addr));
+        let ways = [Host::Slow, Host::Late, Host::Lying].map(way).into();
+        let mut world = World { ways, down: free_port(ip), registries, tls, digests: BTreeMap::new(), shop };
         world.keys();
         world.fetch();
         world.shop.write("docker/config.json", docker_config(&world.hosts(), PASSWORD));
@@ -66,15 +71,30 @@ impl World {
         });
         world.digests = digests.into_iter().collect();
         policies::write(&world);
+        world.treat();
         world
+    }
+
+    /// From here on tidewaiter is treated as the ways' names say.
+    fn treat(&self) {
+        self.ways[&Host::Slow].treat(Treatment { late: SLOW, ..Treatment::default() });
+        self.ways[&Host::Late].treat(Treatment { late: LATE, redirects: 3, ..Treatment::default() });
+        let manifest = |name: &str, what: &str| format!("/v2/shop/{name}/manifests/{what}");
+        let at_digest = |name: &str| manifest(name, self.digest(name));
+        let lies = BTreeMap::from([
+            // Another image's manifest under the digest that is asked for.
+            (at_digest("digest-lied-about"), at_digest("good")),
+            // And the good one under the tag, wherever that leads by now.
+            (manifest("tag-lied-about", "v1"), at_digest("tag-lied-about")),
+        ]);
+        self.ways[&Host::Lying].treat(Treatment { lies, ..Treatment::default() });
     }
 
     /// `address:port`, as references name it.
     pub fn host(&self, host: Host) -> String {
         match host {
-            Host::Slow => self.slow.to_string(),
             Host::Down => self.down.to_string(),
-            _ => self.registries[&host].host(),
+            _ => self.ways.get(&host).map_or_else(|| self.registries[&host].host(), |way| way.addr.to_string()),
         }
     }
 
@@ -86,6 +106,8 @@ impl World {
             Host::DistributionLogin,
             Host::ReferrersLogin,
             Host::Slow,
+            Host::Late,
+            Host::Lying,
             Host::Down,
         ];
         all.map(|it| self.host(it)).into()
@@ -116,6 +138,15 @@ impl World {
     pub fn tag(&self, repository: &str, name: &str) -> String {
         let layout = self.shop.path(name).join(if origin(case(name)).1.swapped { "swapped" } else { "image" });
         self.registries[&Host::Distribution].push(repository, "v1", &layout)
+    }
+
+    /// The digest of what the tag of a case's image names to this User-Agent.
+    pub fn named(&self, name: &str, agent: &str) -> String {
+        let (host, path) =
+            self.repository(name).split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a path");
+        let (accept, url) = (format!("Accept: {MANIFEST}"), format!("https://{host}/v2/{path}/manifests/v1"));
+        let args = ["-sS", "--fail-with-body", "--cacert", self.tls.ca_file(), "-A", agent, "-H", &accept, &url];
+        Digest::sha256(Ran::of(self.shop.command("curl").args(args)).expect(0).stdout.as_bytes()).to_string()
     }
 
     /// A public key.
@@ -212,7 +243,7 @@ impl World {
             Tampered::Changed => drop(bench.write("src/app.sh", "echo evil")),
         }
         self.build(&bench, recipe, &repository, case.name);
-        let registry = &self.registries[&recipe.host];
+        let registry = self.registries.get(&recipe.host).unwrap_or(&self.registries[&Host::Distribution]);
         let path = format!("{}/{}", recipe.line, case.name);
         let digest = match recipe.swapped {
             false => registry.push(&path, "v1", &bench.path("image")),
@@ -248,8 +279,11 @@ impl World {
     fn build(&self, bench: &Workshop, recipe: &Recipe, repository: &str, name: &str) {
         let key = self.key("builder");
         let args = ["run", "--step", "build", "--key", &key, "-m", "src", "-m", "report.txt", container(recipe)];
-        let image = ["--image", repository, "--image-from-file", "image", "--", "sh", "build.sh", name];
-        bench.tidewaiter(&[&args[..], &image].concat()).expect(0);
+        let image: &[&str] = match recipe.blobs {
+            true => &["-p", "image"],
+            false => &["--image", repository, "--image-from-file", "image"],
+        };
+        bench.tidewaiter(&[&args[..], image, &["--", "sh", "build.sh", name]].concat()).expect(0);
         if recipe.broken_link {
             let link = self.evidence(name, recipe).into_iter().find(|it| it.contains("/build.")).expect("a link");
             bench.write("broken.py", include_str!("pipeline/broken.py"));
@@ -261,6 +295,11 @@ impl World {
     fn layout(&self, bench: &Workshop, recipe: &Recipe, repository: &str) {
         let second = if recipe.testers > 1 { ", ../keys/second-tester.pub" } else { "" };
         let testers = recipe.testers;
+        let oci = format!("oci:{repository}");
+        let (product, inspect, material) = match recipe.blobs {
+            true => ("image/*", "blobs", "blobs/sha256/* WITH PRODUCTS IN image"),
+            false => (oci.as_str(), "image", &*format!("{oci} WITH PRODUCTS")),
+        };
         bench.write(
             "shop.yaml",
             format!(
@@ -278,11 +317,11 @@ steps:
   - name: build
     functionaries: [../keys/builder.pub]
     materials: [MATCH src/* WITH PRODUCTS FROM fetch, MATCH report.txt WITH PRODUCTS FROM test, DISALLOW *]
-    products: [\"CREATE oci:{repository}\", DISALLOW *]
+    products: [\"CREATE {product}\", DISALLOW *]
 inspections:
   - name: image
-    run: [tidewaiter, inspect, image]
-    materials: [\"MATCH oci:{repository} WITH PRODUCTS FROM build\", DISALLOW *]
+    run: [tidewaiter, inspect, {inspect}]
+    materials: [\"MATCH {material} FROM build\", DISALLOW *]
 ",
                 recipe.expires
             ),

@@ -12,6 +12,7 @@ mod scenarios;
 mod stage;
 mod steady;
 mod tools;
+mod ways;
 
 use std::process::ExitCode;
 

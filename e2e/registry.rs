@@ -1,5 +1,4 @@
-//! Registries over TLS, one without and one with the referrers API, each open and behind a login; images in them; and a way to one of
-//! them that is slow.
+//! Registries over TLS, one without and one with the referrers API, each open and behind a login; and images in them.
 
 use crate::tools::{Workshop, free_port, listens, signing_tool};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,16 +10,9 @@ use oci_distribution::{
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
     process::{Child, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Duration,
 };
 
 /// Who may read and write in the registries that ask.
@@ -28,7 +20,7 @@ pub const USER: &str = "ci";
 pub const PASSWORD: &str = "s3cret";
 /// The same for docker-registry, which reads bcrypt: of a password that is no secret.
 const HTPASSWD: &str = "$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// The program behind an address.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +51,11 @@ impl Tls {
     /// Where the CA lies.
     pub fn ca_file(&self) -> &str {
         &self.cert
+    }
+
+    /// Certificate and key.
+    pub fn files(&self) -> (PathBuf, PathBuf) {
+        (self.cert.clone().into(), self.key.clone().into())
     }
 }
 
@@ -163,45 +160,6 @@ pub fn docker_config(hosts: &[String], password: &str) -> String {
     let auth = STANDARD.encode(format!("{USER}:{password}"));
     let auths: serde_json::Map<String, Value> = hosts.iter().map(|it| (it.clone(), json!({"auth": auth}))).collect();
     json!({ "auths": auths }).to_string()
-}
-
-/// An address that leads to another one, every answer late by that much but the TLS handshake's: slow, not unreachable. It serves as long
-/// as the process runs.
-pub fn slow_way(ip: IpAddr, to: SocketAddr, delay: Duration) -> SocketAddr {
-    let listener = TcpListener::bind((ip, 0)).expect("a free port");
-    let addr = listener.local_addr().expect("an address");
-    thread::spawn(move || {
-        for there in listener.incoming().flatten() {
-            let Ok(here) = TcpStream::connect(to) else { continue };
-            let (up, down) = (there.try_clone().expect("a socket"), here.try_clone().expect("a socket"));
-            let asked = Arc::new(AtomicUsize::new(0));
-            let counted = Arc::clone(&asked);
-            thread::spawn(move || {
-                pass_on(up, here, || {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                });
-            });
-            thread::spawn(move || {
-                pass_on(down, there, || {
-                    if asked.load(Ordering::SeqCst) > 1 {
-                        thread::sleep(delay)
-                    }
-                });
-            });
-        }
-    });
-    addr
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream, before: impl Fn()) {
-    let mut buffer = [0; 16 << 10];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        before();
-        if to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(std::net::Shutdown::Both);
 }
 
 fn read_json(path: &Path) -> Value {

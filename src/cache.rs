@@ -174,8 +174,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// next to no time must not decide for the others.
 pub fn hurried(reason: Reason, until: Instant, deadline: Instant) -> bool {
     match reason {
-        Reason::DeadlineExceeded => until < deadline,
-        Reason::RegistryTimeout | Reason::StoreUnavailable => until + PATIENCE < deadline,
+        Reason::DeadlineExceeded | Reason::RegistryTimeout | Reason::StoreUnavailable => until + PATIENCE < deadline,
         _ => false,
     }
 }

@@ -418,7 +418,7 @@ async fn on_disk<T: Send + 'static>(
     match tokio::time::timeout_at(deadline.into(), tokio::task::spawn_blocking(read)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(Fault::new(Reason::InternalError, "reading an OCI layout failed")),
-        Err(_) => Err(Fault::new(Reason::RegistryTimeout, "an OCI layout was not read in time")),
+        Err(_) => Err(Fault::new(Reason::DeadlineExceeded, "the review's time ran out reading an OCI layout")),
     }
 }
 

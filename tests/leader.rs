@@ -310,6 +310,10 @@ async fn break_glass_stays_until_the_registration_changes() {
     let rounds = first.rounds.load(Relaxed);
     until("some rounds more", async || first.rounds.load(Relaxed) > rounds + 3).await;
     assert_eq!(site.configuration("validating").await, good);
+    // An object that is gone is not registered, whatever was found before.
+    assert!(first.report.registered.load(Relaxed));
+    site.kubectl(&["delete", "validatingwebhookconfiguration", &site.namespace]);
+    until("it is missed", async || !first.report.registered.load(Relaxed)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

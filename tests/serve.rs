@@ -366,6 +366,59 @@ async fn drain_loses_no_request() {
     assert!(TcpStream::connect(site.address).await.is_err());
 }
 
+/// One request over a connection that is kept; the head of its answer, in lower case.
+async fn asked(tls: &mut TlsStream<TcpStream>) -> String {
+    tls.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\nok") {
+        answer.push(tls.read_u8().await.expect("a whole answer"));
+    }
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
+fn says_close(head: &str) -> bool {
+    head.lines().any(|line| line == "connection: close")
+}
+
+/// An HTTP/1.1 client is told with an answer, while we still serve: then none of its requests crosses the close. HTTP/2 has its GOAWAY.
+#[tokio::test]
+async fn while_draining_each_answer_is_the_last_of_its_connection() {
+    let site = site_of(app(), Times::default(), Duration::from_secs(20), 16).await;
+    let mut kept = site.connect("http/1.1", &site.pair).await.unwrap();
+    for _ in 0..2 {
+        assert!(!says_close(&asked(&mut kept).await), "before the drain a connection is kept");
+    }
+    let two = site.client().build().unwrap();
+    assert_eq!(two.get(site.url()).send().await.unwrap().version(), reqwest::Version::HTTP_2);
+    site.stop.cancel();
+    assert!(says_close(&asked(&mut kept).await));
+    closed(kept).await;
+    // A new connection is served as well, once.
+    let mut late = site.connect("http/1.1", &site.pair).await.unwrap();
+    assert!(says_close(&asked(&mut late).await));
+    closed(late).await;
+    for _ in 0..2 {
+        let answer = two.get(site.url()).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+        assert_eq!(answer.headers().get("connection"), None);
+    }
+    assert!(!site.running.is_finished(), "all of this was while it drains");
+}
+
+/// The same where a connection has reached the last part of its age.
+#[tokio::test]
+async fn an_old_connection_is_told_so_with_an_answer() {
+    let site = site(Times { age: Duration::from_secs(6), ..Times::default() }).await;
+    let opened = Instant::now();
+    let mut kept = site.connect("http/1.1", &site.pair).await.unwrap();
+    while !says_close(&asked(&mut kept).await) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // 0.8 of the age, which is jittered by a tenth; the connection would have been closed without a word at 0.9 of it or later.
+    assert!(opened.elapsed() > Duration::from_millis(4200), "told after {:?}", opened.elapsed());
+    closed(kept).await;
+}
+
 #[tokio::test]
 async fn a_request_that_never_ends_does_not_hold_the_exit() {
     let entered = Arc::new(Notify::new());

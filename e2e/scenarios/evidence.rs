@@ -2,7 +2,7 @@
 //! are applied to the cluster later. What kubectl is told there must be the same.
 
 use crate::{
-    cases::{CASES, Case},
+    cases::{CASES, Case, Host},
     runner::Scenario,
     stage::Stage,
     tools::Ran,
@@ -18,6 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
         })
         .collect();
     scenarios.push(Scenario { name: "evidence/store-down".into(), cluster: false, run: Box::new(store_down) });
+    scenarios.push(Scenario { name: "evidence/no-time".into(), cluster: false, run: Box::new(no_time) });
     scenarios.push(Scenario { name: "evidence/no-login".into(), cluster: false, run: Box::new(no_login) });
     scenarios
 }
@@ -46,6 +47,14 @@ fn store_down(stage: &Stage) {
     let more = ["--store", &url, "--store-token-file", &token, "--store-ca", world.tls.ca_file()];
     let ran = world.verify(&world.pinned("good-stored"), &more).expect(4);
     not_met(&ran, "built-by-us", "store_unavailable", &[]);
+}
+
+/// Every answer comes, and there is not the time for all of them: with more of it, `evidence/good-late` is allowed.
+fn no_time(stage: &Stage) {
+    let world = stage.world();
+    let ran = world.verify(&world.pinned("good-late"), &["--timeout", "8"]).expect(4);
+    let words = ["the review's time ran out", &world.host(Host::Late)];
+    not_met(&ran, "built-by-us", "deadline_exceeded", &words);
 }
 
 /// Without the login the registry shows nothing, and that is what is said.

@@ -11,6 +11,7 @@ mod kinds;
 mod modes;
 mod outages;
 mod pull_secrets;
+mod registries;
 mod removal;
 mod resources;
 mod runbook;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Scenario> {
         modes::scenarios(),
         exceptions::scenarios(),
         pull_secrets::scenarios(),
+        registries::scenarios(),
         resources::scenarios(),
         outages::scenarios(),
         steadiness::scenarios(),

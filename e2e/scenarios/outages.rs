@@ -39,15 +39,31 @@ fn webhook_at_zero(stage: &Stage) {
     namespace.run("bad", &world.pinned("unsigned"), &[]).expect(1).says(&["[no_signature]"]);
 }
 
-/// A person's `failurePolicy: Ignore` is theirs: it outlives a restart, and while tidewaiter answers it still decides.
+/// A person's `failurePolicy: Ignore` is theirs: it outlives a restart, and while tidewaiter answers it still decides. Its metrics say so, so
+/// that nobody forgets.
 fn break_glass_stays(stage: &Stage) {
     let (cluster, world) = (stage.guarded(), stage.world());
+    let found = |differences: u32| {
+        eventually(30, &format!("one leader, that is registered and sees {differences} differences"), || {
+            let text: Vec<String> = webhook_pods(cluster).iter().map(|pod| metrics(cluster, pod)).collect();
+            let sum = |name: &str| {
+                let lines = text.iter().flat_map(|it| it.lines());
+                lines.filter_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok()).sum::<u32>()
+            };
+            let found =
+                ["tidewaiter_leader ", "tidewaiter_registered ", "tidewaiter_registration_differences "].map(sum);
+            (found == [1, 1, differences]).then_some(())
+        });
+    };
+    found(0);
     crate::documents::tried(cluster, "runbook.md", "break-glass", &[]);
     cluster.kubectl(&["rollout", "restart", "-n", "tidewaiter", "deployment/tidewaiter"]).expect(0);
     rolled_out(cluster);
+    found(1);
     let policy = cluster.get(&["validatingwebhookconfiguration", "tidewaiter"])["webhooks"][0]["failurePolicy"].clone();
     crate::documents::tried(cluster, "runbook.md", "mend", &[]);
     assert_eq!(policy, "Ignore");
+    found(0);
     let namespace = cluster.namespace("glass");
     namespace.run("bad", &world.pinned("unsigned"), &[]).expect(1).says(&["[no_signature]"]);
 }
@@ -70,6 +86,20 @@ pub fn scale(cluster: &Cluster, deployment: &str, replicas: u32) {
             pods["items"].as_array().is_some_and(Vec::is_empty).then_some(())
         });
     }
+}
+
+/// The names of the webhook's pods.
+pub fn webhook_pods(cluster: &Cluster) -> Vec<String> {
+    let pods = cluster.get(&["pods", "-n", "tidewaiter", "-l", "app.kubernetes.io/component=webhook"]);
+    let names =
+        pods["items"].as_array().expect("pods").iter().map(|it| it["metadata"]["name"].as_str().expect("a name"));
+    names.map(str::to_owned).collect()
+}
+
+/// What Prometheus would be told by a pod; nothing where it has just gone, which is not waited for.
+fn metrics(cluster: &Cluster, pod: &str) -> String {
+    let path = format!("/api/v1/namespaces/tidewaiter/pods/{pod}:8080/proxy/metrics");
+    cluster.kubectl(&["--request-timeout=2s", "get", "--raw", &path]).stdout
 }
 
 /// Waits for the roll-out that is under way.

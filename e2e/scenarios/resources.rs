@@ -11,6 +11,7 @@ pub fn scenarios() -> Vec<Scenario> {
             ("not-there-yet", not_there_yet),
             ("in-use", in_use),
             ("namespaced", namespaced),
+            ("threshold-out-of-reach", threshold_out_of_reach),
         ],
     )
 }
@@ -79,6 +80,37 @@ fn in_use(stage: &Stage) {
     ran.says(&["Warning: ", "names TrustRoot \"release-keys\"", "no_trust_root"]);
     let namespace = cluster.namespace("use");
     namespace.run("app", &world.pinned("good"), &["--dry-run=server"]).expect(0);
+}
+
+/// Three owners, of the two that the TrustRoot has: that is denied, and never rounded down.
+fn threshold_out_of_reach(stage: &Stage) {
+    let (cluster, world) = (stage.guarded(), stage.world());
+    let namespace = cluster.namespace("three");
+    let policy = |threshold: u32| {
+        format!(
+            "apiVersion: tidewaiter.dev/v1alpha1
+kind: ClusterImagePolicy
+metadata: {{ name: three-owners }}
+spec:
+  images: [\"**\"]
+  namespaces: [{}]
+  require: {{ all: [{{ name: owned, supplyChain: {{ layout: {{ owners: shop-owners, threshold: {threshold} }}, evidence: [oci] }} }}] }}
+",
+            namespace.name
+        )
+    };
+    cluster.apply(&policy(3), &[]).expect(0);
+    let run = || namespace.run("app", &world.pinned("good"), &["--dry-run=server"]);
+    let denied = eventually(10, "it denies", || Some(run()).filter(|ran| ran.code == 1));
+    cluster.apply(&policy(2), &[]).expect(0);
+    eventually(10, "two are enough", || (run().code == 0).then_some(()));
+    cluster.kubectl(&["delete", "clusterimagepolicy", "three-owners"]).expect(0);
+    denied.says(&[
+        "ClusterImagePolicy \"three-owners\"",
+        "owned: invalid: ",
+        "signed by 2 of the 3 owners",
+        "[layout_untrusted]",
+    ]);
 }
 
 /// An ImagePolicy asks for more in its own namespace, and nowhere else.

@@ -1,7 +1,10 @@
 //! Under steady requests: a restart, a renewal and an upgrade that nobody notices; and pods that are killed, which is noticed and lets
 //! nobody in.
 
-use super::{in_cluster, outages::rolled_out};
+use super::{
+    in_cluster,
+    outages::{rolled_out, webhook_pods},
+};
 use crate::{
     cluster::{Cluster, Namespace},
     installation::helm,
@@ -105,11 +108,4 @@ fn begun(stage: &Stage, most: usize) -> (&Cluster, Steady, Namespace<'_>) {
     let steady = Steady::begin(cluster, stage.world(), &namespace.name, most);
     eventually(30, "the first requests are answered", || (steady.count() >= 20).then_some(()));
     (cluster, steady, namespace)
-}
-
-fn webhook_pods(cluster: &Cluster) -> Vec<String> {
-    let pods = cluster.get(&["pods", "-n", "tidewaiter", "-l", "app.kubernetes.io/component=webhook"]);
-    let names =
-        pods["items"].as_array().expect("pods").iter().map(|it| it["metadata"]["name"].as_str().expect("a name"));
-    names.map(str::to_owned).collect()
 }

@@ -216,9 +216,9 @@ async fn a_flight_that_is_replaced_strikes_off_itself_alone() {
 fn a_timeout_counts_for_those_who_had_no_more_time() {
     let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
-    assert!(hurried(Reason::DeadlineExceeded, now, later(1)) && !hurried(Reason::DeadlineExceeded, now, now));
-    assert!(hurried(Reason::RegistryTimeout, now, later(2)) && !hurried(Reason::RegistryTimeout, now, later(1)));
-    assert!(hurried(Reason::StoreUnavailable, now, later(2)));
+    for reason in [Reason::DeadlineExceeded, Reason::RegistryTimeout, Reason::StoreUnavailable] {
+        assert!(hurried(reason, now, later(2)) && !hurried(reason, now, later(1)), "{reason:?}");
+    }
     assert!(!hurried(Reason::RegistryAuth, now, later(9)) && !hurried(Reason::NoSignature, now, later(9)));
 }
 

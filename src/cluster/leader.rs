@@ -73,7 +73,7 @@ impl Job {
 #[derive(Debug, Default)]
 pub struct Report {
     pub leads: AtomicBool,
-    /// The webhook configurations hold what is desired.
+    /// The webhook configurations hold what is desired, as of the last look at them.
     pub registered: AtomicBool,
     /// Entries of the configurations that somebody changed by hand (break-glass).
     pub differences: AtomicUsize,
@@ -158,7 +158,10 @@ impl Leader {
                 found.trusted
             }
             Ok(None) => true,
-            Err(_) => false,
+            Err(_) => {
+                self.report.registered.store(false, Relaxed);
+                false
+            }
         };
         let step = match renewal {
             Some(renewal) => renewal.step(bundle.as_deref().filter(|_| trusted)).await?,

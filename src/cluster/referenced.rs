@@ -5,6 +5,7 @@ use super::{
     Cluster,
     named::{self, Named, SecretObject, Unread},
     pull_secrets::{self, Useless},
+    status::Why,
 };
 use crate::{
     digest::Digest,
@@ -47,7 +48,8 @@ pub struct Resolved {
     pub problems: Vec<Problem>,
 }
 
-/// A Secret that does not give what a resource wants of it. Nothing of its contents is told.
+/// Why a resource that parses is not in use as it stands: most often a Secret that does not give what is wanted of it. Nothing of its
+/// contents is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// `TrustRoot` or `RegistryConfig`.
@@ -56,6 +58,7 @@ pub struct Problem {
     pub name: String,
     /// `spec.keys[0].secretKeyRef`.
     pub field: String,
+    pub why: Why,
     /// `Secret "release-key": it is not there`.
     pub message: String,
 }
@@ -149,6 +152,7 @@ fn keys(root: &mut TrustRoot, told: &BTreeMap<String, Told>, problems: &mut Vec<
                 kind: "TrustRoot",
                 name: name.clone(),
                 field: format!("spec.keys[{at}].secretKeyRef"),
+                why: Why::SecretMissing,
                 message: format!("Secret \"{}\": {why}", secret.name),
             }),
         }
@@ -196,6 +200,7 @@ fn login(
             kind: "RegistryConfig",
             name: config.metadata.name.clone(),
             field: "spec.credentials.secretRef".into(),
+            why: Why::SecretMissing,
             message: format!("Secret \"{}\": {why}", reference.name),
         }),
     }

@@ -252,7 +252,8 @@ impl Fetcher {
         let key = TokenKey { registry: remote.name.clone(), repository: ask.repository.to_owned(), identity };
         let slot = self.tokens.slot(&key, self.wire.limits.remembered_max);
         let mut held = tokio::time::timeout_at(deadline.into(), slot.lock()).await.map_err(|_| {
-            Fault::new(Reason::RegistryTimeout, format!("registry {} gave no token in time", remote.name))
+            let why = format!("the review's time ran out: registry {} gave no token", remote.name);
+            Fault::new(Reason::DeadlineExceeded, why)
         })?;
         if let Some(token) = held.as_ref().filter(|token| token.until > Instant::now() && Some(&token.header) != stale)
         {

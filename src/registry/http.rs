@@ -88,13 +88,13 @@ impl Wire {
         if started >= deadline {
             return Err(Fault::new(Reason::DeadlineExceeded, format!("no time was left to ask registry {from}")).into());
         }
-        let until = deadline.min(started + self.limits.first_byte);
+        let own = started + self.limits.first_byte;
         let mut again = question.form.is_none();
         loop {
             let request = build(&way.client, question)?;
             self.requests.fetch_add(1, Ordering::Relaxed);
-            match tokio::time::timeout_at(until.into(), way.client.execute(request)).await {
-                Err(_) => return Err(late(&from, "did not answer", started, self.limits.first_byte)),
+            match tokio::time::timeout_at(deadline.min(own).into(), way.client.execute(request)).await {
+                Err(_) => return Err(late(&from, "did not answer", started, self.limits.first_byte, deadline < own)),
                 Ok(Ok(response)) => return self.head(from, started, response),
                 Ok(Err(error)) if again && closed_early(&error) => again = false,
                 Ok(Err(error)) => return Err(explain(&from, &error)),
@@ -124,20 +124,16 @@ impl Wire {
         if length.or(response.content_length()).is_some_and(|length| length > bytes_max) {
             return Err(too_large());
         }
-        let until = deadline.min(started + self.limits.object);
+        let whole = started + self.limits.object;
         let first = Instant::now();
         let mut body = Vec::new();
         loop {
             let received = body.len() as u64;
-            let slowest = first + self.limits.speed_grace + self.time_for(received);
-            let chunk = match tokio::time::timeout_at(until.min(slowest).into(), response.chunk()).await {
+            let own = whole.min(first + self.limits.speed_grace + self.time_for(received));
+            let chunk = match tokio::time::timeout_at(deadline.min(own).into(), response.chunk()).await {
                 Err(_) => {
-                    return Err(late(
-                        &from,
-                        "sent its answer too slowly",
-                        started,
-                        self.limits.object.min(self.limits.speed_grace),
-                    ));
+                    let limit = self.limits.object.min(self.limits.speed_grace);
+                    return Err(late(&from, "did not send its whole answer", started, limit, deadline < own));
                 }
                 Ok(Err(error)) => return Err(broken(&from, &error)),
                 Ok(Ok(None)) => return Ok(body),
@@ -188,12 +184,17 @@ fn build(client: &reqwest::Client, question: &Question) -> Result<reqwest::Reque
     request.build().map_err(|_| Fault::new(Reason::InternalError, "a request to a registry could not be built"))
 }
 
-/// It ran out of time. Where that was its own fault and not a review's that came late, the breaker hears of it.
-fn late(from: &str, what: &str, started: Instant, limit: Duration) -> Failure {
+/// It ran out of time: of its own, or of what the review had left (`review`), who is told so. The breaker hears of a registry that was
+/// waited for, and not of one that was asked late.
+fn late(from: &str, what: &str, started: Instant, limit: Duration, review: bool) -> Failure {
     let waited = started.elapsed();
-    let message = format!("registry {from} {what} within {} ms", waited.as_millis());
-    let failure = Failure::failing(Reason::RegistryTimeout, message);
-    if waited * 2 >= limit { failure } else { failure.fault.into() }
+    let slow = Fault::new(Reason::RegistryTimeout, format!("registry {from} {what} within {} ms", waited.as_millis()));
+    let fault = match review {
+        true => Fault::new(Reason::DeadlineExceeded, format!("the review's time ran out: {}", slow.message)),
+        false => slow.clone(),
+    };
+    let health = if waited * 2 >= limit { Health::Failing(slow) } else { Health::Unknown };
+    Failure { fault, health }
 }
 
 /// It answers with something that is no answer.

@@ -140,7 +140,7 @@ impl StoreClient {
         })
     }
 
-    /// The envelopes the store has for the image. `digest_mismatch` when a record is not what its name says;
+    /// The envelopes the store has for the image. `digest_mismatch` when a record is not what its name says; `deadline_exceeded`;
     /// `store_unavailable`, with why, for everything else that goes wrong.
     pub async fn envelopes(&self, image: &Digest, deadline: Instant) -> Result<Stored, Fault> {
         let own = Instant::now().checked_add(self.timeout).unwrap_or(deadline);
@@ -150,7 +150,10 @@ impl StoreClient {
                 let (body, whole) = answer?;
                 Ok(Stored { envelopes: records(image, &body)?, whole })
             }
-            Err(_) if deadline <= own => Err(unavailable("it did not answer before the review's deadline")),
+            Err(_) if deadline <= own => {
+                let why = "the review's time ran out: the metadata store did not answer";
+                Err(Fault::new(Reason::DeadlineExceeded, why))
+            }
             Err(_) => Err(unavailable(format!("it did not answer within {:?}", self.timeout))),
         }
     }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     cluster::{
         events::{Events, Regarding},
+        leader::Report,
         status::Counting,
     },
     json::Limits,
@@ -49,6 +50,8 @@ pub struct Webhook {
     /// Where the policies are the cluster's.
     watched: Option<Arc<Watched>>,
     tellers: Option<Tellers>,
+    /// What this replica finds when it leads.
+    report: Option<Arc<Report>>,
     metrics: Arc<Metrics>,
     /// Cancelled: draining; readiness fails first.
     stop: CancellationToken,
@@ -85,38 +88,34 @@ impl Webhook {
         reviews_max: usize,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        Webhook::over(policies, None, None, metrics, reviews_max, stop)
+        Arc::new(Webhook::over(policies, metrics, reviews_max, stop))
     }
 
     /// Over what is watched of the cluster.
     pub fn in_cluster(
         watched: Arc<Watched>,
         tellers: Tellers,
+        report: Arc<Report>,
         metrics: Arc<Metrics>,
         reviews_max: usize,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        Webhook::over(watched.policies(), Some(watched), Some(tellers), metrics, reviews_max, stop)
+        let webhook = Webhook::over(watched.policies(), metrics, reviews_max, stop);
+        Arc::new(Webhook { watched: Some(watched), tellers: Some(tellers), report: Some(report), ..webhook })
     }
 
-    fn over(
-        policies: Arc<Policies>,
-        watched: Option<Arc<Watched>>,
-        tellers: Option<Tellers>,
-        metrics: Arc<Metrics>,
-        reviews_max: usize,
-        stop: CancellationToken,
-    ) -> Arc<Self> {
-        Arc::new(Webhook {
+    fn over(policies: Arc<Policies>, metrics: Arc<Metrics>, reviews_max: usize, stop: CancellationToken) -> Self {
+        Webhook {
             policies,
-            watched,
-            tellers,
+            watched: None,
+            tellers: None,
+            report: None,
             metrics,
             stop,
             reviews: Semaphore::new(reviews_max.min(Semaphore::MAX_PERMITS)),
             bodies: Semaphore::new(BODIES_KIB_MAX),
             parsing: Semaphore::new(PARSING_KIB_MAX),
-        })
+        }
     }
 
     /// The routes of the admission port.
@@ -141,6 +140,9 @@ impl Webhook {
                 }
                 if let Some(tellers) = &this.tellers {
                     this.metrics.events(tellers.events.counts());
+                }
+                if let Some(report) = &this.report {
+                    this.metrics.led(report);
                 }
                 let text = this.metrics.render(&this.policies, this.policies.cache(), certificates.as_ref());
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)

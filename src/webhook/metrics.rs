@@ -3,7 +3,7 @@
 use super::{policies::Policies, review::Answer, watched::Watched};
 use crate::{
     cache::Cache,
-    cluster::{events::Counts, resources::Kind, watch::Health},
+    cluster::{events::Counts, leader::Report, resources::Kind, watch::Health},
     policy::{Decision, Mode},
     reason::{Fault, Reason},
     serve::tls::Certificates,
@@ -105,6 +105,9 @@ pub struct Metrics {
     namespaces: IntGauge,
     watch_restarts: IntCounterVec,
     watch_synced: IntGaugeVec,
+    leader: IntGauge,
+    registered: IntGauge,
+    registration_differences: IntGauge,
 }
 
 impl Metrics {
@@ -134,6 +137,15 @@ impl Metrics {
             namespaces: gauge("tidewaiter_namespaces", "Namespaces of the cluster that are known")?,
             watch_restarts: added(&registry, IntCounterVec::new(restarts, &["kind"])?)?,
             watch_synced: added(&registry, IntGaugeVec::new(synced, &["kind"])?)?,
+            leader: gauge("tidewaiter_leader", "1 on the replica that leads")?,
+            registered: gauge(
+                "tidewaiter_registered",
+                "1 on the leader where the webhook configurations hold what is desired",
+            )?,
+            registration_differences: gauge(
+                "tidewaiter_registration_differences",
+                "Webhooks that somebody changed or took out by hand, as the leader sees it",
+            )?,
             decisions: added(&registry, IntCounterVec::new(decisions, &["endpoint", "allowed", "reason", "mode"])?)?,
             duration: added(&registry, HistogramVec::new(seconds, &["endpoint"])?)?,
             images: added(&registry, Histogram::with_opts(images)?)?,
@@ -200,6 +212,14 @@ impl Metrics {
         }
         self.health("Namespace", watched.namespaces().health());
         self.namespaces.set(i64::try_from(watched.namespaces().count()).unwrap_or(i64::MAX));
+    }
+
+    /// What this replica found as the leader; before each [`Metrics::render`].
+    pub fn led(&self, report: &Report) {
+        self.leader.set(report.leads.load(Relaxed).into());
+        self.registered.set(report.registered.load(Relaxed).into());
+        let differences = report.differences.load(Relaxed);
+        self.registration_differences.set(differences.try_into().unwrap_or(i64::MAX));
     }
 
     fn health(&self, kind: &str, health: &Health) {

@@ -11,6 +11,7 @@ use crate::{
         pull_secrets::PullSecrets,
         referenced::{Problem, REREAD, Referenced, Resolved},
         resources::{Document, Kind, Resources, View},
+        status::Why,
     },
     policy::PolicySet,
     reason::{Fault, Reason},
@@ -60,7 +61,7 @@ impl Watched {
         &self.namespaces
     }
 
-    /// What Secrets that resources name do not give.
+    /// Resources that parse and are not in use as they stand.
     pub fn problems(&self) -> watch::Receiver<Arc<Vec<Problem>>> {
         self.problems.subscribe()
     }
@@ -104,17 +105,20 @@ impl Watched {
                 continue;
             }
             last = now;
-            self.problems.send_replace(Arc::new(resolved.problems.clone()));
             let (policies, pull_secrets) = (Arc::clone(&self.policies), self.pull_secrets.clone());
             let taken = tokio::task::spawn_blocking(move || {
-                let snapshot = snapshot(&policies, &view, resolved).map(|it| match pull_secrets {
+                let mut problems = resolved.problems.clone();
+                let snapshot = snapshot(&policies, &view, resolved, &mut problems).map(|it| match pull_secrets {
                     Some(secrets) => Snapshot { judge: it.judge.with_pull_secrets(secrets), ..it },
                     None => it,
                 });
-                policies.take(snapshot)
+                (policies.take(snapshot), problems)
             });
             match taken.await {
-                Ok(taken) => self.policies.tell(taken, &mut told),
+                Ok((taken, problems)) => {
+                    self.policies.tell(taken, &mut told);
+                    self.problems.send_replace(Arc::new(problems));
+                }
                 // What was compiled was lost: the next view is another one, whatever it says.
                 Err(error) => {
                     last = None;
@@ -125,7 +129,13 @@ impl Watched {
     }
 }
 
-fn snapshot(policies: &Policies, view: &View, resolved: Resolved) -> Result<Snapshot, LoadError> {
+/// `problems`: a RegistryConfig that cannot be honoured is one more.
+fn snapshot(
+    policies: &Policies,
+    view: &View,
+    resolved: Resolved,
+    problems: &mut Vec<Problem>,
+) -> Result<Snapshot, LoadError> {
     let settings = policies.settings();
     let Resolved { resources, credentials, .. } = resolved;
     let labels = view.documents.iter().map(|(label, number, _)| (label.clone(), *number));
@@ -136,7 +146,13 @@ fn snapshot(policies: &Policies, view: &View, resolved: Resolved) -> Result<Snap
         Ok(sources) => sources,
         // One that cannot be honoured (no such file, no CA in it) is as good as absent: its host is read by the strict rules.
         Err(_) => {
-            documents.retain(|document| honoured(settings, document, &credentials));
+            documents.retain(|document| match unhonoured(settings, document, &credentials) {
+                Some(problem) => {
+                    problems.push(problem);
+                    false
+                }
+                None => true,
+            });
             let error = |error: anyhow::Error| LoadError::invalid(format!("{error:#}"));
             settings.sources_with(resources(&documents), &credentials).map_err(error)?
         }
@@ -148,15 +164,15 @@ fn snapshot(policies: &Policies, view: &View, resolved: Resolved) -> Result<Snap
     Ok(Snapshot::new(settings.set(set), sources, Arc::clone(policies.cache()), view.broken.clone()))
 }
 
-fn honoured(settings: &Settings, (label, _, resource): &Document, credentials: &HostCredentials) -> bool {
-    if !matches!(resource, Resource::RegistryConfig(_)) {
-        return true;
-    }
-    match settings.sources_with(vec![resource.clone()], credentials) {
-        Ok(_) => true,
-        Err(error) => {
-            tracing::error!(resource = label, error = format!("{error:#}"), "registry configuration left out");
-            false
-        }
-    }
+fn unhonoured(settings: &Settings, document: &Document, credentials: &HostCredentials) -> Option<Problem> {
+    let (label, _, resource @ Resource::RegistryConfig(config)) = document else { return None };
+    let error = format!("{:#}", settings.sources_with(vec![resource.clone()], credentials).err()?);
+    tracing::error!(resource = label, error, "registry configuration left out");
+    Some(Problem {
+        kind: "RegistryConfig",
+        name: config.metadata.name.clone(),
+        field: "spec".into(),
+        why: Why::NotHonoured,
+        message: format!("{error}; its host is read as if this RegistryConfig were not there"),
+    })
 }

@@ -51,6 +51,7 @@ async fn what_is_applied_decides() {
     let site = Site::bare();
     site.define();
     site.ready(BACK).await;
+    site.metric("tidewaiter_leader 1").await;
     let documents = site.world.documents(World::demands());
     let [policy, roots @ .., registry] = documents.as_slice() else { panic!("{documents:?}") };
 
@@ -154,10 +155,28 @@ async fn of_two_about_one_host_the_older_counts() {
     assert_eq!(site.verdict("also-good", "default").await, Ok(()));
     site.delete(&["registryconfig", "layout"]);
     site.until("third", "default", Err("image_not_found"), SEEN).await;
-    // One that cannot be honoured is as good as none, and stops nobody else's.
-    let config = json!({ "host": "other.example.com", "credentials": { "dockerConfig": "/nowhere/config.json" } });
-    site.apply(&[document("RegistryConfig", "lost", config)]);
     site.delete(&["registryconfig", "another"]);
     site.apply(&site.world.documents(World::demands()));
     site.until("third", "default", Ok(()), SEEN).await;
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_honoured_is_as_good_as_none_and_says_so() {
+    let site = Site::full().await;
+    let ca = "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    let lost = json!({ "host": "lost.example.com", "credentials": { "dockerConfig": "/nowhere/config.json" } });
+    site.apply(&[
+        document("RegistryConfig", "lost", lost),
+        document("RegistryConfig", "forged", json!({ "host": "forged.example.com", "caBundle": ca })),
+    ]);
+    let whole = "its host is read as if this RegistryConfig were not there";
+    site.says("registryconfig", "lost", "False NotHonoured", &["docker configuration /nowhere/config.json", whole])
+        .await;
+    site.says("registryconfig", "forged", "False NotHonoured", &["forged.example.com", whole]).await;
+    // It stops nobody else's.
+    site.says("registryconfig", "layout", "True Loaded", &["in use"]).await;
+    assert_eq!(site.verdict("also-good", "default").await, Ok(()));
+    assert_eq!(site.verdict("unsigned", "default").await, Err("no_signature".into()));
+    site.apply(&[document("RegistryConfig", "lost", json!({ "host": "lost.example.com" }))]);
+    site.says("registryconfig", "lost", "True Loaded", &["in use"]).await;
 }

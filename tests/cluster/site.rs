@@ -176,6 +176,14 @@ impl Site {
         self.eventually(SEEN, async || self.get("/metrics").await.1, |text| text.lines().any(|it| it == line)).await;
     }
 
+    /// Waits until the `Ready` of a resource is this, and its message holds these words.
+    pub async fn says(&self, kind: &str, name: &str, ready: &str, words: &[&str]) {
+        let path = "jsonpath={range .status.conditions[*]}{.status} {.reason} {.message}{end}";
+        let told = async || self.api.run(&["get", kind, name, "-o", path], "");
+        let is = |told: &String| told.starts_with(ready) && words.iter().all(|word| told.contains(word));
+        self.eventually(SEEN, told, is).await;
+    }
+
     /// The response to a Pod with this image of the world.
     pub async fn review(&self, path: &str, image: &str, namespace: &str) -> Value {
         let image = self.world.images.get(image).map_or_else(|| image.to_owned(), |image| image.pinned());

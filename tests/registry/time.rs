@@ -52,8 +52,40 @@ async fn nothing_lasts_longer_than_the_review() {
     refuses(ask(Instant::now()).await, Reason::DeadlineExceeded);
     assert_eq!(reader.registries.requests(), 0);
     let before = Instant::now();
-    refuses(ask(before + SHORT).await, Reason::RegistryTimeout);
+    refuses(ask(before + SHORT).await, Reason::DeadlineExceeded);
     assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+}
+
+/// The reason says what to mend: a registry that takes too long for one answer, or a review that has no time for all of them.
+#[tokio::test]
+async fn whose_time_ran_out_is_told_apart() {
+    let length = MANIFEST.len().to_string();
+    let start = head(200, &[("Content-Type", OCI_MANIFEST), ("Content-Length", &length)]);
+    let half = Act::Send(MANIFEST[..MANIFEST.len() / 2].to_vec());
+    for acts in [vec![Act::Hang], vec![start, half, Act::Hang]] {
+        let double = Double::plain(move |_| acts.clone()).await;
+        let limits = Limits { first_byte: SHORT, object: SHORT, ..Limits::default() };
+        let reader = Reader::limited(&double, limits);
+        let ask = async |time| {
+            let deadline = Instant::now() + time;
+            reader.registries.manifest(&reader.repository, &manifest_digest(), deadline).await.unwrap_err()
+        };
+        let (review, registry) = (ask(SHORT / 2).await, ask(SHORT * 4).await);
+        assert_eq!((review.reason, registry.reason), (Reason::DeadlineExceeded, Reason::RegistryTimeout));
+        assert!(review.message.starts_with("the review's time ran out: registry "), "{review}");
+        // Both name the registry, and the breaker's word is about the registry alone.
+        assert!(review.message.contains(&host(&double)) && registry.message.contains(&host(&double)), "{registry}");
+    }
+    let double = Double::plain(|_| vec![Act::Hang]).await;
+    let reader = Reader::limited(&double, Limits { first_byte: SHORT, failures_max: 1, ..Limits::default() });
+    let ask = async |time| {
+        let deadline = Instant::now() + time;
+        reader.registries.manifest(&reader.repository, &manifest_digest(), deadline).await.unwrap_err()
+    };
+    assert_eq!(ask(SHORT * 4 / 5).await.reason, Reason::DeadlineExceeded);
+    let left_alone = ask(SHORT * 4).await;
+    assert_eq!(left_alone.reason, Reason::RegistryTimeout, "{left_alone}");
+    assert_eq!(double.seen().len(), 1, "{left_alone}");
 }
 
 #[tokio::test]
@@ -136,9 +168,9 @@ async fn one_slow_registry_fills_its_own_places_only() {
     let digest = manifest_digest();
     let ask = || both.manifest(&there, &digest, until);
     let (a, b, queued, over, fine) = tokio::join!(ask(), ask(), ask(), ask(), both.manifest(&here, &digest, soon()));
-    refuses(a, Reason::RegistryTimeout);
-    refuses(b, Reason::RegistryTimeout);
-    assert!(matches!(queued.unwrap_err().reason, Reason::DeadlineExceeded | Reason::RegistryTimeout));
+    refuses(a, Reason::DeadlineExceeded);
+    refuses(b, Reason::DeadlineExceeded);
+    refuses(queued, Reason::DeadlineExceeded);
     refuses(over, Reason::Overloaded);
     reads(fine, MANIFEST);
     assert_eq!(slow.seen().len(), 2);

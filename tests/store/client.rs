@@ -144,7 +144,7 @@ async fn a_silent_store_costs_no_more_than_its_time() {
     assert_eq!(refusal(own, "within 50ms"), Reason::StoreUnavailable);
     let soon = Instant::now() + Duration::from_millis(50);
     let deadline = client_of(&url, None, PATIENT).envelopes(&image(), soon).await;
-    assert_eq!(refusal(deadline, "the review's deadline"), Reason::StoreUnavailable);
+    assert_eq!(refusal(deadline, "the review's time ran out"), Reason::DeadlineExceeded);
     drop(listener);
     let nobody = client_of(&url, None, PATIENT).envelopes(&image(), later()).await;
     assert_eq!(refusal(nobody, "refused"), Reason::StoreUnavailable);

@@ -63,7 +63,8 @@ impl Place {
             counting: status::start(&cluster, findings, leads.clone(), stop.clone()),
         };
         let report = Arc::new(leader::Report::default());
-        let webhook = Webhook::in_cluster(Arc::clone(&watched), tellers, metrics, reviews_max, stop.clone());
+        let (led, stopped) = (Arc::clone(&report), stop.clone());
+        let webhook = Webhook::in_cluster(Arc::clone(&watched), tellers, led, metrics, reviews_max, stopped);
         let ready = {
             let webhook = Arc::clone(&webhook);
             Box::new(move || webhook.ready().is_ok())

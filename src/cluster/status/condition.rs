@@ -25,6 +25,8 @@ pub enum Why {
     DuplicateHost,
     /// It names a Secret that is not there, or is of the wrong type.
     SecretMissing,
+    /// A RegistryConfig that parses and that nothing can be done by: a file that it names is not there, a CA in it is none.
+    NotHonoured,
 }
 impl Why {
     /// As it stands in the condition.
@@ -36,6 +38,7 @@ impl Why {
             Why::TrustRootMissing => "TrustRootMissing",
             Why::DuplicateHost => "DuplicateHost",
             Why::SecretMissing => "SecretMissing",
+            Why::NotHonoured => "NotHonoured",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 
-/// The findings of each view, and of each change in what Secrets do not give; for as long as there are views.
+/// The findings of each view, and of each change in its problems; for as long as there are views.
 pub fn follow(
     mut views: watch::Receiver<Option<Arc<View>>>,
     mut problems: watch::Receiver<Arc<Vec<Problem>>>,
@@ -47,7 +47,7 @@ pub fn of(view: &View, problems: &[Problem]) -> Vec<Finding> {
     for problem in problems {
         let about = |it: &&mut Finding| it.why == Why::Loaded && it.kind == problem.kind && it.name == problem.name;
         for finding in findings.iter_mut().filter(about) {
-            (finding.why, finding.message) = (Why::SecretMissing, format!("{}: {}", problem.field, problem.message));
+            (finding.why, finding.message) = (problem.why, format!("{}: {}", problem.field, problem.message));
         }
     }
     findings
@@ -166,17 +166,32 @@ mod tests {
         assert_eq!((found[0].why, found[1].why), (Why::Loaded, Why::DuplicateHost));
         assert!(found[1].message.contains("\"first\""), "{}", found[1].message);
     }
+
     #[test]
-    fn a_secret_that_gives_nothing_is_told_of() {
-        let text = "{apiVersion: tidewaiter.dev/v1alpha1, kind: RegistryConfig, metadata: {name: a}, spec: {host: r.example.com}}";
-        let problem = Problem {
-            kind: "RegistryConfig",
-            name: "a".into(),
-            field: "spec.credentials.secretRef".into(),
-            message: "Secret \"pull\": it is not there".into(),
+    fn a_problem_is_told_by_its_own_reason_and_on_no_one_else() {
+        let config = |name: &str| {
+            let text = "{apiVersion: tidewaiter.dev/v1alpha1, kind: RegistryConfig, metadata: {name: NAME}, spec: {host: NAME.example.com}}";
+            judged(Kind::RegistryConfig, &text.replace("NAME", name))
         };
-        let found = of(&view(vec![judged(Kind::RegistryConfig, text)]), &[problem]);
-        assert_eq!(found[0].why, Why::SecretMissing);
-        assert_eq!(found[0].message, "spec.credentials.secretRef: Secret \"pull\": it is not there");
+        let problem = |name: &str, field: &str, why, message: &str| {
+            let (kind, name) = ("RegistryConfig", name.to_owned());
+            Problem { kind, name, field: field.into(), why, message: message.into() }
+        };
+        let missing = "Secret \"pull\": it is not there";
+        let problems = [
+            problem("a", "spec.credentials.secretRef", Why::SecretMissing, missing),
+            problem("b", "spec", Why::NotHonoured, "docker configuration /d: not found"),
+        ];
+        let found = of(&view(["a", "b", "c"].map(config).into()), &problems);
+        let told: Vec<_> = found.iter().map(|it| (it.why, it.message.as_str())).collect();
+        let missing = format!("spec.credentials.secretRef: {missing}");
+        assert_eq!(
+            told,
+            [
+                (Why::SecretMissing, missing.as_str()),
+                (Why::NotHonoured, "spec: docker configuration /d: not found"),
+                (Why::Loaded, "")
+            ]
+        );
     }
 }

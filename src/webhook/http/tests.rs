@@ -1,12 +1,18 @@
 use super::*;
 use crate::{
-    cluster::resources::{Broken, Kind},
+    cluster::{
+        leader::Report,
+        resources::{Broken, Kind},
+    },
     policy::Unmatched,
     webhook::{config::Directory, policies::Settings},
 };
 use axum::http::{Method, Request as HttpRequest};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
+};
 use tower::ServiceExt;
 
 /// A webhook over a directory of policy documents.
@@ -419,6 +425,32 @@ async fn metrics_have_closed_labels() {
     for canary in ["canary", "registry.example.com", "shop", "ann"] {
         assert!(!metrics.lines().any(|line| !line.starts_with('#') && line.contains(canary)), "{canary}\n{metrics}");
     }
+}
+
+/// Through the port that Prometheus asks: what the leader reports now, and nothing of it once another one leads.
+#[tokio::test]
+async fn what_the_leader_finds_is_a_gauge() {
+    let mut site = site();
+    let report = Arc::new(Report::default());
+    Arc::get_mut(&mut site.webhook).unwrap().report = Some(Arc::clone(&report));
+    let shown = async || {
+        let request = HttpRequest::builder().uri("/metrics").body(Body::empty()).unwrap();
+        let answer = site.webhook.metrics_router(None).oneshot(request).await.unwrap();
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok());
+        ["tidewaiter_leader ", "tidewaiter_registered ", "tidewaiter_registration_differences "].map(value)
+    };
+    assert_eq!(shown().await, [Some(0), Some(0), Some(0)]);
+    report.leads.store(true, Relaxed);
+    report.registered.store(true, Relaxed);
+    report.differences.store(2, Relaxed);
+    assert_eq!(shown().await, [Some(1), Some(1), Some(2)]);
+    report.registered.store(false, Relaxed);
+    assert_eq!(shown().await, [Some(1), Some(0), Some(2)]);
+    report.leads.store(false, Relaxed);
+    report.differences.store(0, Relaxed);
+    assert_eq!(shown().await, [Some(0), Some(0), Some(0)]);
 }
 
 #[test]
