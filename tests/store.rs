@@ -96,6 +96,7 @@ async fn a_key_that_says_more_is_another_key() {
             keyid: Some(key.id()),
             sig: made.value,
             other_headers: Some(made.headers),
+            ..Signature::default()
         });
         Record { name: envelope.digest().to_string(), bytes: envelope.to_bytes() }
     };
