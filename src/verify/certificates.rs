@@ -13,6 +13,7 @@ use crate::{
         Layout, Step,
         layout::certificates::{Allowed, Constraint},
     },
+    json::shown,
     key::{
         NamedKey, PublicKey,
         x509::{Certificate, CertificateError},
@@ -20,6 +21,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A key id is a hash, or what somebody made of a name. A longer one helps to find nothing.
+const KEYID_BYTES_MAX: usize = 256;
 
 /// The certified keys of one layout.
 #[derive(Default)]
@@ -79,7 +83,10 @@ impl<'l> Certified<'l> {
         let mut texts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for signature in envelopes.into_iter().flat_map(|all| all.iter().take(Limits::DEFAULT.signatures_max)) {
             if let Some(text) = &signature.certificate {
-                texts.entry(text).or_default().extend(signature.keyid.as_deref());
+                let ids = texts.entry(text).or_default();
+                let id = signature.keyid.as_deref().filter(|id| id.len() <= KEYID_BYTES_MAX);
+                // Whose id is one of those that are derived from the key is found without.
+                ids.extend(id.filter(|_| ids.len() < Limits::DEFAULT.signatures_max));
             }
         }
         budget.certificates(texts.len())?;
@@ -209,7 +216,7 @@ fn list(allowed: &Allowed) -> Vec<String> {
 
 /// The first few, as a person reads them.
 fn quoted(values: &[String]) -> String {
-    let named: Vec<String> = values.iter().take(3).map(|value| format!("{value:?}")).collect();
+    let named: Vec<String> = values.iter().take(3).map(|value| format!("\"{}\"", shown(value))).collect();
     let more = if values.len() > named.len() { ", …" } else { "" };
     format!("{}{more}", named.join(", "))
 }

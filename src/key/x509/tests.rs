@@ -114,9 +114,14 @@ fn what_is_not_exactly_a_certificate_is_malformed() {
         Err(CertificateError::TooLarge { what: "names", found: 65, max: 64 })
     );
     // A name in the old encodings of X.520 has no letters that two readers must agree on.
-    let mut teletex = der.clone();
-    let at = teletex.windows(4).rposition(|window| window == b"leaf").unwrap();
-    teletex[at - 2] = 0x14;
+    let teletex = |name: &str| {
+        let mut der = pem::read_certificate(&made::certificate(&chain(json!({})), name, &key)).unwrap();
+        let at = der.windows(name.len()).rposition(|window| window == name.as_bytes()).unwrap();
+        der[at - 2] = 0x14;
+        der
+    };
+    assert_eq!(*Certificate::from_der(&teletex("low")).unwrap().names(), Names::default(), "of an authority");
+    let teletex = teletex("leaf");
     assert_eq!(
         Certificate::from_der(&teletex),
         Err(CertificateError::Malformed { what: "a name in it cannot be read" })
