@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 const BEGIN: &str = "<!-- written by tests/differential.rs -->\n";
 const END: &str = "<!-- end of what is written -->\n";
 
-/// The lines of the table.
+/// The lines of the table, and what the compatible profile keeps to itself.
 pub fn table(rows: &[Judged], entries: &[Entry]) -> String {
     let mut lines = vec![
         "| | case | strict | compat | Python | Go | where they differ from strict |".to_owned(),
@@ -27,6 +27,11 @@ pub fn table(rows: &[Judged], entries: &[Entry]) -> String {
         let number = if row.id.parse::<u32>().is_ok() { row.id } else { "" };
         lines.push(format!("| {number} | {} | {} |", row.what, cells.join(" | ")));
     }
+    lines.push("\nThe compatible profile accepts what the strict one and Python accept, but:\n".to_owned());
+    let stricter = |entry: &&Entry| entry.compat.iter().any(|word| word != "verified");
+    lines.extend(
+        entries.iter().filter(stricter).map(|entry| format!("* `{}`: {}", entry.compat.join("`, `"), entry.why)),
+    );
     lines.join("\n") + "\n"
 }
 
