@@ -5,12 +5,7 @@ use super::*;
 #[test]
 fn lengths_of_both_formats() {
     let body = |len: usize| vec![7; len];
-<<<<<<< ours
     let cases: [(_, Option<(u8, usize)>); 11] = [
-=======
-    type Read = Option<(u8, usize)>;
-    let cases: [(Vec<u8>, Read); 11] = [
->>>>>>> theirs
         ([&[0xcd, 3][..], &body(3)].concat(), Some((13, 3))),
         ([&[0xcd, 192, 0][..], &body(192)].concat(), Some((13, 192))),
         ([&[0xcd, 255, 0, 0, 0, 3][..], &body(3)].concat(), Some((13, 3))),
