@@ -173,6 +173,9 @@ fn generated_chains_are_judged_alike() {
             passed.iter().all(|passed| (chains / 5..chains * 4 / 5).contains(passed)),
             "{passed:?} of {chains} pass"
         );
+    }
+    // Other seeds may miss what is rare.
+    if (chains, seed) == (CHAINS, SEED) {
         let idle: Vec<&str> =
             (0..ENTRIES.len()).filter(|at| !used.contains(at)).map(|at| ENTRIES[at].why.as_str()).collect();
         assert!(idle.is_empty(), "these disagreements did not occur: {idle:#?}");

@@ -292,8 +292,12 @@ pub fn junk(metablock: bool) -> String {
     if metablock { "00".repeat(64) } else { format!("{}==", "A".repeat(86)) }
 }
 
+/// By step and signer, not by path: the ids in it are other ones in each run.
 fn a_file(rng: &mut Rng, case: &Case) -> String {
-    case.files.keys().nth(rng.below(case.files.len())).unwrap().clone()
+    let mut files: Vec<_> =
+        case.files.iter().map(|(path, doc)| (path.rsplitn(3, '.').nth(2), &doc.by[0].key, path)).collect();
+    files.sort();
+    files[rng.below(files.len())].2.clone()
 }
 
 fn a_link<'c>(rng: &mut Rng, case: &'c mut Case) -> &'c mut Doc {

@@ -169,6 +169,16 @@ pub fn rows() -> Vec<Row> {
         ),
         row("id of none", "signature without a key id", "verified", build(|doc| doc.by[0].id = String::new())),
         row(
+            "file of another step",
+            "another step's link in a file of this step, beside a good one",
+            "verified",
+            with(two_steps(), |case| {
+                case.step(1)["pubkeys"] = json!([keys::id("fred"), keys::id("bea")]);
+                let doc = case.link("fetch", "fred").clone();
+                case.add_link("build", "fred", doc);
+            }),
+        ),
+        row(
             "twice",
             "the same signature twice in DSSE",
             "verified",

@@ -95,6 +95,7 @@ pub fn rows() -> Vec<Row> {
         row("52", "hash that is not hex", "threshold_not_met", same_hashes(json!({"sha256": "xy".repeat(32)}))),
         row("53", "hash that is too short", "threshold_not_met", same_hashes(json!({"sha256": "ab"}))),
         row("54", "hash of md5 alone", "threshold_not_met", same_hashes(json!({"md5": "00".repeat(16)}))),
+        row("clean pattern", "`DISALLOW ./foo` and `foo`: no match", "verified", disallowed("./foo", "foo")),
         row("newline", "a newline in a name, and `DISALLOW *`", "threshold_not_met", disallowed("*", "a\nb")),
         row("empty name", "an empty name, and `DISALLOW *`", "threshold_not_met", disallowed("*", "=a")),
         row("slash", "`DISALLOW *` and `a/b`", "rule_violation", disallowed("*", "a/b")),
