@@ -2,7 +2,8 @@
 //! and of whole processes. Then how it grows.
 //!
 //! Pure library alone: `cargo bench --no-default-features --bench in_toto`. The peers are looked for where `TIDEWAITER_TOOLS_DIR` points,
-//! which `make bench` sets.
+//! which `make bench` sets. `-- --write DIR` leaves the chains in a directory and `-- --verify DIR/ed25519` verifies one, for a profile:
+//! `valgrind --tool=callgrind`.
 
 #[path = "support/chain.rs"]
 mod chain;
@@ -17,7 +18,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tidewaiter::{key::{PublicKey, Scheme}, verify};
+use tidewaiter::{
+    key::{PublicKey, Scheme},
+    verify::{self, Piece},
+};
 
 /// What is asked of a chain: CPU of the library call at most, and so many times what each peer takes.
 struct Bar {
@@ -25,6 +29,12 @@ struct Bar {
     shape: Shape,
     call_max: Option<Duration>,
     faster: Option<f64>,
+}
+
+impl Bar {
+    fn dir(&self, within: &Path) -> PathBuf {
+        within.join(self.what.replace(", ", "-").replace(' ', "-"))
+    }
 }
 
 const fn bar(what: &'static str, shape: Shape, call_max_us: u64, faster: u32) -> Bar {
@@ -49,14 +59,15 @@ const PEAK_MIB_MAX: f64 = 100.0;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    match arguments.iter().position(|argument| argument == "--verify").and_then(|at| arguments.get(at + 1)) {
-        Some(dir) => verify_directory(Path::new(dir)),
-        None if arguments.iter().any(|argument| argument == "--list") => {}
-        None => {
-            let scratch = Scratch::new();
-            compare(&scratch.0);
-            grow();
-        }
+    let value = |name| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
+    if let Some(dir) = value("--verify") {
+        verify_directory(Path::new(dir));
+    } else if let Some(dir) = value("--write") {
+        BARS.iter().for_each(|bar| Chain::new(bar.shape).write(&bar.dir(Path::new(dir))));
+    } else if !arguments.iter().any(|argument| argument == "--list") {
+        let scratch = Scratch::new();
+        compare(&scratch.0);
+        grow();
     }
 }
 
@@ -84,14 +95,16 @@ fn call(chain: &Chain) -> Duration {
 
 fn compare(scratch: &Path) {
     let (ours, peers) = (Peer::ours(), peers());
-    println!("CPU ms: of the library call from bytes (median), and of whole processes; in brackets how many times ours");
+    println!(
+        "CPU ms: of the library call from bytes (median), and of whole processes; in brackets how many times ours"
+    );
     print!("{:>27} {:>7} {:>9} {:>9} {:>17}", "10 steps × 1,000 artifacts", "MB", "call", "process", "Python call");
     peers.iter().for_each(|peer| print!(" {:>17}", format!("{} process", peer.name)));
     println!();
     let mut missed = Vec::new();
     for bar in BARS {
         let chain = Chain::new(bar.shape);
-        let dir = scratch.join(bar.what.replace([' ', ','], "-"));
+        let dir = bar.dir(scratch);
         chain.write(&dir);
         let call = call(&chain);
         let process = ours.cpu(&dir, 20);
@@ -148,9 +161,19 @@ fn grow() {
     let sizes = [500, 1_000, 2_000, 4_000, 8_000];
     rows("artifacts", 20, &|artifacts| Shape { artifacts, ..usual }, &sizes);
     rows("globs with 10 stars, by artifacts", 4 * 500, &hard, &[15, 30, 60, 120, 240]);
-    rows("literal rules and artifacts", 20, &|artifacts| Shape { artifacts, rules: Rules::Literals, ..usual }, &[125, 250, 500, 1_000]);
+    rows(
+        "literal rules and artifacts",
+        20,
+        &|artifacts| Shape { artifacts, rules: Rules::Literals, ..usual },
+        &[125, 250, 500, 1_000],
+    );
     rows("steps", 1, &|steps| Shape { steps, artifacts: 100, ..usual }, &[8, 16, 32, 64, 128]);
-    rows("links of a step", 1, &|threshold| Shape { steps: 2, artifacts: 100, threshold: threshold as u32, ..usual }, &[4, 8, 16, 32, 64]);
+    rows(
+        "links of a step",
+        1,
+        &|threshold| Shape { steps: 2, artifacts: 100, threshold: threshold as u32, ..usual },
+        &[4, 8, 16, 32, 64],
+    );
     rows("signatures of a link", 10, &|strangers| Shape { artifacts: 10, strangers, ..usual }, &[4, 8, 16, 32, 63]);
 }
 
@@ -162,8 +185,9 @@ fn verify_directory(dir: &Path) {
     let files = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
     let links: Vec<Vec<u8>> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "link")).map(read).collect();
+    let pieces: Vec<Piece<'_>> = links.iter().map(|link| Piece::of(link)).collect();
     let layout = read(dir.join("root.layout"));
-    let verdict = verify::verify_given(&demand, None, &layout, &links, jiff::Timestamp::now());
+    let verdict = verify::verify_given(&demand, None, &layout, &pieces, jiff::Timestamp::now());
     assert!(verdict.is_ok(), "{verdict:?}");
 }
 

@@ -92,6 +92,21 @@ impl Pattern {
         self.lint
     }
 
+    /// What every name begins with that it matches, as far as its first piece says.
+    pub fn beginning(&self) -> &str {
+        match &self.first {
+            Piece::Literal(text) => text,
+            // Of a piece with `?` or a set, what stands before them as written.
+            Piece::Mixed(_) => self.text.split(['*', '?', '[']).next().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it matches every name that begins so: `src/*`.
+    pub fn is_beginning(&self) -> bool {
+        let Piece::Literal(_) = self.first else { return false };
+        matches!(self.rest.as_slice(), [Piece::Literal(behind)] if behind.is_empty())
+    }
+
     /// The only name it matches, where it has no wildcard (for binary search instead of matching). `a[*]` matches `a*`.
     pub fn literal(&self) -> Option<&str> {
         match &self.first {

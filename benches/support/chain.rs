@@ -7,7 +7,7 @@ use tidewaiter::{
     intoto::{Artifacts, Layout, Link, Rule, Step},
     json::{self, Value},
     key::{KeyRing, NamedKey, Scheme, SecretKey},
-    verify::{self, ChainDemand, Rejection, VerifiedChain},
+    verify::{self, ChainDemand, Piece, Rejection, VerifiedChain},
 };
 
 /// What a chain is like.
@@ -96,7 +96,8 @@ impl Chain {
     }
 
     pub fn verify(&self, demand: &ChainDemand) -> Result<VerifiedChain, Rejection> {
-        verify::verify_given(demand, None, &self.layout, &self.links, jiff::Timestamp::now())
+        let links: Vec<Piece<'_>> = self.links.iter().map(|link| Piece::of(link)).collect();
+        verify::verify_given(demand, None, &self.layout, &links, jiff::Timestamp::now())
     }
 
     /// Bytes of all links.
@@ -116,7 +117,7 @@ impl Chain {
 }
 
 pub fn demand(owner: tidewaiter::key::PublicKey) -> ChainDemand {
-    ChainDemand { owners: KeyRing::new(vec![NamedKey { name: "owner".into(), key: owner }]), threshold: None }
+    ChainDemand { owners: KeyRing::new(vec![NamedKey { name: "owner".into(), key: owner }]), ..ChainDemand::default() }
 }
 
 fn seal(signed: Value, key: &SecretKey, dsse: bool) -> Envelope {
@@ -154,9 +155,10 @@ fn layout(shape: Shape, functionaries: &[SecretKey]) -> Layout {
             threshold: shape.threshold,
             pubkeys: ids.clone(),
             expected_command: Vec::new(),
-            expected_materials: rules(shape, before.map_or("ALLOW src/*".into(), |before| {
-                format!("MATCH src/* WITH PRODUCTS FROM {before}")
-            })),
+            expected_materials: rules(
+                shape,
+                before.map_or("ALLOW src/*".into(), |before| format!("MATCH src/* WITH PRODUCTS FROM {before}")),
+            ),
             expected_products: rules(shape, "MODIFY src/*".into()),
         }
     };

@@ -55,7 +55,8 @@ impl Peer {
     /// When it does not accept the chain: what it costs to refuse is no measure.
     pub fn cpu(&self, dir: &Path, runs: u32) -> Duration {
         // Of its children bash alone can tell without unsafe code.
-        let script = format!("TIMEFORMAT='%U %S'; time for i in $(seq {runs}); do \"$@\" >out.log 2>&1 || exit 1; done");
+        let script =
+            format!("TIMEFORMAT='%U %S'; time for i in $(seq {runs}); do \"$@\" >out.log 2>&1 || exit 1; done");
         let output = Command::new("bash")
             .args(["-c", &script, "bash"])
             .arg(&self.program)

@@ -9,8 +9,8 @@ use crate::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     image::artifact_repository,
-    intoto::{Artifacts, Layout, Link, Rule},
-    json::{self, Limits, Value},
+    intoto::{Artifacts, Layout, Link, Profile, Rule},
+    json::{self, JsonError, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
     store::{Kind, LayoutFacts, Metadata, NewRecord, StepKey, VerifiedSignature, artifacts},
@@ -73,14 +73,16 @@ fn document(envelope: &Envelope) -> Result<Document, Problem> {
         let message = format!("the payload type is \"{payload_type}\", expected \"{INTOTO_PAYLOAD_TYPE}\"");
         return Err(refuse(Reason::LinkMalformed, message));
     }
-    let value = envelope.value().map_err(|error| refuse(Reason::LinkMalformed, error.to_string()))?;
+    let malformed = |error: JsonError| refuse(Reason::LinkMalformed, error.to_string());
+    if envelope.kind().as_deref() == Some("link") {
+        let link = Link::of(envelope, Profile::Strict).map_err(malformed)?.link;
+        return link.map(Document::Link).map_err(|error| refuse(Reason::LinkMalformed, error.to_string()));
+    }
+    let value = envelope.value().map_err(malformed)?;
     match value.get("_type").and_then(Value::as_str) {
         Some("layout") => {
             Layout::from_value(&value).map(Document::Layout).map_err(|error| refuse(error.reason(), error.to_string()))
         }
-        Some("link") => Link::from_value(&value)
-            .map(Document::Link)
-            .map_err(|error| refuse(Reason::LinkMalformed, error.to_string())),
         Some(other) => Err(refuse(
             Reason::LinkMalformed,
             format!("_type is \"{}\", expected layout or link", other.escape_debug()),
@@ -196,8 +198,8 @@ async fn admit_link(
             fits.push((*index, *rules, *writer, signers));
         }
     }
-    let images = link.products.keys().filter_map(|name| artifact_repository(name));
-    let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
+    let images = || link.products.keys().filter_map(artifact_repository);
+    let chosen = one_chain(fits, |rules| images().any(|image| rules.has_image(image)))?;
     let (index, _, writer, signers) = chosen
         .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;
     let signatures = locate(&envelope, &signers);

@@ -10,8 +10,7 @@ use super::{
     trace::Answer,
 };
 use crate::{
-    intoto::{Layout, Link, Profile, Step},
-    json::Value,
+    intoto::{Layout, Link, Profile, Step, link::Reading},
     key::{KeyRing, NamedKey, PublicKey},
 };
 use std::collections::BTreeMap;
@@ -21,7 +20,6 @@ const IGNORED_MAX: usize = 5;
 
 /// A valid link, or what stands for one, and the functionaries who signed it, by key id as the layout writes it.
 pub(super) struct Report {
-    record: Record,
     pub signers: Vec<String>,
     pub link: Link,
     /// What it is, for a person.
@@ -52,7 +50,7 @@ pub(super) struct View<'e> {
     /// The directories of the layout's links (specification 4.5.2): none for the root layout.
     pub directories: &'e [String],
     /// The layouts around: no layout is an answer to itself.
-    pub around: &'e [Record],
+    pub around: &'e [Record<'e>],
     pub profile: Profile,
 }
 
@@ -63,6 +61,9 @@ impl<'e> View<'e> {
     }
 }
 
+/// Where the links stand that count already, by step and place among its links. A record that comes again is not read again.
+type Known<'e> = BTreeMap<Record<'e>, BTreeMap<&'e str, usize>>;
+
 /// Finds the answers to every step among the envelopes (in-toto 5.2.4 and 5.2.5).
 pub(super) fn collect<'e>(
     layout: &'e Layout,
@@ -72,6 +73,7 @@ pub(super) fn collect<'e>(
     let ring = functionaries(layout);
     let mut steps: BTreeMap<&str, Reports<'e>> =
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
+    let mut known = Known::new();
     for held in view.envelopes() {
         let mut attempts = view.evidence.attempts_max;
         let signers = quorum::signers_counted(&held.envelope, &ring, &mut attempts);
@@ -82,9 +84,12 @@ pub(super) fn collect<'e>(
             continue;
         }
         let by = Signers { layout, held, signers: &signers, profile: view.profile };
+        if by.known_link(&known, &mut steps) {
+            continue;
+        }
         // Its signature was checked: now its content may be read (R4).
-        match Content::of(held) {
-            Content::Link(value) => by.link(&value, &mut steps),
+        match Content::of(held, view.profile) {
+            Content::Link(reading) => by.link(*reading, &mut known, &mut steps),
             Content::Layout(_) => by.sublayout(&mut steps),
             // These name no step: said wherever their signer might have meant it.
             Content::Other(kind) => by.ignore(&mut steps, |key| Ignored::NotALink { key, kind: kind.clone() }),
@@ -105,23 +110,41 @@ struct Signers<'a, 'e> {
 }
 
 impl<'e> Signers<'_, 'e> {
-    fn link(&self, value: &Value, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
-        let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
+    /// Adds the signers to a link that counts already. Off-spec: for the reference a file's name makes another answer of it.
+    fn known_link(&self, known: &Known<'e>, steps: &mut BTreeMap<&'e str, Reports<'e>>) -> bool {
+        let Some(places) = known.get(&self.held.record()).filter(|_| self.profile == Profile::Strict) else {
+            return false;
+        };
+        for (step, at) in places {
+            let step = self.layout.steps.iter().find(|known| known.name == **step);
+            let reports = step.and_then(|step| Some((step, steps.get_mut(step.name.as_str())?)));
+            if let Some((step, report)) = reports.and_then(|(step, reports)| Some((step, reports.links.get_mut(*at)?)))
+            {
+                add(&mut report.signers, self.authorised(step));
+            }
+        }
+        true
+    }
+
+    fn link(&self, reading: Reading, known: &mut Known<'e>, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
         // Off-spec: the reference goes by the file's name alone (in-toto §2.2, case 2).
         let name = match (self.profile, self.held.hint()) {
             (Profile::Compat, Some((step, _))) => step,
-            _ => name,
+            _ => &reading.step,
         };
         let Some(step) = self.layout.steps.iter().find(|step| step.name == name) else { return };
         let signers = self.authorised(step);
         let (Some(first), Some(reports)) = (signers.first(), steps.get_mut(name)) else { return };
-        let record = self.held.record();
-        if let Some(known) = reports.links.iter_mut().find(|known| known.record == record) {
-            known.add(signers);
+        let places = known.entry(self.held.record()).or_default();
+        if let Some(known) = places.get(name).and_then(|at| reports.links.get_mut(*at)) {
+            add(&mut known.signers, signers);
             return;
         }
-        match Link::read(value, self.profile) {
-            Ok(link) => reports.links.push(Report { record, signers, link, kind: "link" }),
+        match reading.link {
+            Ok(link) => {
+                places.insert(&step.name, reports.links.len());
+                reports.links.push(Report { signers, link, kind: "link" });
+            }
             Err(cause) => reports.ignored.push(Ignored::Malformed { key: first.clone(), cause }),
         }
     }
@@ -182,11 +205,7 @@ impl<'e> Signers<'_, 'e> {
 
 impl Report {
     pub fn of_sublayout(sublayout: Sublayout<'_>, link: Link) -> Report {
-        Report { record: sublayout.held.record(), signers: sublayout.signers, link, kind: "sublayout" }
-    }
-
-    fn add(&mut self, signers: Vec<String>) {
-        add(&mut self.signers, signers);
+        Report { signers: sublayout.signers, link, kind: "sublayout" }
     }
 }
 
@@ -302,8 +321,8 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
         if ignored.len() >= IGNORED_MAX {
             break;
         }
-        match Content::of(held) {
-            Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(&step.name) => {
+        match Content::of(held, view.profile) {
+            Content::Link(reading) if reading.step == step.name => {
                 let signers = quorum::signers_within(&held.envelope, &ring, view.evidence.attempts_max);
                 if !authorised(layout, step, &signers).is_empty() {
                     continue;
