@@ -86,6 +86,9 @@ pub fn canonical_to_text(canonical: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(canonical.len());
     for byte in canonical {
         match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
             0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
             byte => out.push(*byte),
         }
