@@ -19,6 +19,9 @@ pub const INTOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// More signatures than any envelope has: owners and functionaries are people and machines of one project.
 const SIGNATURES_MAX: usize = 1_000;
 
+/// Where `_type` is looked for at first, in bytes.
+const KIND_WITHIN: usize = 1 << 10;
+
 /// One signature as stated; nothing about it is trusted until it verifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -142,7 +145,14 @@ impl Envelope {
     /// The `_type` of the signed JSON, as far as it can be told before that was read to its end: whether the document holds to the
     /// grammar, and has no second `_type`, is not known yet.
     pub(crate) fn kind(&self) -> Option<String> {
-        let mut reader = self.reader().ok()?;
+        // It stands in front of what is long, wherever recorders write it.
+        let head = self.content().get(..KIND_WITHIN).unwrap_or_default();
+        let head = head.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        self.kind_in(head.as_bytes()).or_else(|| self.kind_in(self.content()))
+    }
+
+    fn kind_in(&self, content: &[u8]) -> Option<String> {
+        let mut reader = self.reader_of(content).ok()?;
         let Ok(Token::Object(mut members)) = reader.token() else { return None };
         while let Some(key) = reader.key(&mut members).ok()? {
             if key == "_type" {
@@ -163,9 +173,13 @@ impl Envelope {
 
     /// A reader of the signed JSON. As for [`Envelope::value`].
     pub(crate) fn reader(&self) -> Result<Reader<'_>, JsonError> {
+        self.reader_of(self.content())
+    }
+
+    fn reader_of<'a>(&self, content: &'a [u8]) -> Result<Reader<'a>, JsonError> {
         match &self.content {
-            Content::Dsse { payload, .. } => Reader::new(payload, &Limits::METADATA),
-            Content::Metablock { canonical } => Reader::of_canonical(canonical, &Limits::METADATA),
+            Content::Dsse { .. } => Reader::new(content, &Limits::METADATA),
+            Content::Metablock { .. } => Reader::of_canonical(content, &Limits::METADATA),
         }
     }
 

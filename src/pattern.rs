@@ -55,6 +55,11 @@ impl Pattern {
         if text.len() > BYTES_MAX {
             return Err(PatternError::TooComplex { found: text.len(), max: BYTES_MAX });
         }
+        // A layout may name each of a thousand files.
+        if !text.contains(['*', '?', '[', '\\', '{']) {
+            let first = Piece::Literal(text.to_owned());
+            return Ok(Pattern { text: text.to_owned(), first, rest: Vec::new(), lint: None });
+        }
         let mut compiler = Compiler::default();
         compiler.run(text);
         let Compiler { pieces, current, wildcards, lint } = compiler;

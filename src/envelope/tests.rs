@@ -128,6 +128,21 @@ fn each_fault_has_its_name() {
     assert!(Envelope::parse(&not_json.to_bytes()).unwrap().value().is_err());
 }
 
+#[test]
+fn the_kind_is_told_wherever_it_stands_and_only_for_what_is_json_up_to_there() {
+    let long = format!("\"{}\"", "é".repeat(700));
+    let kind = |payload: String| Envelope::sign_dsse("t", payload.into_bytes(), &[]).unwrap().kind();
+    assert_eq!(kind(r#"{"_type":"link","a":1}"#.into()).as_deref(), Some("link"));
+    assert_eq!(kind(format!(r#"{{"_type":"link","a":{long}}}"#)).as_deref(), Some("link"));
+    assert_eq!(kind(format!(r#"{{"a":{long},"_type":"link"}}"#)).as_deref(), Some("link"));
+    assert_eq!(kind(format!(r#"{{"a":{{"_type":"link"}},"b":{long}}}"#)), None);
+    for payload in [r#"{"a":01,"_type":"link"}"#, r#"["_type","link"]"#, r#"{"_type":1}"#, "", "{"] {
+        assert_eq!(kind(payload.into()), None, "{payload}");
+    }
+    let metablock = Envelope::sign_metablock(value(r#"{"_type":"a\nb","Z":[]}"#), &[]).unwrap();
+    assert_eq!(metablock.kind().as_deref(), Some("a\nb"));
+}
+
 proptest! {
     #[test]
     fn one_flipped_bit_of_what_is_signed_never_verifies(bit in 0usize..4096, dsse: bool) {

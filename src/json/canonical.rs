@@ -48,7 +48,7 @@ impl Writer {
                 }
                 self.out.extend_from_slice(text.as_bytes());
             }
-            Token::String(text) => self.string(&text),
+            Token::String(text) => self.string(text),
             Token::Array(mut elements) => {
                 self.out.push(b'[');
                 let start = self.out.len();
@@ -64,7 +64,7 @@ impl Writer {
                 while let Some(key) = reader.key(&mut members)? {
                     self.comma(start);
                     self.starts.push(self.out.len());
-                    self.string(&key);
+                    self.string(key);
                     self.out.push(b':');
                     self.value(reader)?;
                 }
@@ -85,7 +85,7 @@ impl Writer {
         }
     }
 
-    fn string(&mut self, text: &Cow<'_, str>) {
+    fn string(&mut self, text: Cow<'_, str>) {
         match text {
             // Nothing in it had to be escaped in JSON, so nothing has to be here.
             Cow::Borrowed(text) => {
@@ -93,7 +93,7 @@ impl Writer {
                 self.out.extend_from_slice(text.as_bytes());
                 self.out.push(b'"');
             }
-            Cow::Owned(text) => write_raw(text, &mut self.out),
+            Cow::Owned(text) => write_raw(&text, &mut self.out),
         }
     }
 
