@@ -53,7 +53,7 @@ pub fn read(path: &Path, expires: Option<&str>, now: Timestamp) -> anyhow::Resul
     if value.get("signatures").is_some() {
         anyhow::ensure!(expires.is_none(), "{} is signed: its expires is part of what was signed", named());
         let envelope = Envelope::parse(&bytes).with_context(named)?;
-        let layout = Layout::from_value(envelope.value().with_context(named)?.as_ref()).with_context(named)?;
+        let layout = Layout::from_value(&envelope.value().with_context(named)?).with_context(named)?;
         return Ok(Source::Signed { layout, envelope });
     }
     if value.get("_type").is_some() {

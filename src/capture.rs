@@ -5,7 +5,7 @@
 use crate::{
     digest::DigestSet,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
-    intoto::{Artifacts, Link},
+    intoto::{Artifacts, Link, Profile},
     json::{self, Value},
     key::SecretKey,
 };
@@ -92,10 +92,10 @@ pub async fn run(job: &Job<'_>, key: &SecretKey) -> Result<Run, Failure> {
         byproducts: byproducts(&outcome),
         environment: Value::Object(Vec::new()),
     };
-    if let Err(error) = Link::from_value(&link.to_value()) {
-        warnings.push(format!("verifiers will refuse this link: {error}"));
-    }
     let envelope = seal(&link, job.container, key)?;
+    if let Some(why) = refused(&envelope) {
+        warnings.push(format!("verifiers will refuse this link: {why}"));
+    }
     Ok(Run { link, envelope, outcome, warnings })
 }
 
@@ -103,9 +103,17 @@ pub async fn run(job: &Job<'_>, key: &SecretKey) -> Result<Run, Failure> {
 fn insert_image(products: &mut Artifacts, name: String, digest: DigestSet) -> anyhow::Result<()> {
     match products.get(&name) {
         Some(known) if *known != digest => anyhow::bail!("\"{name}\" is given with two digests"),
-        _ => products.insert(name, digest),
+        _ => products.insert(&name, digest),
     };
     Ok(())
+}
+
+/// Why verifiers would not read the link.
+fn refused(envelope: &Envelope) -> Option<String> {
+    match Link::of(envelope, Profile::Strict) {
+        Ok(reading) => reading.link.err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The link in its container, signed.
@@ -123,9 +131,9 @@ fn seal(link: &Link, container: Container, key: &SecretKey) -> anyhow::Result<En
 /// As `in-toto-run` writes them when streams are not recorded; output may hold secrets, so it never goes into a link (store §5.3).
 fn byproducts(outcome: &command::Outcome) -> Value {
     Value::Object(vec![
-        ("stdout".to_owned(), Value::String(String::new())),
-        ("stderr".to_owned(), Value::String(String::new())),
         ("return-value".to_owned(), Value::Number(outcome.return_value.to_string())),
+        ("stderr".to_owned(), Value::String(String::new())),
+        ("stdout".to_owned(), Value::String(String::new())),
     ])
 }
 

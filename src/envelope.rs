@@ -4,7 +4,7 @@
 
 use crate::{
     digest::Digest,
-    json::{self, JsonError, Limits, Value},
+    json::{self, JsonError, Limits, Reader, Token, Value},
     key::{KeyError, SecretKey},
 };
 use base64::{
@@ -21,6 +21,9 @@ const SIGNATURES_MAX: usize = 1_000;
 
 /// A certificate and the intermediates that SPIFFE puts behind it. A longer text is as good as none.
 const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
+
+/// Where `_type` is looked for at first, in bytes.
+const KIND_WITHIN: usize = 1 << 10;
 
 /// One signature as stated; nothing about it is trusted until it verifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,8 +44,8 @@ pub struct Signature {
 pub enum Content {
     /// DSSE: the decoded payload, not parsed before its signature was checked (R4).
     Dsse { payload_type: String, payload: Vec<u8> },
-    /// Metablock: `signed` as received, and its canonical form.
-    Metablock { signed: Value, canonical: Vec<u8> },
+    /// Metablock: the canonical form of `signed`. What is judged is read from it, since it is what was signed.
+    Metablock { canonical: Vec<u8> },
 }
 
 /// Signed metadata as it came.
@@ -87,31 +90,35 @@ impl Envelope {
     /// # Errors
     /// Every [`EnvelopeError`] but [`EnvelopeError::Key`].
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let mut members = match json::parse(bytes, &Limits::METADATA)? {
-            Value::Object(members) => members,
-            other => return Err(EnvelopeError::NoEnvelope { found: other.kind() }),
+        let mut reader = Reader::new(bytes, &Limits::METADATA)?;
+        let Token::Object(mut members) = reader.token()? else {
+            return Err(EnvelopeError::NoEnvelope { found: json::parse(bytes, &Limits::METADATA)?.kind() });
         };
-        let mut take = |name| members.iter().position(|(key, _)| key == name).map(|at| members.swap_remove(at).1);
-        let (signed, payload, payload_type) = (take("signed"), take("payload"), take("payloadType"));
-        let signatures = take("signatures");
+        let (mut signed, mut payload, mut payload_type, mut signatures) = (None, None, None, None);
+        while let Some(key) = reader.key(&mut members)? {
+            match key.as_ref() {
+                "signed" => signed = Some(read_signed(&mut reader)?),
+                "payload" => payload = Some(read_text(&mut reader, "payload")?),
+                "payloadType" => payload_type = Some(read_text(&mut reader, "payloadType")?),
+                "signatures" => signatures = Some(json::value(&mut reader)?),
+                _ => reader.skip()?,
+            }
+        }
+        reader.end()?;
         match (signed, payload) {
             (Some(signed), None) => {
-                if signed.as_object().is_none() {
-                    return Err(member("signed", Some(&signed), "an object"));
-                }
-                let canonical = json::canonical(&signed)?;
+                let canonical = signed?;
                 let signatures = read_signatures(signatures.as_ref(), in_metablock)?;
-                Ok(Envelope { content: Content::Metablock { signed, canonical }, signatures })
+                Ok(Envelope { content: Content::Metablock { canonical }, signatures })
             }
-            (None, Some(Value::String(payload))) => {
-                let Some(Value::String(payload_type)) = payload_type else {
-                    return Err(member("payloadType", payload_type.as_ref(), "a string"));
-                };
+            (None, Some(payload)) => {
+                let payload = payload?;
+                let missing = || Err(member("payloadType", None, "a string"));
+                let payload_type = payload_type.unwrap_or_else(missing)?.into_owned();
                 let payload = from_base64(&payload).ok_or(EnvelopeError::NotBase64)?;
                 let signatures = read_signatures(signatures.as_ref(), in_dsse)?;
                 Ok(Envelope { content: Content::Dsse { payload_type, payload }, signatures })
             }
-            (None, Some(other)) => Err(member("payload", Some(&other), "a string")),
             (Some(_), Some(_)) => Err(EnvelopeError::BothContainers),
             (None, None) => Err(EnvelopeError::NoEnvelope { found: "an object" }),
         }
@@ -121,34 +128,66 @@ impl Envelope {
     pub fn signed_bytes(&self) -> Cow<'_, [u8]> {
         match &self.content {
             Content::Dsse { payload_type, payload } => Cow::Owned(pae(payload_type, payload)),
-            Content::Metablock { canonical, .. } => Cow::Borrowed(canonical),
+            Content::Metablock { canonical } => Cow::Borrowed(canonical),
         }
     }
 
     /// How many bytes a signature covers, or nearly so many.
     pub fn signed_len(&self) -> usize {
-        match &self.content {
-            Content::Dsse { payload, .. } => payload.len(),
-            Content::Metablock { canonical, .. } => canonical.len(),
-        }
+        self.content().len()
     }
 
     /// The record's name (design §8): SHA-256 of the decoded payload, or of the canonical `signed`.
     pub fn digest(&self) -> Digest {
-        match &self.content {
-            Content::Dsse { payload, .. } => Digest::sha256(payload),
-            Content::Metablock { canonical, .. } => Digest::sha256(canonical),
-        }
+        Digest::sha256(self.content())
     }
 
     /// The signed JSON. Call it after the signatures were checked.
     ///
     /// # Errors
     /// A DSSE payload that is no strict JSON.
-    pub fn value(&self) -> Result<Cow<'_, Value>, JsonError> {
+    pub fn value(&self) -> Result<Value, JsonError> {
+        json::whole(self.reader()?)
+    }
+
+    /// The `_type` of the signed JSON, as far as it can be told before that was read to its end: whether the document holds to the
+    /// grammar, and has no second `_type`, is not known yet.
+    pub(crate) fn kind(&self) -> Option<String> {
+        // It stands in front of what is long, wherever recorders write it.
+        let head = self.content().get(..KIND_WITHIN).unwrap_or_default();
+        let head = head.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        self.kind_in(head.as_bytes()).or_else(|| self.kind_in(self.content()))
+    }
+
+    fn kind_in(&self, content: &[u8]) -> Option<String> {
+        let mut reader = self.reader_of(content).ok()?;
+        let Ok(Token::Object(mut members)) = reader.token() else { return None };
+        while let Some(key) = reader.key(&mut members).ok()? {
+            if key == "_type" {
+                return json::value(&mut reader).ok()?.as_str().map(str::to_owned);
+            }
+            reader.skip().ok()?;
+        }
+        None
+    }
+
+    /// What is signed, without what PAE puts around it: the decoded payload, or the canonical form.
+    pub fn content(&self) -> &[u8] {
         match &self.content {
-            Content::Dsse { payload, .. } => json::parse(payload, &Limits::METADATA).map(Cow::Owned),
-            Content::Metablock { signed, .. } => Ok(Cow::Borrowed(signed)),
+            Content::Dsse { payload, .. } => payload,
+            Content::Metablock { canonical } => canonical,
+        }
+    }
+
+    /// A reader of the signed JSON. As for [`Envelope::value`].
+    pub(crate) fn reader(&self) -> Result<Reader<'_>, JsonError> {
+        self.reader_of(self.content())
+    }
+
+    fn reader_of<'a>(&self, content: &'a [u8]) -> Result<Reader<'a>, JsonError> {
+        match &self.content {
+            Content::Dsse { .. } => Reader::new(content, &Limits::METADATA),
+            Content::Metablock { .. } => Reader::of_canonical(content, &Limits::METADATA),
         }
     }
 
@@ -175,10 +214,9 @@ impl Envelope {
     /// A value that is no object or has no canonical form; [`EnvelopeError::Key`].
     pub fn sign_metablock(signed: Value, keys: &[&SecretKey]) -> Result<Self, EnvelopeError> {
         if signed.as_object().is_none() {
-            return Err(member("signed", Some(&signed), "an object"));
+            return Err(member("signed", Some(signed.kind()), "an object"));
         }
-        let canonical = json::canonical(&signed)?;
-        let content = Content::Metablock { signed, canonical };
+        let content = Content::Metablock { canonical: json::canonical(&signed)? };
         Ok(Envelope { content, signatures: Vec::new() }.signed_by(keys)?)
     }
 
@@ -224,19 +262,21 @@ impl Envelope {
                 };
                 Value::Object(certificate.into_iter().chain(members).collect())
             };
-            member("signatures", Value::Array(self.signatures.iter().map(one).collect()))
+            Value::Array(self.signatures.iter().map(one).collect())
         };
-        let envelope = match &self.content {
-            Content::Dsse { payload_type, payload } => vec![
+        match &self.content {
+            Content::Dsse { payload_type, payload } => json::to_text(&Value::Object(vec![
                 member("payload", text(STANDARD.encode(payload))),
                 member("payloadType", text(payload_type.clone())),
-                signatures(&|sig| STANDARD.encode(sig)),
-            ],
-            Content::Metablock { signed, .. } => {
-                vec![signatures(&|sig| hex::encode(sig)), member("signed", signed.clone())]
+                member("signatures", signatures(&|sig| STANDARD.encode(sig))),
+            ]))
+            .into_bytes(),
+            Content::Metablock { canonical } => {
+                let signatures = json::to_text(&signatures(&|sig| hex::encode(sig)));
+                let signed = json::canonical_to_text(canonical);
+                [b"{\"signatures\":", signatures.as_bytes(), b",\"signed\":", &signed, b"}"].concat()
             }
-        };
-        json::to_text(&Value::Object(envelope)).into_bytes()
+        }
     }
 }
 
@@ -247,11 +287,39 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The canonical form of `signed`. What is wrong with the value, and no fault of the JSON, is told when all was read.
+fn read_signed(reader: &mut Reader<'_>) -> Result<Result<Vec<u8>, EnvelopeError>, JsonError> {
+    match reader.token()? {
+        token @ Token::Object(_) => Ok(json::canonical::rest(reader, token)?.map_err(EnvelopeError::from)),
+        token => {
+            let found = token.kind();
+            reader.skip_rest(token)?;
+            Ok(Err(member("signed", Some(found), "an object")))
+        }
+    }
+}
+
+/// The text of a member, in the same way.
+fn read_text<'a>(
+    reader: &mut Reader<'a>,
+    name: &'static str,
+) -> Result<Result<Cow<'a, str>, EnvelopeError>, JsonError> {
+    match reader.token()? {
+        Token::String(text) => Ok(Ok(text)),
+        token => {
+            let found = token.kind();
+            reader.skip_rest(token)?;
+            Ok(Err(member(name, Some(found), "a string")))
+        }
+    }
+}
+
 fn read_signatures(
     value: Option<&Value>,
     read: impl Fn(&Value) -> Option<Signature>,
 ) -> Result<Vec<Signature>, EnvelopeError> {
-    let array = value.and_then(Value::as_array).ok_or_else(|| member("signatures", value, "an array"))?;
+    let array =
+        value.and_then(Value::as_array).ok_or_else(|| member("signatures", value.map(Value::kind), "an array"))?;
     if array.len() > SIGNATURES_MAX {
         return Err(EnvelopeError::TooManySignatures { found: array.len(), max: SIGNATURES_MAX });
     }
@@ -287,8 +355,8 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
 }
 
-fn member(member: &'static str, found: Option<&Value>, expected: &'static str) -> EnvelopeError {
-    EnvelopeError::Member { member, found: found.map_or("missing", Value::kind), expected }
+fn member(member: &'static str, found: Option<&'static str>, expected: &'static str) -> EnvelopeError {
+    EnvelopeError::Member { member, found: found.unwrap_or("missing"), expected }
 }
 
 #[cfg(test)]

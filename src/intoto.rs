@@ -1,5 +1,6 @@
 //! in-toto's nouns: layout, step, inspection, artifact rule, link (specification v1.0, §4).
 
+pub mod artifacts;
 pub mod layout;
 pub mod link;
 pub mod parameters;
@@ -7,8 +8,9 @@ mod profile;
 pub mod rule;
 pub mod statement;
 
+pub use artifacts::Artifacts;
 pub use layout::{Inspection, Layout, Step};
-pub use link::{Artifacts, Link};
+pub use link::Link;
 pub use parameters::{Parameter, Parameters};
 pub use profile::Profile;
 pub use rule::Rule;

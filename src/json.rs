@@ -3,11 +3,16 @@
 //! A value is kept as it came: members in their order, numbers as their text. So what was signed is what is
 //! canonicalised, whether or not we know its fields (in-toto R1).
 
+pub(crate) mod canonical;
 mod parse;
+mod plain;
+mod reader;
 mod write;
 
 pub use parse::parse;
-pub use write::{canonical, to_text};
+pub(crate) use parse::{value, whole};
+pub(crate) use reader::{Reader, Token};
+pub use write::{canonical, canonical_to_text, to_text};
 
 /// A JSON value as received: members in the order they came, numbers as their text.
 #[derive(Clone, Debug, PartialEq, Eq)]

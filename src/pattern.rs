@@ -55,6 +55,11 @@ impl Pattern {
         if text.len() > BYTES_MAX {
             return Err(PatternError::TooComplex { found: text.len(), max: BYTES_MAX });
         }
+        // A layout may name each of a thousand files.
+        if !text.contains(['*', '?', '[', '\\', '{']) {
+            let first = Piece::Literal(text.to_owned());
+            return Ok(Pattern { text: text.to_owned(), first, rest: Vec::new(), lint: None });
+        }
         let mut compiler = Compiler::default();
         compiler.run(text);
         let Compiler { pieces, current, wildcards, lint } = compiler;
@@ -90,6 +95,21 @@ impl Pattern {
     /// R30: why this pattern can hardly be what was meant (unclosed `[`, empty range, backslash, `[^`, `**`, `{`).
     pub fn lint(&self) -> Option<&'static str> {
         self.lint
+    }
+
+    /// What every name begins with that it matches, as far as its first piece says.
+    pub fn beginning(&self) -> &str {
+        match &self.first {
+            Piece::Literal(text) => text,
+            // Of a piece with `?` or a set, what stands before them as written.
+            Piece::Mixed(_) => self.text.split(['*', '?', '[']).next().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it matches every name that begins so: `src/*`.
+    pub fn is_beginning(&self) -> bool {
+        let Piece::Literal(_) = self.first else { return false };
+        matches!(self.rest.as_slice(), [Piece::Literal(behind)] if behind.is_empty())
     }
 
     /// The only name it matches, where it has no wildcard (for binary search instead of matching). `a[*]` matches `a*`.

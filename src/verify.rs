@@ -31,7 +31,7 @@ pub use trace::Trace;
 
 use budget::Budget;
 use chain::{Authority, Judge, Nest};
-use evidence::{Content, Evidence};
+use evidence::{Content, Evidence, Held};
 use owners::SignedLayout;
 
 /// What a supply chain must show.
@@ -113,7 +113,7 @@ pub fn verify(
     evidence: &[Piece<'_>],
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
-    explain(demand, image, None, evidence, now).0
+    told(demand, image, None, evidence, now, Trace::silent()).0
 }
 
 /// Verifies a chain under the one layout that is given; other layouts among the links are not judged by.
@@ -124,7 +124,7 @@ pub fn verify_given(
     links: &[Piece<'_>],
     now: Timestamp,
 ) -> Result<VerifiedChain, Rejection> {
-    explain(demand, image, Some(layout), links, now).0
+    told(demand, image, Some(layout), links, now, Trace::silent()).0
 }
 
 /// Verifies, and tells what was done, as far as it came. With a layout given as [`verify_given`], else as [`verify`].
@@ -135,8 +135,19 @@ pub fn explain(
     evidence: &[Piece<'_>],
     now: Timestamp,
 ) -> (Result<VerifiedChain, Rejection>, Trace) {
+    told(demand, image, layout, evidence, now, Trace::default())
+}
+
+fn told(
+    demand: &ChainDemand,
+    image: Option<&ImageFacts>,
+    layout: Option<&[u8]>,
+    evidence: &[Piece<'_>],
+    now: Timestamp,
+    trace: Trace,
+) -> (Result<VerifiedChain, Rejection>, Trace) {
     let once = |profile| {
-        let mut trace = Trace::default();
+        let mut trace = trace.fresh();
         let demand = Demand { demand, profile };
         let verdict = demand.judge_all(image, layout, evidence, now, &mut trace);
         (verdict, trace)
@@ -167,7 +178,10 @@ impl Demand<'_> {
             None => owners::take_layouts(self.demand, self.profile, &mut evidence, now)?,
             Some(layout) => {
                 let layouts = self.given(layout, now)?;
-                evidence.envelopes.retain(|held| layouts.iter().all(|layout| layout.name != held.envelope.digest()));
+                // A link need not be hashed to be told from a layout.
+                let is_link = |held: &Held<'_>| held.envelope.kind().as_deref() == Some("link");
+                let is_given = |held: &Held<'_>| layouts.iter().any(|layout| layout.name == held.envelope.digest());
+                evidence.envelopes.retain(|held| is_link(held) || !is_given(held));
                 layouts
             }
         };
@@ -175,7 +189,7 @@ impl Demand<'_> {
         let mut verdict =
             Err(Rejection::NoLayout { envelopes: evidence.envelopes.len(), unreadable: evidence.unreadable.len() });
         for (at, layout) in layouts.iter().enumerate() {
-            let mut told = Trace::default();
+            let mut told = trace.fresh();
             match self.judge(layout, image, &evidence, now, &mut told) {
                 Ok(chain) => {
                     *trace = told;
@@ -195,7 +209,9 @@ impl Demand<'_> {
         let mut given = Evidence::open(&[Piece::of(layout)], self.profile)?;
         owners::take_layouts(self.demand, self.profile, &mut given, now).map_err(|error| {
             match (error, given.envelopes.first()) {
-                (Rejection::NoLayout { .. }, Some(held)) => Rejection::NotALayout { found: Content::of(held).kind() },
+                (Rejection::NoLayout { .. }, Some(held)) => {
+                    Rejection::NotALayout { found: Content::of(held, self.profile).kind() }
+                }
                 (error, _) => error,
             }
         })

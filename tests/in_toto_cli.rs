@@ -212,7 +212,7 @@ fn what_in_toto_allows_is_refused_where_asked() {
     let (code, out, _) = project.verify(&["--image-layout", "image", "--refuse", "command-mismatch"]);
     assert_eq!(code, 0, "{out}");
     let text = fs::read_to_string(project.path("links/any-name.link")).unwrap();
-    let mut link: Value = (&*Envelope::parse(text.as_bytes()).unwrap().value().unwrap()).into();
+    let mut link: Value = (&Envelope::parse(text.as_bytes()).unwrap().value().unwrap()).into();
     link["command"] = json!(["make", "evil"]);
     project.write("links/any-name.link", &project.functionary, link);
     let (code, out, _) = project.verify(&["--image-layout", "image"]);
@@ -260,7 +260,7 @@ fn the_compatible_profile_takes_what_the_reference_takes() {
     let short = project.functionary.public().id()[..8].to_owned();
     let text = fs::read_to_string(project.path("links/any-name.link")).unwrap();
     let envelope = Envelope::parse(text.as_bytes()).unwrap();
-    let mut link: Value = (&*envelope.value().unwrap()).into();
+    let mut link: Value = (&envelope.value().unwrap()).into();
     link["name"] = json!("package");
     fs::remove_file(project.path("links/any-name.link")).unwrap();
     project.write(&format!("links/build.{short}.link"), &project.functionary, link);

@@ -8,7 +8,7 @@ use std::{
 };
 use tidewaiter::{
     envelope::Envelope,
-    intoto::Link,
+    intoto::{Link, Profile},
     key::{KeyRing, NamedKey, PublicKey},
     verify::quorum,
 };
@@ -65,7 +65,7 @@ impl Bench {
             "{} is not signed by the key",
             path.display()
         );
-        Link::from_value(envelope.value().unwrap().as_ref()).unwrap()
+        Link::of(&envelope, Profile::Strict).unwrap().link.unwrap()
     }
 }
 #[track_caller]
@@ -96,7 +96,7 @@ fn the_link_says_what_went_in_and_what_came_out() {
     assert_eq!(link.command, ["sh", "-c", script]);
     assert_eq!(link.materials.keys().collect::<Vec<_>>(), ["src/main.c"]);
     assert_eq!(link.products.keys().collect::<Vec<_>>(), ["dist/app"]);
-    assert_eq!(link.materials["src/main.c"], link.products["dist/app"]);
+    assert_eq!(link.materials.get("src/main.c").unwrap(), link.products.get("dist/app").unwrap());
     let byproducts = serde_json::Value::from(&link.byproducts);
     assert_eq!(byproducts, serde_json::json!({ "stdout": "", "stderr": "", "return-value": 0 }));
     assert_eq!(serde_json::Value::from(&link.environment), serde_json::json!({}));
@@ -226,7 +226,9 @@ fn images_are_products() {
     let bench = Bench::new();
     let digest = format!("sha256:{}", "ab".repeat(32));
     code(&bench.step(&["--image", &format!("registry.example.com/shop/api:1@{digest}"), "--", "true"]), 0);
-    assert_eq!(bench.link().products["oci:registry.example.com/shop/api"].0["sha256"], "ab".repeat(32));
+    let products = bench.link().products;
+    let image = products.get("oci:registry.example.com/shop/api").unwrap();
+    assert_eq!(image.get("sha256").unwrap(), "ab".repeat(32));
 
     // The file is read after the command, which writes it.
     let metadata =

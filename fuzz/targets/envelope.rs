@@ -37,8 +37,11 @@ fn as_it_comes(bytes: &[u8]) {
             assert_eq!(envelope.signed_bytes().as_ref(), [head.as_bytes(), payload].concat());
             assert_eq!(envelope.digest(), Digest::sha256(payload));
         }
-        Content::Metablock { signed, canonical } => {
-            assert_eq!(json::canonical(signed).as_ref(), Ok(canonical));
+        Content::Metablock { canonical } => {
+            // The canonical form is written while reading; a tree in between makes no difference.
+            let whole = json::parse(bytes, &Limits::METADATA).expect("it was read before");
+            assert_eq!(json::canonical(whole.get("signed").expect("signed")).as_ref(), Ok(canonical));
+            assert_eq!(json::canonical(&envelope.value().expect("it was JSON")).as_ref(), Ok(canonical));
             assert_eq!(envelope.digest(), Digest::sha256(canonical));
         }
     }
@@ -72,7 +75,7 @@ fn edited(bytes: &[u8], dsse: bool) {
         match (&found.content, &made.content) {
             (Content::Dsse { .. }, Content::Dsse { .. }) => assert_eq!(found.content, made.content),
             // The order of members is not signed.
-            (Content::Metablock { canonical: a, .. }, Content::Metablock { canonical: b, .. }) => assert_eq!(a, b),
+            (Content::Metablock { canonical: a }, Content::Metablock { canonical: b }) => assert_eq!(a, b),
             _ => panic!("the container is another"),
         }
     }

@@ -103,11 +103,11 @@ impl Recorder {
                 let hex =
                     hash::file(&path, self.normalise_line_endings).map_err(|error| RecordError::Io { path, error })?;
                 bar.inc(1);
-                Ok((name, DigestSet(BTreeMap::from([("sha256".to_owned(), hex)]))))
+                Ok((name, [("sha256".to_owned(), hex)].into_iter().collect()))
             })
-            .collect::<Result<Artifacts, RecordError>>();
+            .collect::<Result<Vec<(String, DigestSet)>, RecordError>>();
         bar.finish_and_clear();
-        Ok(Recording { artifacts: artifacts?, warnings: found.warnings })
+        Ok(Recording { artifacts: artifacts?.into_iter().collect(), warnings: found.warnings })
     }
 
     fn find(&self, base: &Path, path: &str, scheme: &str, found: &mut Found) -> Result<(), RecordError> {

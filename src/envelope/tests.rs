@@ -32,7 +32,7 @@ fn dsse_is_signed_written_and_read_back() {
     assert_eq!(again, envelope);
     assert_eq!(again.digest(), Digest::sha256(&payload));
     assert_eq!(again.payload_type(), Some(INTOTO_PAYLOAD_TYPE));
-    assert_eq!(*again.value().unwrap(), value(r#"{"b":1.5,"a":[]}"#));
+    assert_eq!(again.value().unwrap(), value(r#"{"b":1.5,"a":[]}"#));
     assert!(verifies(&again, ALICE.public()) && verifies(&again, BOB.public()));
     let mut other = again.clone();
     other.content = Content::Dsse { payload_type: "application/json".into(), payload };
@@ -162,6 +162,21 @@ fn each_fault_has_its_name() {
     // R4: a payload is not looked into before its signature was checked.
     let not_json = Envelope::sign_dsse("t", b"{".to_vec(), &[]).unwrap();
     assert!(Envelope::parse(&not_json.to_bytes()).unwrap().value().is_err());
+}
+
+#[test]
+fn the_kind_is_told_wherever_it_stands_and_only_for_what_is_json_up_to_there() {
+    let long = format!("\"{}\"", "é".repeat(700));
+    let kind = |payload: String| Envelope::sign_dsse("t", payload.into_bytes(), &[]).unwrap().kind();
+    assert_eq!(kind(r#"{"_type":"link","a":1}"#.into()).as_deref(), Some("link"));
+    assert_eq!(kind(format!(r#"{{"_type":"link","a":{long}}}"#)).as_deref(), Some("link"));
+    assert_eq!(kind(format!(r#"{{"a":{long},"_type":"link"}}"#)).as_deref(), Some("link"));
+    assert_eq!(kind(format!(r#"{{"a":{{"_type":"link"}},"b":{long}}}"#)), None);
+    for payload in [r#"{"a":01,"_type":"link"}"#, r#"["_type","link"]"#, r#"{"_type":1}"#, "", "{"] {
+        assert_eq!(kind(payload.into()), None, "{payload}");
+    }
+    let metablock = Envelope::sign_metablock(value(r#"{"_type":"a\nb","Z":[]}"#), &[]).unwrap();
+    assert_eq!(metablock.kind().as_deref(), Some("a\nb"));
 }
 
 proptest! {

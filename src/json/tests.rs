@@ -135,6 +135,8 @@ fn values() -> impl Strategy<Value = Value> {
         "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,4})?([eE][+-]?[0-9]{1,3})?".prop_map(Value::Number),
         any::<i64>().prop_map(|n| Value::Number(n.to_string())),
         text.prop_map(Value::String),
+        "[0-9a-f]{64}|[0-9a-f\"\\\\\u{1}\u{e9}]{60,66}"
+            .prop_map(|hex| Value::Object(vec![("sha256".into(), Value::String(hex))])),
     ];
     leaf.prop_recursive(5, 48, 6, move |inner| {
         prop_oneof![
@@ -164,6 +166,77 @@ fn slow_canonical(value: &Value) -> Option<String> {
     })
 }
 
+/// What is written while reading. The outer error is the reader's.
+fn streamed(text: &str) -> Result<Result<Vec<u8>, JsonError>, JsonError> {
+    let mut reader = Reader::new(text.as_bytes(), &Limits::METADATA)?;
+    let token = reader.token()?;
+    let canonical = super::canonical::rest(&mut reader, token)?;
+    reader.end()?;
+    Ok(canonical)
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(a) => Value::Array(a.into_iter().map(sorted).collect()),
+        Value::Object(m) => {
+            let mut m: Vec<_> = m.into_iter().map(|(key, member)| (key, sorted(member))).collect();
+            m.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(m)
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_hash_object_in_one_step_is_as_strict_as_in_many() {
+    let hex = "0f".repeat(32);
+    let read = |text: &str, limits: &Limits| {
+        let mut reader = Reader::new(text.as_bytes(), limits)?;
+        let found = reader.sha256().map(str::to_owned);
+        if found.is_none() {
+            reader.skip()?;
+        }
+        reader.end()?;
+        Ok::<_, JsonError>(found)
+    };
+    for text in [format!(r#" {{"sha256":"{hex}"}} "#), format!(r#"{{"sha256": "{hex}"}}"#)] {
+        assert_eq!(read(&text, &Limits::METADATA), Ok(Some(hex.clone())), "{text}");
+    }
+    let mut others = vec![
+        format!(r#"{{"sha256":"{hex}","a":1}}"#),
+        format!(r#"{{"sha256" :"{hex}"}}"#),
+        format!(r#"{{"sha512":"{hex}"}}"#),
+        format!(r#"{{"sha256":"{hex}0"}}"#),
+        format!(r#"{{"sha256":"{}"}}"#, &hex[1..]),
+        format!(r#"{{"sha256":"\u0030{}"}}"#, &hex[6..]),
+    ];
+    others.push(others[5].replace("\\u0030", "\\u00300"));
+    for text in others {
+        assert_eq!(read(&text, &Limits::METADATA), Ok(None), "{text}");
+    }
+    for (text, expected) in [
+        (format!(r#"{{"sha256":"{hex}","sha256":"{hex}"}}"#), JsonError::DuplicateKey { key: "sha256".into() }),
+        (format!("{{\"sha256\":\"\0{}\"}}", &hex[1..]), JsonError::Nul { offset: 11 }),
+        (format!(r#"{{"sha256":"{hex}""#), JsonError::Syntax { offset: 76, expected: "\",\" or \"}\"" }),
+    ] {
+        assert_eq!(read(&text, &Limits::METADATA), Err(expected), "{text}");
+    }
+    let text = format!(r#"{{"sha256":"{hex}"}}"#);
+    assert_eq!(read(&text, &Limits { depth_max: 0, ..Limits::METADATA }), Err(JsonError::TooDeep { max: 0 }));
+    assert_eq!(read(&text, &Limits { nodes_max: 1, ..Limits::METADATA }), Err(JsonError::TooManyNodes { max: 1 }));
+    assert!(read(&text, &Limits { depth_max: 1, nodes_max: 2, ..Limits::METADATA }).is_ok());
+}
+
+#[test]
+fn canonical_form_without_a_tree_is_ordered_and_refused_alike() {
+    let text = r#"{"b":[{"d":1,"c":{"y":"\n","x":-3}},{}],"a\u0062":null,"a":{"sha256":"x"}, "":{"z":[]}}"#;
+    assert_eq!(streamed(text).unwrap().unwrap(), canonical(&read(text).unwrap()).unwrap());
+    assert_eq!(streamed("[1.0,2]").unwrap(), Err(JsonError::NotCanonical { number: "1.0".into() }));
+    for text in [r#"{"b":1,"a":{"x":1,"\u0078":2}}"#, "[1,]", "[1.0", "{\"a\":-0}}", "\"\u{0}\""] {
+        assert_eq!(streamed(text).err(), parse(text.as_bytes(), &Limits::METADATA).err(), "{text}");
+    }
+}
+
 /// Large integers and floats are kept differently there.
 fn without_numbers(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value as V;
@@ -187,6 +260,22 @@ proptest! {
     fn canonical_form_is_that_of_a_second_writer(value in values()) {
         let ours = canonical(&value).ok().map(|bytes| String::from_utf8(bytes).unwrap());
         prop_assert_eq!(ours, slow_canonical(&value));
+    }
+
+    #[test]
+    fn canonical_form_needs_no_tree(value in values()) {
+        let text = to_text(&value);
+        prop_assert_eq!(streamed(&text).unwrap().ok(), canonical(&value).ok());
+        prop_assert_eq!(streamed(&text.replace(',', " ,").replace(':', ": ")).unwrap().is_ok(), canonical(&value).is_ok());
+    }
+
+    #[test]
+    fn canonical_form_reads_back_as_the_same_value(value in values()) {
+        let Ok(bytes) = canonical(&value) else { return Ok(()) };
+        let read = whole(Reader::of_canonical(&bytes, &Limits::METADATA)?)?;
+        prop_assert_eq!(parse(&canonical_to_text(&bytes), &Limits::METADATA)?, read.clone());
+        prop_assert_eq!(canonical(&read), Ok(bytes));
+        prop_assert_eq!(sorted(read), sorted(value));
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) -> Result<(), JsonError> {
     Ok(())
 }
 
-fn write_raw(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_raw(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     let special = |bytes: &[u8]| bytes.iter().position(|b| matches!(b, b'"' | b'\\'));
@@ -72,13 +72,28 @@ fn write_raw(text: &str, out: &mut Vec<u8>) {
 }
 
 /// R11: `-?(0|[1-9][0-9]*)`, and `-0` is none.
-fn is_canonical_integer(text: &str) -> bool {
+pub(super) fn is_canonical_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     match digits.as_bytes() {
         [b'0'] => digits.len() == text.len(),
         [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
         _ => false,
     }
+}
+
+/// The same value as ordinary JSON text: only control characters, which canonical JSON leaves raw, are written otherwise there.
+pub fn canonical_to_text(canonical: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(canonical.len());
+    for byte in canonical {
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            byte => out.push(*byte),
+        }
+    }
+    out
 }
 
 /// Ordinary JSON text (compact), escapes as RFC 8259. [`super::parse`] reads it back as the same value.

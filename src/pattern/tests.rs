@@ -94,6 +94,24 @@ fn what_can_hardly_be_meant_is_said() {
 }
 
 #[test]
+fn a_beginning_is_what_every_match_begins_with() {
+    for (pattern, beginning, is_all) in [
+        ("src/*", "src/", true),
+        ("*", "", true),
+        ("a[*]*", "a*", true),
+        ("a[*", "a[", true),
+        ("src/*.c", "src/", false),
+        ("src/?*", "src/", false),
+        ("a[bc]*", "a", false),
+        ("a*b*", "a", false),
+        ("src", "src", false),
+    ] {
+        let compiled = Pattern::new(pattern).unwrap();
+        assert_eq!((compiled.beginning(), compiled.is_beginning()), (beginning, is_all), "{pattern}");
+    }
+}
+
+#[test]
 fn a_pattern_without_wildcards_is_one_name() {
     let literal = |text: &str| Pattern::new(text).unwrap().literal().map(str::to_owned);
     assert_eq!(literal("a/b").as_deref(), Some("a/b"));
@@ -134,6 +152,14 @@ fn naive_set(set: &[char], c: char) -> bool {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
+    #[test]
+    fn a_beginning_misses_no_match(pattern in "[ab*?\\[\\]!]{0,6}", name in "[ab*?\\[\\]!]{0,6}") {
+        let compiled = Pattern::new(&pattern).unwrap();
+        let begins = name.starts_with(compiled.beginning());
+        prop_assert!(begins || !compiled.matches(&name));
+        prop_assert!(!compiled.is_beginning() || compiled.matches(&name) == begins);
+    }
+
     #[test]
     fn it_matches_as_a_naive_matcher_does(pattern in "[ab*?\\[\\]!^/é-]{0,10}", name in "[ab*?\\[\\]!^/é-]{0,8}") {
         // `!` behind an empty range is Python's own; the vectors above hold it.

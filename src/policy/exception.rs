@@ -293,7 +293,7 @@ impl Seal {
 /// The payload of an envelope whose signature held.
 fn payload(envelope: &Envelope) -> Result<Seal, Ignored> {
     let value = envelope.value().map_err(|error| Ignored::SealMalformed(error.to_string()))?;
-    let value = serde_json::Value::from(value.as_ref());
+    let value = serde_json::Value::from(&value);
     let seal: Seal = resource::typed::from_value(value).map_err(|error| Ignored::SealMalformed(error.to_string()))?;
     if seal.api_version != API_VERSION || seal.kind != "ExceptionSeal" {
         return Err(Ignored::SealMalformed(format!("it is a {} {}", seal.api_version, seal.kind)));

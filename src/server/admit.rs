@@ -9,8 +9,8 @@ use crate::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     image::artifact_repository,
-    intoto::{Artifacts, Layout, Link, Reported, Rule, statement},
-    json::{self, Limits, Value},
+    intoto::{Artifacts, Layout, Link, Profile, Reported, Rule, statement},
+    json::{self, JsonError, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
     store::{Kind, LayoutFacts, Metadata, NewRecord, StepKey, VerifiedSignature, artifacts},
@@ -99,7 +99,12 @@ fn document(envelope: &Envelope) -> Result<Document, Problem> {
     if let Some(found) = other_type.filter(|kind| !statement::is_predicate_payload(kind)) {
         return Err(wrong_type(found));
     }
-    let value = envelope.value().map_err(|error| refuse(Reason::LinkMalformed, error.to_string()))?;
+    let malformed = |error: JsonError| refuse(Reason::LinkMalformed, error.to_string());
+    if other_type.is_none() && envelope.kind().as_deref() == Some("link") {
+        let link = Link::of(envelope, Profile::Strict).map_err(malformed)?.link;
+        return link.map(Document::Link).map_err(|error| refuse(Reason::LinkMalformed, error.to_string()));
+    }
+    let value = envelope.value().map_err(malformed)?;
     let kind = value.get("_type").and_then(Value::as_str);
     if payload_type.is_some() && kind.is_some_and(|kind| statement::TYPES.contains(&kind)) {
         return Reported::from_value(&value)
@@ -113,9 +118,6 @@ fn document(envelope: &Envelope) -> Result<Document, Problem> {
         Some("layout") => {
             Layout::from_value(&value).map(Document::Layout).map_err(|error| refuse(error.reason(), error.to_string()))
         }
-        Some("link") => Link::from_value(&value)
-            .map(Document::Link)
-            .map_err(|error| refuse(Reason::LinkMalformed, error.to_string())),
         Some(other) => Err(refuse(
             Reason::LinkMalformed,
             format!("_type is \"{}\", expected layout or link", other.escape_debug()),
@@ -240,8 +242,8 @@ async fn admit_link(
             fits.push((*index, *rules, *writer, signers));
         }
     }
-    let images = link.products.keys().filter_map(|name| artifact_repository(name));
-    let chosen = one_chain(fits, |rules| images.clone().any(|image| rules.has_image(image)))?;
+    let images = || link.products.keys().filter_map(artifact_repository);
+    let chosen = one_chain(fits, |rules| images().any(|image| rules.has_image(image)))?;
     let (index, _, writer, signers) = chosen
         .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;
     let signatures = locate(&envelope, &signers, request.now);

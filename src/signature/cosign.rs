@@ -178,7 +178,7 @@ fn covers(envelope: &Envelope, image: &Digest) -> Result<(), Flaw> {
     // Algorithm and value, never the name (signatures §2.3, step 9).
     let algorithm = image.to_string();
     let algorithm = algorithm.split(':').next().unwrap_or_default();
-    let digests = || statement.subject.iter().filter_map(|subject| subject.digest.0.get(algorithm));
+    let digests = || statement.subject.iter().filter_map(|subject| subject.digest.get(algorithm));
     if !digests().any(|hex| hex == image.hex()) {
         let found = digests().next().map_or_else(|| "without a digest".into(), |hex| format!("{algorithm}:{hex}"));
         return Err(Flaw::OtherImage { found });

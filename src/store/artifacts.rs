@@ -6,7 +6,10 @@ use crate::{
     image::artifact_repository,
     intoto::Artifacts,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// One directory's sorted (name, digests).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +34,14 @@ pub struct Set {
 }
 
 /// A name within its directory, and its digests.
-type Entry<'a> = (&'a str, &'a BTreeMap<String, String>);
+type Entry<'a> = (&'a str, &'a DigestSet);
 
 /// The list as chunks; `None` when it is empty.
 pub fn set(artifacts: &Artifacts) -> Option<Set> {
     let mut directories: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
     for (path, digests) in artifacts {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-        directories.entry(directory).or_default().push((name, &digests.0));
+        directories.entry(directory).or_default().push((name, digests));
     }
     if directories.is_empty() {
         return None;
@@ -53,7 +56,7 @@ pub fn set(artifacts: &Artifacts) -> Option<Set> {
         chunks.push(Chunk {
             digest: raw(&digest),
             bytes: text.into_bytes(),
-            postings: entries.iter().flat_map(|(_, digests)| prefixes(digests)).collect(),
+            postings: entries.iter().flat_map(|(_, digests)| digests.iter().filter_map(prefix)).collect(),
             count: entries.len(),
         });
     }
@@ -63,7 +66,8 @@ pub fn set(artifacts: &Artifacts) -> Option<Set> {
 /// The postings of a stored chunk; `None` when its bytes are none we wrote.
 pub fn postings(bytes: &[u8]) -> Option<BTreeSet<i64>> {
     let entries: Vec<(String, BTreeMap<String, String>)> = serde_json::from_slice(bytes).ok()?;
-    Some(entries.iter().flat_map(|(_, digests)| prefixes(digests)).collect())
+    let hashes = entries.iter().flat_map(|(_, digests)| digests);
+    Some(hashes.filter_map(|(algorithm, hex)| prefix((algorithm, hex.into()))).collect())
 }
 
 /// The images among a link's products: what `oci:…` names, and files of an OCI image layout, `…blobs/sha256/<hex>`, whose
@@ -76,7 +80,7 @@ pub fn images(products: &Artifacts, max: usize) -> BTreeSet<Digest> {
         name.is_some()
             && parts.next() == Some("sha256")
             && parts.next() == Some("blobs")
-            && digests.0.get("sha256").map(String::as_str) == name
+            && digests.get("sha256").as_deref() == name
     });
     named.chain(blobs).filter_map(|(_, digests)| sha256(digests)).take(max).collect()
 }
@@ -87,15 +91,13 @@ pub fn raw(digest: &Digest) -> Vec<u8> {
 }
 
 fn sha256(digests: &DigestSet) -> Option<Digest> {
-    format!("sha256:{}", digests.0.get("sha256")?).parse().ok()
+    format!("sha256:{}", digests.get("sha256")?).parse().ok()
 }
 
-fn prefixes(digests: &BTreeMap<String, String>) -> impl Iterator<Item = i64> {
-    let accepted = |algorithm: &str| matches!(algorithm, "sha256" | "sha384" | "sha512");
-    digests.iter().filter(move |(algorithm, _)| accepted(algorithm)).filter_map(|(_, hex)| prefix(hex))
-}
-
-fn prefix(hex: &str) -> Option<i64> {
+fn prefix((algorithm, hex): (&str, Cow<'_, str>)) -> Option<i64> {
+    if !matches!(algorithm, "sha256" | "sha384" | "sha512") {
+        return None;
+    }
     let head = hex.get(..16)?;
     u64::from_str_radix(head, 16).ok().map(|bits| i64::from_be_bytes(bits.to_be_bytes()))
 }

@@ -41,8 +41,8 @@ pub(super) fn agree(step: &Step, reports: Vec<Report>, profile: Profile) -> Resu
         distinct.truncate(1);
     }
     let merged = distinct.into_iter().map(|report| report.link).reduce(|mut link, other| {
-        add_hashes(&mut link.materials, other.materials);
-        add_hashes(&mut link.products, other.products);
+        add_hashes(&mut link.materials, &other.materials);
+        add_hashes(&mut link.products, &other.products);
         link
     });
     // A threshold is at least 1, so there is a link.
@@ -64,18 +64,18 @@ fn artifacts(link: &Link, side: Side) -> &Artifacts {
 
 /// The names that one of the two does not have, or has with other hashes.
 fn differing<'a>(left: &'a Artifacts, right: &'a Artifacts, profile: Profile) -> Vec<&'a str> {
-    let only_right = right.keys().filter(|name| !left.contains_key(*name));
+    let only_right = right.keys().filter(|name| !left.contains_key(name));
     // The same hashes agree even where none of them is of an accepted algorithm, as a provenance may know a commit.
     let same = |one: &DigestSet, other: &DigestSet| one == other || profile.same(one, other);
-    let not_the_same = left.iter().filter(|(name, hashes)| !right.get(*name).is_some_and(|other| same(other, hashes)));
-    let mut names: Vec<&str> = not_the_same.map(|(name, _)| name).chain(only_right).map(String::as_str).collect();
+    let not_the_same = left.iter().filter(|(name, hashes)| !right.get(name).is_some_and(|other| same(other, hashes)));
+    let mut names: Vec<&str> = not_the_same.map(|(name, _)| name).chain(only_right).collect();
     names.sort_unstable();
     names
 }
 
-/// Links that agree may know different hash algorithms of one artifact: together they know all.
-fn add_hashes(artifacts: &mut Artifacts, more: Artifacts) {
-    for (name, hashes) in more {
-        artifacts.entry(name).or_default().0.extend(hashes.0);
+/// Links that agree have the same names and may know different hash algorithms of one: together they know all.
+fn add_hashes(artifacts: &mut Artifacts, more: &Artifacts) {
+    for ((_, hashes), (_, more)) in artifacts.iter_mut().zip(more) {
+        hashes.merge(more);
     }
 }

@@ -47,11 +47,11 @@ pub(super) struct Authority<'a> {
 
 /// Where a layout stands: the root layout nowhere.
 #[derive(Default)]
-pub(super) struct Nest {
+pub(super) struct Nest<'e> {
     /// For a message: the steps it is the answer to.
     path: String,
     directories: Vec<String>,
-    around: Vec<Record>,
+    around: Vec<Record<'e>>,
 }
 
 /// A layout that held.
@@ -71,7 +71,7 @@ pub(super) struct Held {
 
 impl Judge<'_> {
     /// Judges one layout. Its signatures were checked when it was taken.
-    pub fn layout(&mut self, layout: &Layout, authority: &Authority<'_>, nest: &Nest) -> Result<Held, Rejection> {
+    pub fn layout(&mut self, layout: &Layout, authority: &Authority<'_>, nest: &Nest<'_>) -> Result<Held, Rejection> {
         // 5.2.2: expiry. Off-spec: "the time after which" reads as if that very second were valid; the reference says no (R20).
         if layout.expires <= self.now {
             return Err(Rejection::LayoutExpired { expires: layout.expires, now: self.now });
@@ -181,13 +181,13 @@ impl Judge<'_> {
     }
 
     /// A layout in the place of a link: judged with those functionaries of the step who signed it as its owners (specification 4.5).
-    fn sublayout(
+    fn sublayout<'s>(
         &mut self,
         step: &str,
         layout: &Layout,
         certified: &Certified<'_>,
-        sublayout: &Sublayout<'_>,
-        nest: &Nest,
+        sublayout: &Sublayout<'s>,
+        nest: &Nest<'s>,
     ) -> Result<Held, Rejection> {
         self.budget.sublayout(nest.around.len() + 1)?;
         let listed = |id: &String| layout.keys.get(id)?.as_ref().ok();
@@ -196,7 +196,7 @@ impl Judge<'_> {
             Some(NamedKey { name: id.clone(), key: key.clone() })
         };
         let ring = KeyRing::new(sublayout.signers.iter().filter_map(key).collect());
-        let Content::Layout(value) = Content::of(sublayout.held) else {
+        let Content::Layout(value) = Content::of(sublayout.held, self.profile) else {
             return Err(Rejection::NotALayout { found: None });
         };
         let inner = Layout::read(&value, self.profile)?;
@@ -225,10 +225,10 @@ impl Judge<'_> {
             if signers.len() < authority.needed {
                 return None;
             }
-            match Content::of(held) {
-                Content::Link(value) if value.get("name").and_then(Value::as_str) == Some(name) => {
+            match Content::of(held, self.profile) {
+                Content::Link(reading) if reading.step == name => {
                     let until = signers.iter().filter_map(|signer| signer.verified.until).min();
-                    Link::read(&value, self.profile).ok().map(|link| (link, until))
+                    reading.link.ok().map(|link| (link, until))
                 }
                 Content::Statement(value) if self.profile == Profile::Strict => {
                     let reported = Reported::from_value(&value).ok()?;
@@ -243,20 +243,20 @@ impl Judge<'_> {
     #[expect(clippy::too_many_arguments, reason = "one list of rules has so much around it")]
     fn hold<'a>(
         &mut self,
-        nest: &Nest,
+        nest: &Nest<'_>,
         at: &Place,
         side: Side,
         rules: &'a [Rule],
         item: Sides<'a>,
         destination: impl Fn(&str) -> Option<Sides<'a>>,
         remarks: &mut Vec<String>,
-    ) -> Result<BTreeSet<(&'a str, &'a str)>, Rejection> {
+    ) -> Result<Vec<(&'a str, &'a str)>, Rejection> {
         self.budget.rules(rules, item.of(side))?;
         let mut runs = Vec::new();
         let outcome = rules::apply(rules, side, item, destination, self.profile, &mut runs);
         self.trace.rules(&nest.path, at, side, item.of(side).len(), &runs);
         outcome.map_err(|violation| Rejection::Rule { at: at.clone(), violation })?;
-        let mut matched = BTreeSet::new();
+        let mut matched = Vec::new();
         for run in runs {
             let Rule::Match { from, .. } = run.rule else { continue };
             if run.artifacts.is_empty() {

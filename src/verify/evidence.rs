@@ -2,12 +2,11 @@
 
 use super::{Rejection, budget, budget::Limits, reference};
 use crate::{
-    digest::Digest,
-    envelope::{Content as Signed, Envelope, EnvelopeError, INTOTO_PAYLOAD_TYPE},
-    intoto::{Profile, statement},
+    envelope::{Envelope, EnvelopeError, INTOTO_PAYLOAD_TYPE},
+    intoto::{Link, Profile, link::Reading, statement},
     json::{JsonError, Value},
 };
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 /// One piece of evidence: bytes as received, and the name under which they lay there, if they had one.
 ///
@@ -34,27 +33,20 @@ pub(super) struct Evidence<'b> {
     pub attempts_max: usize,
 }
 
-/// An envelope, of which the signed tree may have been let go.
+/// An envelope, and where it lay.
 pub(super) struct Held<'b> {
     pub envelope: Envelope,
     pub name: Option<&'b str>,
-    /// Where to read the tree again.
-    bytes: Option<&'b [u8]>,
 }
-
-/// A tree is many times its text, and of a Metablock it is there before anyone's signature was checked: beyond so many bytes of text,
-/// trees are let go and read again for those that somebody we know has signed (security §2.E; memory, design §10).
-pub(super) const TREES_BYTES_MAX: usize = 3 << 20;
 
 impl<'b> Evidence<'b> {
     pub fn open(pieces: &[Piece<'b>], profile: Profile) -> Result<Evidence<'b>, Rejection> {
         let attempts_max = budget::evidence(pieces, &Limits::DEFAULT)?;
         let mut evidence = Evidence { envelopes: Vec::new(), unreadable: Vec::new(), attempts_max };
-        let mut trees = 0;
         // Sorted, so that the order of arrival plays no part; and once each, as two sources may hold the same.
         for piece in pieces.iter().collect::<BTreeSet<_>>() {
             match open(piece.bytes, profile) {
-                Ok(envelope) => evidence.envelopes.push(Held::new(envelope, piece, &mut trees)),
+                Ok(envelope) => evidence.envelopes.push(Held { envelope, name: piece.name }),
                 Err(cause) => evidence.unreadable.push(cause),
             }
         }
@@ -71,32 +63,10 @@ fn open(bytes: &[u8], profile: Profile) -> Result<Envelope, EnvelopeError> {
 }
 
 impl<'b> Held<'b> {
-    fn new(mut envelope: Envelope, piece: &Piece<'b>, trees: &mut usize) -> Self {
-        let name = piece.name;
-        if let Signed::Metablock { signed, .. } = &mut envelope.content {
-            *trees += piece.bytes.len();
-            if *trees > TREES_BYTES_MAX {
-                *signed = Value::Null;
-                return Held { envelope, name, bytes: Some(piece.bytes) };
-            }
-        }
-        Held { envelope, name, bytes: None }
-    }
-
-    /// See [`Envelope::value`].
-    fn value(&self) -> Result<Cow<'_, Value>, JsonError> {
-        let Some(bytes) = self.bytes else { return self.envelope.value() };
-        // The same bytes were read before, to the same end.
-        match Envelope::parse(bytes).map(|envelope| envelope.content) {
-            Ok(Signed::Metablock { signed, .. }) => Ok(Cow::Owned(signed)),
-            Ok(Signed::Dsse { .. }) | Err(_) => Ok(Cow::Owned(Value::Null)),
-        }
-    }
-
-    /// What two copies of one record have in common: container and name. Anybody can write the same record down in as many ways as he
+    /// What two copies of one record have in common: container and content. Anybody can write the same record down in as many ways as he
     /// likes, or put signatures of his own beside a functionary's: however often it comes, it is one.
-    pub fn record(&self) -> Record {
-        (self.envelope.payload_type().is_some(), self.envelope.digest())
+    pub fn record(&self) -> Record<'_> {
+        (self.envelope.payload_type().is_some(), self.envelope.content())
     }
 
     /// Whether it lies where the links of this layout lie: directories by name, the root layout's first. What has no name, or lies further
@@ -129,22 +99,22 @@ impl<'b> Held<'b> {
 }
 
 /// See [`Held::record`].
-pub(super) type Record = (bool, Digest);
+pub(super) type Record<'e> = (bool, &'e [u8]);
 
 /// What an envelope carries, by its payload type and the `_type` in it.
-pub(super) enum Content<'e> {
-    Link(Cow<'e, Value>),
-    Layout(Cow<'e, Value>),
+pub(super) enum Content {
+    Link(Box<Reading>),
+    Layout(Value),
     /// Whatever it claims.
-    Statement(Cow<'e, Value>),
+    Statement(Value),
     /// The payload type or `_type`, where there is one.
     Other(Option<String>),
     /// A payload that breaks the strict grammar of JSON.
     Unparsable(JsonError),
 }
 
-impl<'e> Content<'e> {
-    pub fn of(held: &'e Held<'_>) -> Self {
+impl Content {
+    pub fn of(held: &Held<'_>, profile: Profile) -> Self {
         let envelope = &held.envelope;
         // security §2.E1: the payload type is part of what was signed, and compared exactly. That of one predicate may stand over
         // statements alone.
@@ -152,7 +122,11 @@ impl<'e> Content<'e> {
         if predicate.is_some_and(|kind| !statement::is_predicate_payload(kind)) {
             return Content::Other(predicate.map(str::to_owned));
         }
-        let value = match held.value() {
+        if predicate.is_none() && envelope.kind().as_deref() == Some("link") {
+            return Link::of(envelope, profile)
+                .map_or_else(Content::Unparsable, |reading| Content::Link(reading.into()));
+        }
+        let value = match envelope.value() {
             Ok(value) => value,
             Err(cause) => return Content::Unparsable(cause),
         };
@@ -161,7 +135,6 @@ impl<'e> Content<'e> {
                 Content::Statement(value)
             }
             _ if predicate.is_some() => Content::Other(predicate.map(str::to_owned)),
-            Some("link") => Content::Link(value),
             Some("layout") => Content::Layout(value),
             other => Content::Other(other.map(str::to_owned)),
         }
@@ -186,7 +159,7 @@ mod tests {
 
     fn held(name: Option<&str>) -> Held<'_> {
         let envelope = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, b"{}".to_vec(), &[]).unwrap();
-        Held { envelope, name, bytes: None }
+        Held { envelope, name }
     }
 
     fn is_in(name: Option<&str>, directories: &[&str], profile: Profile) -> bool {

@@ -44,44 +44,45 @@ pub(super) fn take_layouts(
     let needed = needed(demand);
 
     // Record → the owners who signed it, with their names.
-    let mut signed: BTreeMap<Record, BTreeMap<&[u8], &str>> = BTreeMap::new();
-    let mut ends: BTreeMap<Record, Timestamp> = BTreeMap::new();
+    let mut signed: BTreeMap<Record<'_>, BTreeMap<&[u8], &str>> = BTreeMap::new();
+    let mut ends: BTreeMap<Record<'_>, Timestamp> = BTreeMap::new();
     let mut names = Vec::new();
     for held in &evidence.envelopes {
         let signers = quorum::signers_within(&held.envelope, &demand.owners, evidence.attempts_max, now);
         let name = (!signers.is_empty()).then(|| held.record());
         if let Some(name) = &name {
             for until in signers.iter().filter_map(|owner| owner.verified.until) {
-                ends.entry(name.clone()).and_modify(|end| *end = until.min(*end)).or_insert(until);
+                ends.entry(*name).and_modify(|end| *end = until.min(*end)).or_insert(until);
             }
-            let owners = signed.entry(name.clone()).or_default();
+            let owners = signed.entry(*name).or_default();
             owners.extend(signers.into_iter().map(|owner| (owner.key.key.functionary(), owner.key.name.as_str())));
         }
         names.push(name);
     }
 
-    let mut layouts: BTreeMap<Record, SignedLayout> = BTreeMap::new();
+    let mut layouts: BTreeMap<Record<'_>, SignedLayout> = BTreeMap::new();
     for (held, name) in evidence.envelopes.iter().zip(&names) {
         let Some((name, owners)) = name.as_ref().and_then(|name| signed.get_key_value(name)) else { continue };
         if owners.len() < needed || layouts.contains_key(name) {
             continue;
         }
-        let layout = match Content::of(held) {
+        let layout = match Content::of(held, profile) {
             Content::Layout(value) => Layout::read(&value, profile).map_err(Rejection::from),
             Content::Unparsable(cause) => Err(Rejection::LayoutUnreadable { cause: cause.into() }),
             Content::Link(_) | Content::Statement(_) | Content::Other(_) => continue,
         };
         let owners = owners.values().map(|owner| (*owner).to_owned()).collect();
         let until = ends.get(name).copied();
-        layouts.insert(name.clone(), SignedLayout { name: name.1.clone(), owners, until, layout });
+        layouts.insert(*name, SignedLayout { name: held.envelope.digest(), owners, until, layout });
     }
     if layouts.is_empty() {
         return Err(no_layout(evidence, &names, &signed, needed));
     }
 
-    let mut names = names.into_iter();
-    evidence.envelopes.retain(|_| !names.next().flatten().is_some_and(|name| layouts.contains_key(&name)));
+    let taken: Vec<bool> = names.iter().map(|name| name.is_some_and(|name| layouts.contains_key(&name))).collect();
     let mut layouts: Vec<SignedLayout> = layouts.into_values().collect();
+    let mut taken = taken.into_iter();
+    evidence.envelopes.retain(|_| !taken.next().unwrap_or_default());
     layouts.sort_by_key(|signed| Reverse(signed.layout.as_ref().ok().map(|layout| layout.expires)));
     layouts.truncate(Limits::DEFAULT.layouts_max);
     Ok(layouts)
@@ -90,11 +91,11 @@ pub(super) fn take_layouts(
 /// Why there is none. Reads content that nobody trusted has signed, for the message alone.
 fn no_layout(
     evidence: &Evidence<'_>,
-    names: &[Option<Record>],
-    signed: &BTreeMap<Record, BTreeMap<&[u8], &str>>,
+    names: &[Option<Record<'_>>],
+    signed: &BTreeMap<Record<'_>, BTreeMap<&[u8], &str>>,
     needed: usize,
 ) -> Rejection {
-    let is_layout = |held: &Held<'_>| matches!(Content::of(held), Content::Layout(_));
+    let is_layout = |held: &Held<'_>| matches!(Content::of(held, Profile::Strict), Content::Layout(_));
     let layouts = evidence.envelopes.iter().zip(names).filter(|(held, _)| is_layout(held));
     let best = layouts
         .map(|(_, name)| name.as_ref().and_then(|name| signed.get(name)))

@@ -8,11 +8,11 @@ use crate::{
 
 /// The envelope with the bytes that the reference verifies. One that has no such form stays as it is.
 pub(super) fn as_signed(mut envelope: Envelope) -> Envelope {
-    if let Content::Metablock { signed, canonical } = &mut envelope.content
-        && let Some(model) = model(signed)
-        && let Ok(bytes) = json::canonical(&model)
+    if envelope.payload_type().is_none()
+        && let Some(model) = envelope.value().ok().as_ref().and_then(model)
+        && let Ok(canonical) = json::canonical(&model)
     {
-        *canonical = bytes;
+        envelope.content = Content::Metablock { canonical };
     }
     envelope
 }

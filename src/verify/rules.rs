@@ -4,7 +4,7 @@
 
 use crate::{
     digest::DigestSet,
-    intoto::{Artifacts, Profile, Rule, rule::Side},
+    intoto::{Artifacts, Profile, Rule, artifacts::Cursor, rule::Side},
     pattern::Pattern,
 };
 use std::ops::Range;
@@ -85,24 +85,24 @@ pub fn apply<'a>(
 ) -> Result<(), Box<Violation>> {
     let mut queue = Queue::new(item.of(side));
     for rule in rules {
+        // A queue offers its names in their order, so each table is walked through once.
+        let (mut before, mut after) = (item.materials.cursor(), item.products.cursor());
         let mut consumed = Vec::new();
         match rule {
             Rule::Create(pattern) => {
-                consumed = queue.consume(pattern, "", |name, _| {
-                    !item.materials.contains_key(name) && item.products.contains_key(name)
-                });
+                let created = |name: &str, _: &DigestSet| before.seek(name).is_none() && after.seek(name).is_some();
+                consumed = queue.consume(pattern, "", created);
             }
             Rule::Delete(pattern) => {
-                consumed = queue.consume(pattern, "", |name, _| {
-                    item.materials.contains_key(name) && !item.products.contains_key(name)
-                });
+                let deleted = |name: &str, _: &DigestSet| before.seek(name).is_some() && after.seek(name).is_none();
+                consumed = queue.consume(pattern, "", deleted);
             }
             Rule::Modify(pattern) => {
-                let changed = |name: &str| match (item.materials.get(name), item.products.get(name)) {
+                let changed = |name: &str, _: &DigestSet| match (before.seek(name), after.seek(name)) {
                     (Some(before), Some(after)) => !profile.same(before, after),
                     _ => false,
                 };
-                consumed = queue.consume(pattern, "", |name, _| changed(name));
+                consumed = queue.consume(pattern, "", changed);
             }
             Rule::Allow(pattern) => {
                 consumed = queue.consume(pattern, "", |_, _| true);
@@ -125,9 +125,9 @@ pub fn apply<'a>(
             Rule::Match { pattern, source_prefix, side, destination_prefix, from } => {
                 let prefix = slashed(source_prefix.as_deref());
                 let there = destination(from).map(|sides| sides.of(*side));
+                let mut there = Counterparts::new(&prefix, destination_prefix.as_deref(), there);
                 consumed = queue.consume(pattern, &prefix, |name, hashes| {
-                    counterpart(name, &prefix, destination_prefix.as_deref(), there)
-                        .is_some_and(|other| profile.same(other, hashes))
+                    there.of(name).is_some_and(|other| profile.same(other, hashes))
                 });
             }
         }
@@ -161,30 +161,42 @@ fn differs_from<'a>(
             let prefix = slashed(source_prefix.as_deref());
             let rest = name.strip_prefix(prefix.as_str())?;
             let there = destination(from).map(|sides| sides.of(*side));
-            let other = counterpart(name, &prefix, destination_prefix.as_deref(), there)?;
+            let other = Counterparts::new(&prefix, destination_prefix.as_deref(), there).of(name)?;
             (pattern.matches(rest) && !profile.same(other, hashes)).then(|| from.clone())
         }
         _ => None,
     })
 }
 
-/// The hashes that the destination has for a name of the source: the prefix exchanged, the rest as it is.
-fn counterpart<'t>(
-    name: &str,
-    source_prefix: &str,
-    destination_prefix: Option<&str>,
-    there: Option<&'t Artifacts>,
-) -> Option<&'t DigestSet> {
-    let rest = name.strip_prefix(source_prefix)?;
-    // Strictly there are no such names. The reference joins them to a prefix as the operating system joins paths, which leads it out of
-    // the folder, or into a crash (in-toto §2.2, case 26).
-    let exchanged = !source_prefix.is_empty() || destination_prefix.is_some();
-    if exchanged && (rest.starts_with('/') || rest.contains('\\')) {
-        return None;
+/// What the destination of a MATCH has, asked for by the names of the source in their order: the prefix exchanged, the rest as it is.
+struct Counterparts<'a, 't> {
+    source_prefix: &'a str,
+    /// The destination's prefix, and behind it room for the rest of a name.
+    name: String,
+    prefix_len: usize,
+    there: Option<Cursor<'t>>,
+}
+
+impl<'a, 't> Counterparts<'a, 't> {
+    fn new(source_prefix: &'a str, destination_prefix: Option<&str>, there: Option<&'t Artifacts>) -> Self {
+        let name = slashed(destination_prefix);
+        Counterparts { source_prefix, prefix_len: name.len(), name, there: there.map(Artifacts::cursor) }
     }
-    match destination_prefix {
-        None => there?.get(rest),
-        Some(prefix) => there?.get(&format!("{prefix}/{rest}")),
+
+    fn of(&mut self, name: &str) -> Option<&'t DigestSet> {
+        let rest = name.strip_prefix(self.source_prefix)?;
+        // Strictly there are no such names. The reference joins them to a prefix as the operating system joins paths, which leads it
+        // out of the folder, or into a crash (in-toto §2.2, case 26).
+        let exchanged = !self.source_prefix.is_empty() || self.prefix_len > 0;
+        if exchanged && (rest.starts_with('/') || rest.contains('\\')) {
+            return None;
+        }
+        if self.prefix_len == 0 {
+            return self.there.as_mut()?.seek(rest);
+        }
+        self.name.truncate(self.prefix_len);
+        self.name.push_str(rest);
+        self.there.as_mut()?.seek(&self.name)
     }
 }
 
@@ -201,18 +213,23 @@ struct Queue<'a> {
 
 impl<'a> Queue<'a> {
     fn new(artifacts: &'a Artifacts) -> Self {
-        let names: Vec<_> = artifacts.iter().map(|(name, hashes)| (name.as_str(), hashes)).collect();
+        let names: Vec<_> = artifacts.iter().collect();
         Queue { consumed: vec![false; names.len()], names }
     }
 
-    /// Takes out the names that begin with `prefix`, whose rest matches, and that `takes` wants.
-    fn consume(&mut self, pattern: &Pattern, prefix: &str, takes: impl Fn(&str, &DigestSet) -> bool) -> Vec<&'a str> {
-        let range = self.range(pattern, prefix);
+    /// Takes out the names that begin with `prefix`, whose rest matches, and that `takes` wants. It is asked in their order.
+    fn consume(
+        &mut self,
+        pattern: &Pattern,
+        prefix: &str,
+        mut takes: impl FnMut(&str, &DigestSet) -> bool,
+    ) -> Vec<&'a str> {
+        let Candidates { range, all_match } = self.candidates(pattern, prefix);
         let names = self.names.get(range.clone()).unwrap_or_default();
         let consumed = self.consumed.get_mut(range).unwrap_or_default();
         let mut taken = Vec::new();
         for ((name, hashes), consumed) in names.iter().zip(consumed) {
-            if !*consumed && fits(pattern, prefix, name) && takes(name, hashes) {
+            if !*consumed && (all_match || fits(pattern, prefix, name)) && takes(name, hashes) {
                 *consumed = true;
                 taken.push(*name);
             }
@@ -221,34 +238,43 @@ impl<'a> Queue<'a> {
     }
 
     fn matching(&self, pattern: &Pattern) -> Vec<&'a str> {
-        let range = self.range(pattern, "");
+        let Candidates { range, all_match } = self.candidates(pattern, "");
         let names = self.names.get(range.clone()).unwrap_or_default();
         let consumed = self.consumed.get(range).unwrap_or_default();
-        let left = names.iter().zip(consumed).filter(|((name, _), consumed)| !**consumed && fits(pattern, "", name));
-        left.map(|((name, _), _)| *name).collect()
+        let left = names.iter().zip(consumed).filter(|(_, consumed)| !**consumed).map(|((name, _), _)| *name);
+        left.filter(|name| all_match || pattern.matches(name)).collect()
     }
 
     fn has(&self, name: &str) -> bool {
-        let at = self.names.binary_search_by(|(other, _)| (*other).cmp(name));
-        at.is_ok_and(|at| self.consumed.get(at) == Some(&false))
+        self.find(name).is_ok_and(|at| self.consumed.get(at) == Some(&false))
     }
 
-    /// Where the names stand that can match at all: those with the prefix and the pattern's own literal beginning.
-    fn range(&self, pattern: &Pattern, prefix: &str) -> Range<usize> {
-        let text = pattern.as_str();
-        let literal = pattern.literal().unwrap_or_else(|| text.split(['*', '?', '[']).next().unwrap_or_default());
-        let beginning = format!("{prefix}{literal}");
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.names.binary_search_by(|(other, _)| (*other).cmp(name))
+    }
+
+    /// Where the names stand that can match: the one of a literal, or those with the prefix and the pattern's own literal beginning.
+    fn candidates(&self, pattern: &Pattern, prefix: &str) -> Candidates {
+        if let Some(literal) = pattern.literal() {
+            let found = if prefix.is_empty() { self.find(literal) } else { self.find(&format!("{prefix}{literal}")) };
+            return Candidates { range: found.map_or(0..0, |at| at..at + 1), all_match: true };
+        }
+        let beginning = format!("{prefix}{}", pattern.beginning());
         let start = self.names.partition_point(|(name, _)| *name < beginning.as_str());
         let tail = self.names.get(start..).unwrap_or_default();
-        start..start + tail.partition_point(|(name, _)| name.starts_with(&beginning))
+        let end = start + tail.partition_point(|(name, _)| name.starts_with(&beginning));
+        Candidates { range: start..end, all_match: pattern.is_beginning() }
     }
 }
 
+/// The names that a rule has to look at, and whether it needs to: all there may match for where they stand.
+struct Candidates {
+    range: Range<usize>,
+    all_match: bool,
+}
+
 fn fits(pattern: &Pattern, prefix: &str, name: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| match pattern.literal() {
-        Some(literal) => rest == literal,
-        None => pattern.matches(rest),
-    })
+    name.strip_prefix(prefix).is_some_and(|rest| pattern.matches(rest))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     envelope::Signature,
-    intoto::{Layout, Link, Profile, Reported, Step, statement::StatementError},
+    intoto::{Layout, Link, Profile, Reported, Step, link::Reading, statement::StatementError},
     json::Value,
     key::{KeyRing, NamedKey, PublicKey},
 };
@@ -24,7 +24,6 @@ const IGNORED_MAX: usize = 5;
 
 /// A valid link, or what stands for one, and the functionaries who signed it, by key id as the layout writes it.
 pub(super) struct Report {
-    record: Record,
     pub signers: Vec<String>,
     pub link: Link,
     /// What it is, for a person.
@@ -57,7 +56,7 @@ pub(super) struct View<'e> {
     /// The directories of the layout's links (specification 4.5.2): none for the root layout.
     pub directories: &'e [String],
     /// The layouts around: no layout is an answer to itself.
-    pub around: &'e [Record],
+    pub around: &'e [Record<'e>],
     pub profile: Profile,
     pub now: Timestamp,
     /// Who is a functionary by certificate.
@@ -71,6 +70,9 @@ impl<'e> View<'e> {
     }
 }
 
+/// Where the answers stand that count already, by step and place among its links.
+type Known<'e> = BTreeMap<Record<'e>, BTreeMap<&'e str, usize>>;
+
 /// Finds the answers to every step among the envelopes (in-toto 5.2.4 and 5.2.5).
 pub(super) fn collect<'e>(
     layout: &'e Layout,
@@ -80,6 +82,7 @@ pub(super) fn collect<'e>(
     let ring = functionaries(layout, &view.certified);
     let mut steps: BTreeMap<&str, Reports<'e>> =
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
+    let (mut known, mut stated) = (Known::new(), Known::new());
     for held in view.envelopes() {
         let mut attempts = view.evidence.attempts_max;
         let signers = quorum::every_signer(&held.envelope, &ring, &mut attempts, view.now);
@@ -90,11 +93,16 @@ pub(super) fn collect<'e>(
             continue;
         }
         let by = Signers { layout, held, signers: &signers, certified: &view.certified, profile: view.profile };
+        if by.known_link(&known, &mut steps) {
+            continue;
+        }
         // Its signature was checked: now its content may be read (R4).
-        match Content::of(held) {
-            Content::Link(value) => by.link(&value, &mut steps),
+        match Content::of(held, view.profile) {
+            Content::Link(reading) => by.link(*reading, &mut known, &mut steps),
             Content::Layout(_) => by.sublayout(&mut steps),
-            Content::Statement(value) if view.profile == Profile::Strict => by.statement(&value, &mut steps),
+            Content::Statement(value) if view.profile == Profile::Strict => {
+                by.statement(&value, &mut stated, &mut steps)
+            }
             // The reference reads links alone; what holds with statements held when it was judged strictly.
             Content::Statement(_) => {
                 let kind = Some("a statement".to_owned());
@@ -120,31 +128,50 @@ struct Signers<'a, 'e> {
 }
 
 impl<'e> Signers<'_, 'e> {
-    fn link(&self, value: &Value, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
-        let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
+    /// Adds the signers to a link that counts already, which is not read again. Off-spec: for the reference a file's name makes another answer of it.
+    fn known_link(&self, known: &Known<'e>, steps: &mut BTreeMap<&'e str, Reports<'e>>) -> bool {
+        let Some(places) = known.get(&self.held.record()).filter(|_| self.profile == Profile::Strict) else {
+            return false;
+        };
+        for (step, at) in places {
+            let step = self.layout.steps.iter().find(|known| known.name == **step);
+            let reports = step.and_then(|step| Some((self.authorised(step), steps.get_mut(step.name.as_str())?)));
+            let Some((signers, reports)) = reports.filter(|(signers, _)| !signers.is_empty()) else { continue };
+            reports.count_until(self.signers);
+            if let Some(report) = reports.links.get_mut(*at) {
+                add(&mut report.signers, signers);
+            }
+        }
+        true
+    }
+
+    fn link(&self, reading: Reading, known: &mut Known<'e>, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
         // Off-spec: the reference goes by the file's name alone (in-toto §2.2, case 2).
         let name = match (self.profile, self.held.hint()) {
             (Profile::Compat, Some((step, _))) => step,
-            _ => name,
+            _ => &reading.step,
         };
         let Some(step) = self.layout.steps.iter().find(|step| step.name == name) else { return };
         let signers = self.authorised(step);
         let (Some(first), Some(reports)) = (signers.first(), steps.get_mut(name)) else { return };
         reports.count_until(self.signers);
-        let record = self.held.record();
-        if let Some(known) = reports.links.iter_mut().find(|known| known.record == record) {
-            known.add(signers);
+        let places = known.entry(self.held.record()).or_default();
+        if let Some(known) = places.get(name).and_then(|at| reports.links.get_mut(*at)) {
+            add(&mut known.signers, signers);
             return;
         }
-        match Link::read(value, self.profile) {
-            Ok(link) => reports.links.push(Report { record, signers, link, kind: "link" }),
+        match reading.link {
+            Ok(link) => {
+                places.insert(&step.name, reports.links.len());
+                reports.links.push(Report { signers, link, kind: "link" });
+            }
             Err(cause) => reports.ignored.push(Ignored::Malformed { key: first.clone(), cause }),
         }
     }
 
     /// A statement counts as the link it reads as (R42), for the step it names. A provenance names none: as with layouts, it is for the
     /// step of its signer if he has one alone.
-    fn statement(&self, value: &Value, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
+    fn statement(&self, value: &Value, stated: &mut Known<'e>, steps: &mut BTreeMap<&'e str, Reports<'e>>) {
         let reported = match Reported::from_value(value) {
             Ok(reported) => reported,
             // It may have been meant for any step of its signer.
@@ -163,12 +190,13 @@ impl<'e> Signers<'_, 'e> {
         match meant {
             Some((step, signers)) => {
                 let Some(reports) = steps.get_mut(step.name.as_str()) else { return };
-                let record = self.held.record();
-                match reports.links.iter_mut().find(|known| known.record == record) {
-                    Some(known) => known.add(signers),
+                let places = stated.entry(self.held.record()).or_default();
+                match places.get(step.name.as_str()).and_then(|at| reports.links.get_mut(*at)) {
+                    Some(known) => add(&mut known.signers, signers),
                     None => {
+                        places.insert(&step.name, reports.links.len());
                         let link = Link { name: step.name.clone(), ..reported.link };
-                        reports.links.push(Report { record, signers, link, kind: "statement" });
+                        reports.links.push(Report { signers, link, kind: "statement" });
                     }
                 }
             }
@@ -244,11 +272,7 @@ impl<'e> Signers<'_, 'e> {
 
 impl Report {
     pub fn of_sublayout(sublayout: Sublayout<'_>, link: Link) -> Report {
-        Report { record: sublayout.held.record(), signers: sublayout.signers, link, kind: "sublayout" }
-    }
-
-    fn add(&mut self, signers: Vec<String>) {
-        add(&mut self.signers, signers);
+        Report { signers: sublayout.signers, link, kind: "sublayout" }
     }
 }
 
@@ -398,15 +422,15 @@ fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>)
             break;
         }
         // A statement that names no step may have been meant for any.
-        let named = match Content::of(held) {
-            Content::Link(value) => value.get("name").and_then(Value::as_str).map(str::to_owned),
+        let named = match Content::of(held, view.profile) {
+            Content::Link(reading) => reading.step,
             Content::Statement(value) => match Reported::from_value(&value) {
-                Ok(reported) => Some(reported.step.unwrap_or_else(|| step.name.clone())),
+                Ok(reported) => reported.step.unwrap_or_else(|| step.name.clone()),
                 Err(_) => continue,
             },
             _ => continue,
         };
-        if named.as_ref() != Some(&step.name) {
+        if named != step.name {
             continue;
         }
         let mut attempts = view.evidence.attempts_max;

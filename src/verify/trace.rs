@@ -11,7 +11,12 @@ const NAMED_MAX: usize = 3;
 /// Everything that was done, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Trace(Vec<Event>);
+pub struct Trace {
+    events: Vec<Event>,
+    /// Nobody will read it.
+    #[serde(skip)]
+    silent: bool,
+}
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,12 +60,22 @@ pub struct RuleRun {
 }
 
 impl Trace {
+    /// One that keeps no rules, for when nobody will read it: to write down what each rule did can cost as much as doing it.
+    pub(super) fn silent() -> Self {
+        Trace { silent: true, ..Trace::default() }
+    }
+
+    /// An empty one of the same kind.
+    pub(super) fn fresh(&self) -> Self {
+        Trace { silent: self.silent, ..Trace::default() }
+    }
+
     pub(super) fn step(&mut self, at: String, threshold: u32, answers: Vec<Answer>, ignored: Vec<String>) {
-        self.0.push(Event::Step { at, threshold, answers, ignored });
+        self.events.push(Event::Step { at, threshold, answers, ignored });
     }
 
     pub(super) fn rules(&mut self, path: &str, at: &Place, side: Side, artifacts: usize, runs: &[Run<'_>]) {
-        if runs.is_empty() {
+        if runs.is_empty() || self.silent {
             return;
         }
         let mut left = artifacts;
@@ -75,12 +90,12 @@ impl Trace {
             }
         });
         let event = Event::Rules { at: format!("{path}{at}"), side: side.as_str(), artifacts, rules: rules.collect() };
-        self.0.push(event);
+        self.events.push(event);
     }
 
     /// What was done, in its order.
     pub fn events(&self) -> &[Event] {
-        &self.0
+        &self.events
     }
 }
 

@@ -56,7 +56,7 @@ impl Theirs {
     fn signed(self, layout: &str, change: impl FnOnce(&mut Value)) -> Self {
         let bytes = fs::read(fixture(layout)).unwrap();
         let envelope = Envelope::parse(&bytes).unwrap();
-        let mut signed = Value::from(&*envelope.value().unwrap());
+        let mut signed = Value::from(&envelope.value().unwrap());
         change(&mut signed);
         let mut layout = Doc::layout(signed, &[], envelope.payload_type().is_none());
         layout.by = vec![By::new("olga"), By { id: keys::id_of_go("olga"), ..By::new("olga") }];

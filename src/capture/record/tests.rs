@@ -21,7 +21,7 @@ fn record(recorder: &Recorder, base: &Path, paths: &[&str]) -> Result<Recording,
     recorder.record(base, &strings(paths), &Progress::default())
 }
 fn recorded(recorder: &Recorder, base: &Path, paths: &[&str]) -> Vec<String> {
-    record(recorder, base, paths).unwrap().artifacts.into_keys().collect()
+    record(recorder, base, paths).unwrap().artifacts.keys().map(str::to_owned).collect()
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn names_are_as_the_paths_were_given() {
 fn the_hash_is_of_the_content() {
     let tree = tree(&[("hello", "hello\n")]);
     let artifacts = record(&recorder(&[], &[]), tree.path(), &["hello"]).unwrap().artifacts;
-    let hex = &artifacts["hello"].0["sha256"];
+    let hex = &artifacts.get("hello").unwrap().get("sha256").unwrap();
     assert_eq!(hex, "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
 }
 
@@ -124,7 +124,7 @@ fn line_endings_are_normalised_on_demand() {
     let hashes = |normalise| {
         let recorder = Recorder::new(&[], &[], normalise).unwrap();
         let artifacts = record(&recorder, tree.path(), &["."]).unwrap().artifacts;
-        (artifacts["dos"].clone(), artifacts["unix"].clone())
+        ["dos", "unix"].map(|name| artifacts.get(name).unwrap().clone()).into()
     };
     let (dos, unix) = hashes(true);
     assert_eq!(dos, unix);

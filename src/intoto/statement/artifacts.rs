@@ -9,7 +9,7 @@ use crate::{
     },
     json::Value,
 };
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// How names are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub(super) enum Naming {
 pub(super) struct Gathered {
     list: &'static str,
     naming: Naming,
-    artifacts: Artifacts,
+    artifacts: BTreeMap<String, DigestSet>,
 }
 
 impl Gathered {
     pub(super) fn new(list: &'static str, naming: Naming) -> Self {
-        Gathered { list, naming, artifacts: Artifacts::new() }
+        Gathered { list, naming, artifacts: BTreeMap::new() }
     }
 
     pub(super) fn add(&mut self, name: &str, digests: DigestSet) -> Result<(), StatementError> {
@@ -53,7 +53,7 @@ impl Gathered {
     }
 
     pub(super) fn done(self) -> Artifacts {
-        self.artifacts
+        self.artifacts.into_iter().collect()
     }
 }
 
@@ -99,5 +99,5 @@ fn named_digests(value: &Value) -> Option<DigestSet> {
         return digest_set(value);
     }
     let foreign = |(algorithm, hex): &(String, Value)| Some((algorithm.clone(), hex.as_str()?.to_owned()));
-    members.iter().map(foreign).collect::<Option<_>>().map(DigestSet)
+    members.iter().map(foreign).collect()
 }

@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     image::artifact_name,
-    intoto::{
-        Profile,
-        link::{LinkError, artifacts_of, digest_set, strings},
-    },
+    intoto::link::{LinkError, artifacts_of, digest_set, strings},
     json::Value,
     reference::Reference,
 };
@@ -41,7 +38,7 @@ pub(super) fn link(_: &Value, predicate: &Value) -> Result<Reported, StatementEr
     if let Some(docker) = one(list, DOCKER)? {
         images(docker, &mut products)?;
     }
-    let materials = artifacts_of(one(list, MATERIAL)?.ok_or_else(|| missing(MATERIAL))?, "materials", Profile::Strict)?;
+    let materials = artifacts_of(one(list, MATERIAL)?.ok_or_else(|| missing(MATERIAL))?, "materials")?;
     named(predicate, command, materials, products.done())
 }
 

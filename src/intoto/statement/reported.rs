@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     intoto::{
-        Artifacts, Link, Profile,
+        Artifacts, Link,
         link::{LinkError, artifacts_of, strings},
     },
     json::Value,
@@ -72,14 +72,14 @@ fn old_link(statement: &Value, predicate: &Value) -> Result<Reported, StatementE
         None => subjects(statement, Naming::Exact)?,
         Some(own) => {
             let mut products = subjects(statement, Naming::Images)?;
-            for (name, digests) in artifacts_of(own, "products", Profile::Strict)? {
-                products.add_named(name, digests)?;
+            for (name, digests) in &artifacts_of(own, "products")? {
+                products.add_named(name.to_owned(), digests.clone())?;
             }
             products
         }
     };
     let materials = predicate.get("materials").ok_or(LinkError::Missing("materials"))?;
-    named(predicate, command, artifacts_of(materials, "materials", Profile::Strict)?, products.done())
+    named(predicate, command, artifacts_of(materials, "materials")?, products.done())
 }
 
 /// What predicates that name their step have in common.

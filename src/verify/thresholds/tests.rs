@@ -1,11 +1,7 @@
-use super::super::{
-    ChainDemand, Limits, Piece, VerifiedChain,
-    evidence::{Evidence, TREES_BYTES_MAX},
-    verify,
-};
+use super::super::{ChainDemand, Limits, Piece, VerifiedChain, verify};
 use super::*;
 use crate::{
-    envelope::{Content as Signed, Envelope, INTOTO_PAYLOAD_TYPE, Signature},
+    envelope::{Envelope, INTOTO_PAYLOAD_TYPE, Signature},
     key::{Scheme, SecretKey},
 };
 use serde_json::json;
@@ -75,26 +71,4 @@ fn copies_of_one_link_by_two_functionaries_are_theirs_and_one_by_one_is_not() {
     let again = [first.as_slice(), b"\n"].concat();
     let rejection = shop.verify(&[shop.layout(2), first, again]).unwrap_err();
     assert!(matches!(&rejection, Rejection::ThresholdNotMet { counted, .. } if counted.len() == 1), "{rejection}");
-}
-
-#[test]
-fn trees_that_nobody_vouches_for_are_let_go_and_those_of_functionaries_are_read_again() {
-    let shop = Shop::new();
-    let stranger = SecretKey::generate(Scheme::Ed25519).unwrap();
-    let metablock = |note: &str, key| Envelope::sign_metablock(Value::from(&link(note)), &[key]).unwrap().to_bytes();
-    let mut envelopes = vec![shop.layout(1)];
-    // Large enough that whichever comes last finds no room.
-    for note in ["a", "b"] {
-        envelopes.push(metablock(&note.repeat(TREES_BYTES_MAX), &stranger));
-    }
-    envelopes.push(metablock("by the builder", &shop.builders[0]));
-    let evidence = Evidence::open(&pieces(&envelopes), Profile::Strict).unwrap();
-    let trees = evidence
-        .envelopes
-        .iter()
-        .filter(|held| matches!(&held.envelope.content, Signed::Metablock { signed, .. } if *signed != Value::Null));
-    assert!(trees.count() <= 1);
-    assert_eq!(shop.verify(&envelopes).unwrap().steps()[0].signers, [shop.builders[0].public().id()]);
-    envelopes.pop();
-    assert!(matches!(shop.verify(&envelopes), Err(Rejection::ThresholdNotMet { .. })));
 }
