@@ -40,9 +40,26 @@ pub enum Tampered {
     Changed,
 }
 
+/// The form of a chain, where it is not the usual one.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Shape {
+    Plain,
+    /// The builder answers its step with a layout: somebody else packs and releases, and where `packed` is false, no link says who packed.
+    Sublayout {
+        packed: bool,
+    },
+    /// GnuPG signs for those who fetch and test, and for the second owner.
+    OpenPgp,
+    /// Which service it is the layout leaves to the policy.
+    Parameters,
+    /// The build is reported by a provenance that cosign attests.
+    Provenance,
+}
+
 /// How the evidence of an image comes about: fetch by in-toto-run, test and build by `tidewaiter run`, a layout by two owners, published
 /// beside the image, and a signature.
 pub struct Recipe {
+    pub shape: Shape,
     pub host: Host,
     /// The first part of the repository's path: which policy it falls under.
     pub line: &'static str,
@@ -70,6 +87,7 @@ pub struct Recipe {
 
 /// Everything in order.
 pub const GOOD: Recipe = Recipe {
+    shape: Shape::Plain,
     host: Host::Distribution,
     line: "shop",
     signed: Signed::Legacy("release"),
@@ -85,6 +103,9 @@ pub const GOOD: Recipe = Recipe {
     expires: "30d",
     stored: false,
 };
+
+/// Everything in order under GnuPG.
+const PGP: Recipe = Recipe { shape: Shape::OpenPgp, line: "pgp", metablock: true, owners: &["alice", "carol"], ..GOOD };
 
 /// What comes of it.
 pub struct Verdict {
@@ -119,6 +140,11 @@ impl Case {
             Image::Made(recipe) => Some(recipe),
             Image::Elsewhere(..) => None,
         }
+    }
+
+    /// The product line: a policy is called like it.
+    pub fn line(&self) -> &'static str {
+        self.recipe().map_or("shop", |it| it.line)
     }
 
     /// A store is asked for its evidence.
@@ -279,6 +305,61 @@ pub const CASES: &[Case] = &[
         "released",
         "no_signature",
         &["release-keys"],
+    ),
+    good("good-sublayout", Recipe { shape: Shape::Sublayout { packed: true }, ..GOOD }),
+    bad(
+        "sublayout-file-added",
+        Recipe { shape: Shape::Sublayout { packed: true }, tampered: Tampered::Added, ..GOOD },
+        1,
+        "built-by-us",
+        "rule_violation",
+        &["step \"build\"", "DISALLOW *", "src/evil.sh"],
+    ),
+    bad(
+        "sublayout-link-missing",
+        Recipe { shape: Shape::Sublayout { packed: false }, ..GOOD },
+        3,
+        "built-by-us",
+        "threshold_not_met",
+        &["step \"build\": the sublayout by ", "step \"pack\" has 0 of the 1"],
+    ),
+    good("good-pgp", PGP),
+    bad(
+        "pgp-by-a-stranger",
+        Recipe { tested_by: Some("stranger"), ..PGP },
+        3,
+        "built-by-us",
+        "threshold_not_met",
+        &["step \"test\" has 0 of the 1"],
+    ),
+    good("good-parameters", Recipe { shape: Shape::Parameters, line: "app", ..GOOD }),
+    bad(
+        "parameter-of-another",
+        Recipe { shape: Shape::Parameters, line: "web", ..GOOD },
+        1,
+        "built-by-us",
+        "rule_violation",
+        &["step \"fetch\"", "DISALLOW * left src/app.sh in the products"],
+    ),
+    bad(
+        "parameter-missing",
+        Recipe { shape: Shape::Parameters, ..GOOD },
+        1,
+        "built-by-us",
+        "layout_unsupported",
+        &["the parameter {SERVICE} has no value"],
+    ),
+    good(
+        "good-provenance",
+        Recipe { shape: Shape::Provenance, host: Host::Referrers, signed: Signed::Bundle("release"), ..GOOD },
+    ),
+    bad(
+        "provenance-of-another-file",
+        Recipe { shape: Shape::Provenance, tampered: Tampered::Changed, ..GOOD },
+        1,
+        "built-by-us",
+        "rule_violation",
+        &["step \"build\"", "src/app.sh is not what \"fetch\" has under that name"],
     ),
     away("registry-down", Host::Down, "registry_unreachable", &["could not be connected to"]),
     away("registry-slow", Host::Slow, "registry_timeout", &["did not answer within"]),

@@ -2,7 +2,7 @@
 //! `in-toto-sign`, both generations of cosign, and tidewaiter's own `run`, `layout` and `publish`.
 
 use crate::{
-    cases::{CASES, Case, Host, Image, Recipe, Signed, Tampered, case},
+    cases::{CASES, Case, Host, Image, Recipe, Shape, Signed, Tampered, case},
     policies::{self, TOKEN},
     registry::{MANIFEST, PASSWORD, Program, Registry, Tls, docker_config},
     tools::{Ran, TIDEWAITER, Workshop, cluster_tool, free_port, listens, signing_tool},
@@ -24,6 +24,9 @@ use tidewaiter::digest::Digest;
 const SLOW: Duration = Duration::from_secs(9);
 /// An image by digest, what refers to it, and then their blobs behind three redirects: six answers, one after the other.
 const LATE: Duration = Duration::from_millis(1800);
+
+/// The first step, to `in-toto-run`.
+const FETCH: &[&str] = &["-n", "fetch", "-p", "src"];
 
 /// Registries that run, and what is in them.
 pub struct World {
@@ -207,16 +210,19 @@ impl World {
     /// Everybody's keys: in-toto's by tidewaiter, cosign's by cosign.
     fn keys(&self) {
         let keys = Workshop::at(self.shop.path("keys"));
-        for name in ["alice", "bob", "fetcher", "tester", "builder", "second-tester", "officer", "stranger-owner"] {
+        let ours =
+            ["alice", "bob", "fetcher", "tester", "builder", "packer", "second-tester", "officer", "stranger-owner"];
+        for name in ours {
             keys.tidewaiter(&["key", "new", "-o", name]).expect(0);
         }
-        for name in ["release", "stranger"] {
+        for name in ["release", "ci", "stranger"] {
             keys.tool("cosign-3", &["generate-key-pair", "--output-key-prefix", name]);
         }
         let args = ["--no-default-fulcio", "--no-default-oidc", "--no-default-rekor", "--no-default-tsa"];
         let args = [&["signing-config", "create"], &args[..], &["--out", "signing.json"]].concat();
         keys.tool("cosign-3", &args);
         keys.write("root.json", r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#);
+        self.gnupg();
     }
 
     /// The first step, once: every image is made of the same sources.
@@ -226,7 +232,7 @@ impl World {
         fs::copy(cluster_tool("busybox"), fetched.path("upstream/busybox")).expect("busybox is there");
         let key = self.key("fetcher");
         let copy = ["--", "cp", "-r", "upstream", "src"];
-        fetched.tool("in-toto-run", &[&["-n", "fetch", "--signing-key", &key, "-p", "src"], &copy[..]].concat());
+        fetched.tool("in-toto-run", &[FETCH, &["--signing-key", &key], &copy].concat());
     }
 
     /// Builds, records, pushes, publishes and signs the image of a case; its digest.
@@ -235,14 +241,21 @@ impl World {
         let bench = Workshop::at(self.shop.path(case.name));
         let repository = self.repository(case.name);
         bench.write("build.sh", include_str!("pipeline/build.sh"));
-        Ran::of(bench.command("sh").args(["-c", "cp -r ../fetched/src . && cp ../fetched/*.link ."])).expect(0);
+        match recipe.shape {
+            Shape::OpenPgp => self.by_gnupg(&bench, "fetcher", FETCH, &["cp", "-r", "../fetched/upstream", "src"]),
+            _ => drop(Ran::of(bench.command("sh").args(["-c", "cp -r ../fetched/src ../fetched/*.link ."])).expect(0)),
+        }
         self.test(&bench, recipe);
         match recipe.tampered {
             Tampered::No => {}
             Tampered::Added => drop(bench.write("src/evil.sh", "echo evil")),
             Tampered::Changed => drop(bench.write("src/app.sh", "echo evil")),
         }
-        self.build(&bench, recipe, &repository, case.name);
+        match recipe.shape {
+            Shape::Sublayout { packed } => self.pack_and_release(&bench, packed, &repository, case.name),
+            Shape::Provenance => drop(Ran::of(bench.command("sh").args(["build.sh", case.name])).expect(0)),
+            _ => self.build(&bench, recipe, &repository, case.name),
+        }
         let registry = self.registries.get(&recipe.host).unwrap_or(&self.registries[&Host::Distribution]);
         let path = format!("{}/{}", recipe.line, case.name);
         let digest = match recipe.swapped {
@@ -260,6 +273,9 @@ impl World {
             if !recipe.stored {
                 self.publish(&bench, recipe, case.name, &pinned);
             }
+            if recipe.shape == Shape::Provenance {
+                self.attest(&bench, recipe, &pinned);
+            }
         }
         self.sign(&bench, recipe, &pinned);
         digest
@@ -271,6 +287,9 @@ impl World {
             Ran::of(bench.command("sh").arg("test.sh")).expect(0);
             return;
         };
+        if recipe.shape == Shape::OpenPgp {
+            return self.by_gnupg(bench, tester, &["-n", "test", "-m", "src", "-p", "report.txt"], &["sh", "test.sh"]);
+        }
         let key = self.key(tester);
         let args = ["run", "--step", "test", "--key", &key, "-m", "src", "-p", "report.txt", container(recipe)];
         bench.tidewaiter(&[&args[..], &["--", "sh", "test.sh"]].concat()).expect(0);
@@ -288,53 +307,6 @@ impl World {
             let link = self.evidence(name, recipe).into_iter().find(|it| it.contains("/build.")).expect("a link");
             bench.write("broken.py", include_str!("pipeline/broken.py"));
             bench.tool("python3", &["broken.py", &key, &link]);
-        }
-    }
-
-    /// `root.layout`, signed by the recipe's owners.
-    fn layout(&self, bench: &Workshop, recipe: &Recipe, repository: &str) {
-        let second = if recipe.testers > 1 { ", ../keys/second-tester.pub" } else { "" };
-        let testers = recipe.testers;
-        let oci = format!("oci:{repository}");
-        let (product, inspect, material) = match recipe.blobs {
-            true => ("image/*", "blobs", "blobs/sha256/* WITH PRODUCTS IN image"),
-            false => (oci.as_str(), "image", &*format!("{oci} WITH PRODUCTS")),
-        };
-        bench.write(
-            "shop.yaml",
-            format!(
-                "expires: {}
-steps:
-  - name: fetch
-    functionaries: [../keys/fetcher.pub]
-    materials: [DISALLOW *]
-    products: [CREATE src/*, DISALLOW *]
-  - name: test
-    functionaries: [../keys/tester.pub{second}]
-    threshold: {testers}
-    materials: [MATCH src/* WITH PRODUCTS FROM fetch, DISALLOW *]
-    products: [CREATE report.txt, DISALLOW *]
-  - name: build
-    functionaries: [../keys/builder.pub]
-    materials: [MATCH src/* WITH PRODUCTS FROM fetch, MATCH report.txt WITH PRODUCTS FROM test, DISALLOW *]
-    products: [\"CREATE {product}\", DISALLOW *]
-inspections:
-  - name: image
-    run: [tidewaiter, inspect, {inspect}]
-    materials: [\"MATCH {material} FROM build\", DISALLOW *]
-",
-                recipe.expires
-            ),
-        );
-        let mut owners: Vec<&str> = recipe.owners.to_vec();
-        let python = recipe.metablock.then(|| owners.pop()).flatten();
-        let keys: Vec<String> =
-            owners.iter().map(|it| self.key(if *it == "stranger" { "stranger-owner" } else { it })).collect();
-        let mut args = vec!["layout", "sign", "shop.yaml", "-o", "root.layout", container(recipe)];
-        keys.iter().for_each(|key| args.extend(["--key", key]));
-        bench.tidewaiter(&args).expect(0);
-        if let Some(owner) = python {
-            bench.tool("in-toto-sign", &["-f", "root.layout", "-k", &self.key(owner), "-a"]);
         }
     }
 
@@ -356,17 +328,24 @@ inspections:
     }
 
     fn sign(&self, bench: &Workshop, recipe: &Recipe, pinned: &str) {
-        let (version, key, how): (_, _, &[&str]) = match recipe.signed {
-            Signed::No => return,
-            Signed::Legacy(key) => ("cosign-2", key, &["--tlog-upload=false"]),
-            Signed::Bundle(key) => {
-                ("cosign-3", key, &["--signing-config", "../keys/signing.json", "--trusted-root", "../keys/root.json"])
+        match recipe.signed {
+            Signed::No => {}
+            Signed::Legacy(key) | Signed::Bundle(key) => self.cosign(bench, recipe, key, &["sign"], pinned),
+        }
+    }
+
+    /// cosign, of the generation that signs the image.
+    pub fn cosign(&self, bench: &Workshop, recipe: &Recipe, key: &str, what: &[&str], pinned: &str) {
+        let (version, how): (_, &[&str]) = match recipe.signed {
+            Signed::No | Signed::Legacy(_) => ("cosign-2", &["--tlog-upload=false"]),
+            Signed::Bundle(_) => {
+                ("cosign-3", &["--signing-config", "../keys/signing.json", "--trusted-root", "../keys/root.json"])
             }
         };
         let key = format!("{}.key", self.key(key));
         let mut command = bench.command(signing_tool(version));
         command.env("SSL_CERT_FILE", self.tls.ca_file()).env("DOCKER_CONFIG", self.shop.path("docker"));
-        Ran::of(command.args(["sign", "-y", "--key", &key]).args(how).arg(pinned)).expect(0);
+        Ran::of(command.args(what).args(["-y", "--key", &key]).args(how).arg(pinned)).expect(0);
     }
 }
 
@@ -391,6 +370,6 @@ fn origin(it: &'static Case) -> (Host, &'static Recipe, &'static str) {
     }
 }
 
-fn container(recipe: &Recipe) -> &'static str {
+pub fn container(recipe: &Recipe) -> &'static str {
     if recipe.metablock { "--metablock" } else { "--dsse" }
 }

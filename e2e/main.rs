@@ -9,6 +9,7 @@ mod policies;
 mod registry;
 mod runner;
 mod scenarios;
+mod shapes;
 mod stage;
 mod steady;
 mod tools;

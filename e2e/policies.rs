@@ -9,14 +9,18 @@ pub const TOKEN: &str = "4f7c0d2b9e816a35c4d0f1e2b3a495867";
 /// Writes `policies/*.yaml` and the store's `store.yaml`.
 pub fn write(world: &World) {
     let owners = trust_root(world, "shop-owners", &["alice", "bob"]);
+    let pgp = trust_root(world, "pgp-owners", &["alice"]) + &openpgp(world, "carol");
     let release = trust_root(world, "release-keys", &["release"]);
     let security = trust_root(world, "security-team", &["officer"]);
-    world.shop.write("policies/0-trust.yaml", [owners.clone(), release, security].join("---\n"));
+    world.shop.write("policies/0-trust.yaml", [owners.clone(), pgp, release, security].join("---\n"));
     let registries: Vec<String> = world.hosts().iter().enumerate().map(|(i, host)| registry(world, i, host)).collect();
     world.shop.write("policies/1-registries.yaml", registries.join("---\n"));
     let lines = [
         policy(world, "shop", "Enforce", &[RELEASED, BUILT]),
         policy(world, "stored", "Enforce", &[RELEASED, STORED]),
+        policy(world, "pgp", "Enforce", &[RELEASED, PGP]),
+        policy(world, "app", "Enforce", &[RELEASED, &service("app")]),
+        policy(world, "web", "Enforce", &[RELEASED, &service("web")]),
         policy(world, "warned", "Warn", &[RELEASED]),
         policy(world, "audited", "Audit", &[RELEASED]),
     ];
@@ -29,6 +33,14 @@ const BUILT: &str =
     "{ name: built-by-us, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [oci] } }";
 const STORED: &str =
     "{ name: built-by-us, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [store] } }";
+const PGP: &str =
+    "{ name: built-by-us, supplyChain: { layout: { owners: pgp-owners, threshold: 2 }, evidence: [oci] } }";
+
+/// `BUILT`, for layouts that are the same for every service.
+fn service(name: &str) -> String {
+    let chain = "layout: { owners: shop-owners, threshold: 2 }, evidence: [oci]";
+    format!("{{ name: built-by-us, supplyChain: {{ {chain}, parameters: {{ SERVICE: {name} }} }} }}")
+}
 
 /// Over the product line of that name, in every registry.
 fn policy(world: &World, line: &str, mode: &str, requirements: &[&str]) -> String {
@@ -51,6 +63,13 @@ fn trust_root(world: &World, name: &str, keys: &[&str]) -> String {
         let _ = writeln!(text, "    - name: {key}\n      pem: |");
         indent(&mut text, 8, &world.public(key));
     }
+    text
+}
+
+/// One more key for a TrustRoot: a certificate.
+fn openpgp(world: &World, name: &str) -> String {
+    let mut text = format!("    - name: {name}\n      pgp: |\n");
+    indent(&mut text, 8, &world.certificate(name));
     text
 }
 

@@ -24,8 +24,9 @@ fn denied(stage: &Stage, case: &Case) {
     let (requirement, reason) = case.verdict.because.expect("a reason");
     let (tagged, met) = (format!("[{reason}]"), format!("{requirement}: "));
     let ran = ran.says(&["admission webhook \"validate.tidewaiter.dev\" denied the request"]);
-    let ran = ran.says(&["denied by ClusterImagePolicy \"shop\"", "spec.containers[0] \"app\"", &image, &tagged, &met]);
+    let policy = format!("denied by ClusterImagePolicy \"{}\"", case.line());
+    let ran = ran.says(&[&policy, "spec.containers[0] \"app\"", &image, &tagged, &met]);
     let ran = ran.says(case.verdict.words);
-    ran.says(&[&format!("reproduce: tidewaiter verify {image} --policy shop")]);
+    ran.says(&[&format!("reproduce: tidewaiter verify {image} --policy {}", case.line())]);
     assert_eq!(namespace.get(&["pods"])["items"].as_array().map(Vec::len), Some(0), "and there is no pod");
 }

@@ -100,13 +100,12 @@ fn replica_set_event(stage: &Stage) {
     });
     world.tag("shop/good", "good");
     assert!(failed.contains("denied by ClusterImagePolicy \"shop\"") && failed.contains("[no_signature]"), "{failed}");
-    let ours = eventually(20, "our own event on the ReplicaSet", || {
+    // One of several, perhaps: the ReplicaSet goes on trying while the tag moves back.
+    eventually(20, "our own event on the ReplicaSet", || {
         let events =
             namespace.get(&["events", "--field-selector", "reason=ImageDenied,involvedObject.kind=ReplicaSet"]);
-        events["items"].as_array()?.first().cloned()
+        events["items"].as_array()?.iter().any(|it| it.to_string().contains("[no_signature]")).then_some(())
     });
-    let text = ours.to_string();
-    assert!(text.contains("no_signature"), "{text}");
 }
 
 fn cron_job(stage: &Stage) {

@@ -4,7 +4,19 @@ use super::in_cluster;
 use crate::{runner::Scenario, stage::Stage, tools::eventually};
 
 pub fn scenarios() -> Vec<Scenario> {
-    in_cluster("running", &[("pinned", pinned), ("bundle", bundle), ("tag-moves", tag_moves), ("stored", stored)])
+    in_cluster(
+        "running",
+        &[
+            ("pinned", pinned),
+            ("bundle", bundle),
+            ("sublayout", |stage| runs(stage, "good-sublayout")),
+            ("pgp", |stage| runs(stage, "good-pgp")),
+            ("parameters", |stage| runs(stage, "good-parameters")),
+            ("provenance", |stage| runs(stage, "good-provenance")),
+            ("tag-moves", tag_moves),
+            ("stored", stored),
+        ],
+    )
 }
 
 /// Named by tag, it runs by digest, and does its work.

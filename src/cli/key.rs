@@ -42,7 +42,7 @@ pub struct New {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewaiter key public build.pem > build.pub
-  gpg --armor --export alice@example.com > alice.asc && tidewaiter key public alice.asc")]
+  tidewaiter key public alice.asc > alice.json")]
 pub struct Public {
     /// A private key, PKCS#8 PEM, or an OpenPGP certificate
     key: PathBuf,
