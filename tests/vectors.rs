@@ -45,7 +45,7 @@ use tidewaiter::{
 mod certificates;
 
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 204;
+const FLAWS_MIN: usize = 250;
 
 static KEYS: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
 
