@@ -12,11 +12,13 @@ use crate::{
 use anyhow::Context as _;
 use std::path::PathBuf;
 
+pub mod ci;
 pub mod command;
 pub mod hash;
 pub mod image;
 pub mod names;
 pub mod record;
+pub mod redact;
 pub mod upload;
 
 pub use record::{Progress, Recorder};
