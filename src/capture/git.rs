@@ -50,8 +50,8 @@ pub async fn facts(directory: &Path) -> Facts {
     }
     let unlike = ["diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "HEAD"];
     match shadow.git(&unlike).await {
-        Some((Some(0), _)) => facts.set("git.dirty", false),
-        Some((Some(1), _)) => facts.set("git.dirty", true),
+        Some((Some(0), _)) => facts.set("vcs.dirty", false),
+        Some((Some(1), _)) => facts.set("vcs.dirty", true),
         _ => {}
     }
     facts

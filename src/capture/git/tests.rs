@@ -45,7 +45,7 @@ async fn commit_tree_branch_and_remote() {
         assert_eq!(found.get("git.tree"), Some(&tree.git(&["rev-parse", "HEAD^{tree}"]).into()));
         assert_eq!(found.get("git.branch"), Some(&"main".into()));
         assert_eq!(found.get("git.remote"), Some(&"https://git.example.com/shop/api.git".into()));
-        assert_eq!(found.get("git.dirty"), Some(&false.into()));
+        assert_eq!(found.get("vcs.dirty"), Some(&false.into()));
         assert_eq!(found.get("commit.signed"), Some(&false.into()));
         assert_eq!(found.get("commit.signature"), Some(&"none".into()));
         // Below the root, and with its references packed.
@@ -60,11 +60,11 @@ async fn a_change_makes_it_dirty_and_a_touch_does_not() {
     let tree = Tree::new("sha1");
     let later = std::time::SystemTime::now() + Duration::from_secs(60);
     fs::File::options().write(true).open(tree.path("main.c")).unwrap().set_modified(later).unwrap();
-    assert_eq!(tree.facts().await.get("git.dirty"), Some(&false.into()));
+    assert_eq!(tree.facts().await.get("vcs.dirty"), Some(&false.into()));
     fs::write(tree.path("untracked"), "").unwrap();
-    assert_eq!(tree.facts().await.get("git.dirty"), Some(&false.into()));
+    assert_eq!(tree.facts().await.get("vcs.dirty"), Some(&false.into()));
     fs::write(tree.path("main.c"), "int evil;\n").unwrap();
-    assert_eq!(tree.facts().await.get("git.dirty"), Some(&true.into()));
+    assert_eq!(tree.facts().await.get("vcs.dirty"), Some(&true.into()));
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_worktree_has_its_own_head() {
     tree.git(&["worktree", "add", "-q", "-b", "topic", "other"]);
     let found = facts(&tree.path("other")).await;
     assert_eq!(found.get("git.branch"), Some(&"topic".into()));
-    assert_eq!(found.get("git.dirty"), Some(&false.into()));
+    assert_eq!(found.get("vcs.dirty"), Some(&false.into()));
     assert_eq!(found.get("git.commit"), tree.facts().await.get("git.commit"));
 }
 
@@ -90,7 +90,7 @@ async fn nothing_in_the_tree_is_executed() {
     tree.git(&["config", "core.hooksPath", tree.directory.path().to_str().unwrap()]);
     fs::write(tree.path(".gitattributes"), "* filter=evil diff=evil\n").unwrap();
     fs::write(tree.path("main.c"), "int more;\n").unwrap();
-    assert_eq!(tree.facts().await.get("git.dirty"), Some(&true.into()));
+    assert_eq!(tree.facts().await.get("vcs.dirty"), Some(&true.into()));
     assert!(!tree.path("ran").exists());
     // The very same runs where git reads that configuration.
     let _ = std::process::Command::new("git").args(["diff", "--stat"]).current_dir(tree.directory.path()).output();
