@@ -4,45 +4,58 @@
 
 use crate::{
     digest::DigestSet,
-    envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
-    intoto::{Artifacts, Link, Profile},
-    json::{self, Value},
+    envelope::Envelope,
+    intoto::{Artifacts, Link},
+    json::Value,
     key::SecretKey,
 };
 use anyhow::Context as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+pub mod cache;
 pub mod command;
-pub mod hash;
+mod exclude;
+mod hash;
 pub mod image;
 pub mod names;
+mod progress;
 pub mod record;
+mod seal;
+pub mod session;
 pub mod upload;
+mod walk;
 
-pub use record::{Progress, Recorder};
+pub use progress::Progress;
+pub use record::Recorder;
+pub use seal::Container;
 
-/// The container a link is written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Container {
-    #[default]
-    Dsse,
-    Metablock,
+/// Where artifacts are, and how they are recorded.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// Relative paths of artifacts start here, and it is no part of their names.
+    pub base: PathBuf,
+    pub recorder: Recorder,
+    pub progress: Progress,
+}
+impl Tree {
+    fn record(&self, paths: &[String], known: &cache::Known) -> Result<record::Recording, record::RecordError> {
+        self.recorder.record(&self.base, paths, known, self.progress)
+    }
 }
 
 /// One step of a pipeline, as the person who runs it describes it.
 pub struct Job<'a> {
     pub step: &'a str,
-    /// Artifact paths as written; relative ones are below `base`.
+    /// Artifact paths as written.
     pub materials: &'a [String],
     pub products: &'a [String],
-    /// The command, and where it runs.
+    pub tree: &'a Tree,
+    /// The command; none for a step that is not one, such as a review.
     pub argv: &'a [String],
-    pub base: PathBuf,
-    pub recorder: Recorder,
-    pub images: image::Images,
+    /// Where it runs, and where the files are that tell of images.
+    pub directory: &'a Path,
+    pub images: &'a image::Images,
     pub container: Container,
-    /// What stands for the name of a key when nobody looks at a terminal.
-    pub progress: &'a Progress,
     /// Whether the command's standard streams are ours; `false` gives it none (the demonstration's steps are silent).
     pub inherit_streams: bool,
 }
@@ -51,7 +64,8 @@ pub struct Job<'a> {
 pub struct Run {
     pub link: Link,
     pub envelope: Envelope,
-    pub outcome: command::Outcome,
+    /// `None`: there was no command.
+    pub outcome: Option<command::Outcome>,
     /// Remarks for a person, one clause each.
     pub warnings: Vec<String>,
 }
@@ -73,30 +87,44 @@ impl From<anyhow::Error> for Failure {
 /// Records materials, runs the command, records products, and signs the link. A command that fails still yields one.
 pub async fn run(job: &Job<'_>, key: &SecretKey) -> Result<Run, Failure> {
     names::check_step(job.step)?;
-    let before = job.recorder.record(&job.base, job.materials, job.progress).context("materials")?;
-    let outcome = command::run(job.argv, &job.base, job.inherit_streams).await?;
-    let after = job.recorder.record(&job.base, job.products, job.progress).context("products")?;
+    let before = job.tree.record(job.materials, &cache::Known::default()).context("materials")?;
+    let outcome = match job.argv {
+        [] => None,
+        argv => Some(command::run(argv, job.directory, job.inherit_streams).await?),
+    };
+    let (products, after) = products(job.tree, job.products, &before.known, job.images, job.directory)?;
     let mut warnings = before.warnings;
-    warnings.extend(after.warnings);
+    warnings.extend(after);
     warnings.dedup();
-
-    let mut products = after.artifacts;
-    for (name, digest) in job.images.resolve(&job.base).context("image")? {
-        insert_image(&mut products, name, DigestSet::of(&digest))?;
-    }
     let link = Link {
         name: job.step.to_owned(),
         command: job.argv.to_vec(),
         materials: before.artifacts,
         products,
-        byproducts: byproducts(&outcome),
+        byproducts: byproducts(outcome.as_ref()),
         environment: Value::Object(Vec::new()),
     };
-    let envelope = seal(&link, job.container, key)?;
-    if let Some(why) = refused(&envelope) {
+    let envelope = seal::seal(&link, job.container, key)?;
+    if let Some(why) = seal::refused(&envelope, job.container) {
         warnings.push(format!("verifiers will refuse this link: {why}"));
     }
     Ok(Run { link, envelope, outcome, warnings })
+}
+
+/// The files a step left and the images it made, with remarks.
+fn products(
+    tree: &Tree,
+    paths: &[String],
+    known: &cache::Known,
+    images: &image::Images,
+    directory: &Path,
+) -> anyhow::Result<(Artifacts, Vec<String>)> {
+    let recorded = tree.record(paths, known).context("products")?;
+    let mut products = recorded.artifacts;
+    for (name, digest) in images.resolve(directory).context("image")? {
+        insert_image(&mut products, name, DigestSet::of(&digest))?;
+    }
+    Ok((products, recorded.warnings))
 }
 
 /// An image may be named twice with one digest, never with two.
@@ -108,28 +136,9 @@ fn insert_image(products: &mut Artifacts, name: String, digest: DigestSet) -> an
     Ok(())
 }
 
-/// Why verifiers would not read the link.
-fn refused(envelope: &Envelope) -> Option<String> {
-    match Link::of(envelope, Profile::Strict) {
-        Ok(reading) => reading.link.err().map(|error| error.to_string()),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-/// The link in its container, signed.
-fn seal(link: &Link, container: Container, key: &SecretKey) -> anyhow::Result<Envelope> {
-    let value = link.to_value();
-    let sealed = match container {
-        Container::Dsse => {
-            Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, json::to_text(&value).into_bytes(), &[key]).context("sign")?
-        }
-        Container::Metablock => Envelope::sign_metablock(value, &[key]).context("sign")?,
-    };
-    Ok(sealed)
-}
-
 /// As `in-toto-run` writes them when streams are not recorded; output may hold secrets, so it never goes into a link (store §5.3).
-fn byproducts(outcome: &command::Outcome) -> Value {
+fn byproducts(outcome: Option<&command::Outcome>) -> Value {
+    let Some(outcome) = outcome else { return Value::Object(Vec::new()) };
     Value::Object(vec![
         ("return-value".to_owned(), Value::Number(outcome.return_value.to_string())),
         ("stderr".to_owned(), Value::String(String::new())),

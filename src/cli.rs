@@ -11,6 +11,8 @@ pub mod inspect;
 pub mod key;
 pub mod layout;
 pub mod publish;
+pub mod record;
+mod recording;
 pub mod review;
 pub mod run;
 pub mod store;
@@ -39,6 +41,8 @@ pub enum Command {
     #[command(subcommand)]
     Inspect(inspect::Command),
     Run(run::Args),
+    #[command(subcommand)]
+    Record(record::Command),
     Publish(publish::Args),
     #[command(subcommand)]
     Layout(layout::Command),
@@ -63,6 +67,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::InToto(command) => in_toto::run(command).await,
         Command::Inspect(command) => inspect::run(command).await,
         Command::Run(args) => run::run(args).await,
+        Command::Record(command) => Ok(record::run(command).await),
         Command::Publish(args) => publish::run(args).await,
         Command::Layout(command) => layout::run(command).await,
         Command::Key(command) => key::run(command).await,
