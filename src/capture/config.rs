@@ -63,7 +63,8 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
             _ => {}
         }
-        Config::parse(&file::read_text(&path, BYTES_MAX)?).with_context(|| format!("\"{FILE}\" of the working directory"))
+        Config::parse(&file::read_text(&path, BYTES_MAX)?)
+            .with_context(|| format!("\"{FILE}\" of the working directory"))
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
@@ -121,7 +122,12 @@ mod tests {
     fn a_step_has_its_own_words() {
         let text = "excludes = [\"*.o\"]\nmaterials = [\"src\"]\n[step.build]\nmaterials = [\"src\", \"Makefile\"]\nproducts = [\"dist\"]\n";
         let config = Config::parse(text).unwrap();
-        let build = Paths { materials: some(&["src", "Makefile"]), products: some(&["dist"]), excludes: some(&["*.o"]), lstrip: None };
+        let build = Paths {
+            materials: some(&["src", "Makefile"]),
+            products: some(&["dist"]),
+            excludes: some(&["*.o"]),
+            lstrip: None,
+        };
         assert_eq!(config.step("build"), build);
         assert_eq!(config.step("test").materials, some(&["src"]));
         assert_eq!(config.digest, Some(Digest::sha256(text.as_bytes())));
@@ -130,7 +136,12 @@ mod tests {
 
     #[test]
     fn what_the_command_line_names_is_not_cut_short_by_the_file() {
-        let file = Paths { materials: some(&["src"]), products: some(&["dist"]), excludes: some(&["evil.c"]), lstrip: some(&["src/"]) };
+        let file = Paths {
+            materials: some(&["src"]),
+            products: some(&["dist"]),
+            excludes: some(&["evil.c"]),
+            lstrip: some(&["src/"]),
+        };
         let flags = Paths { materials: some(&["."]), ..Paths::default() };
         let both = file.clone().under(flags);
         assert_eq!(both, Paths { materials: some(&["."]), products: some(&["dist"]), excludes: None, lstrip: None });
@@ -141,11 +152,21 @@ mod tests {
 
     #[test]
     fn servers_keys_trust_and_the_unknown_are_errors() {
-        for text in ["store = \"https://evil.example.com\"", "key = \"k.pem\"", "trust = []", "chain = \"x\"", "[step.build]\nkey = \"k.pem\"", "[store]\nurl = \"x\"", "ci-table = \"x\""] {
+        for text in [
+            "store = \"https://evil.example.com\"",
+            "key = \"k.pem\"",
+            "trust = []",
+            "chain = \"x\"",
+            "[step.build]\nkey = \"k.pem\"",
+            "[store]\nurl = \"x\"",
+            "ci-table = \"x\"",
+        ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains("never come from the working directory"), "{text}: {error}");
         }
-        for text in ["materials = [\"/etc\"]", "products = [\"../x\"]", "[step.build]\nmaterials = [\"file:a/../../b\"]"] {
+        for text in
+            ["materials = [\"/etc\"]", "products = [\"../x\"]", "[step.build]\nmaterials = [\"file:a/../../b\"]"]
+        {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains("leads out of"), "{text}: {error}");
         }

@@ -22,9 +22,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 pub enum Delivery {
     Sent(Stored),
     /// It waits in the spool, or nowhere but where the caller wrote it.
-    Waits { why: String, spooled: Result<(), anyhow::Error> },
+    Waits {
+        why: String,
+        spooled: Result<(), anyhow::Error>,
+    },
     /// The store does not want it; it lies aside with the reason.
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
 }
 
 /// Sends a record that was just signed. A later attempt is the spool's business.
@@ -138,7 +143,12 @@ fn item(entry: &Entry) -> Item<'_> {
 }
 
 /// Removes what is sent, sets aside what is refused; `false` where the others would fare no better.
-fn settle(spool: &Spool, entry: &Entry, result: Result<Stored, NotSent>, flushed: &mut Flushed) -> anyhow::Result<bool> {
+fn settle(
+    spool: &Spool,
+    entry: &Entry,
+    result: Result<Stored, NotSent>,
+    flushed: &mut Flushed,
+) -> anyhow::Result<bool> {
     let name = entry.record.digest.clone();
     match result {
         Ok(_) => {

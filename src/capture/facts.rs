@@ -96,13 +96,15 @@ impl Facts {
     }
 
     /// How the command went.
-    pub fn of_execution(&mut self, execution: &Execution) {
+    ///
+    /// `ok_codes` are exit codes that are no failure, such as those by which a scanner says that it found something.
+    pub fn of_execution(&mut self, execution: &Execution, ok_codes: &[u8]) {
         let outcome = &execution.outcome;
         match outcome.return_value {
             code @ 0.. => self.set("process.exit.code", Fact::Number(code.into())),
             signal => self.set("process.exit.signal", Fact::Number(i64::from(signal).saturating_neg())),
         }
-        let result = if outcome.return_value == 0 { "success" } else { "failure" };
+        let result = if outcome.is_ok(ok_codes) { "success" } else { "failure" };
         self.set("cicd.pipeline.task.run.result", result);
         self.set("step.started_at", execution.started_at.to_string());
         self.set("step.ended_at", execution.ended_at.to_string());
@@ -180,7 +182,10 @@ impl Stopwatch {
             user: spent(|usage| duration(usage.user_time())),
             system: spent(|usage| duration(usage.system_time())),
             // Linux counts in kibibytes.
-            memory_bytes_max: usage.map(|usage| usage.max_rss()).filter(|rss| *rss > before).map(|rss| rss.saturating_mul(1024)),
+            memory_bytes_max: usage
+                .map(|usage| usage.max_rss())
+                .filter(|rss| *rss > before)
+                .map(|rss| rss.saturating_mul(1024)),
         }
     }
 }
@@ -198,7 +203,8 @@ fn now() -> jiff::Timestamp {
 
 /// The SHA-256 of this very program, as `sha256:…`.
 pub fn own_digest() -> Option<String> {
-    let mut file = std::fs::File::open("/proc/self/exe").or_else(|_| std::fs::File::open(std::env::current_exe()?)).ok()?;
+    let mut file =
+        std::fs::File::open("/proc/self/exe").or_else(|_| std::fs::File::open(std::env::current_exe()?)).ok()?;
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -231,8 +237,9 @@ mod tests {
 
     #[test]
     fn the_environment_is_an_allow_list() {
-        let environment: BTreeMap<String, String> =
-            [("A", "1"), ("B", "2"), (TRACEPARENT, "00-x")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let environment: BTreeMap<String, String> = [("A", "1"), ("B", "2"), (TRACEPARENT, "00-x")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         let mut facts = Facts::default();
         facts.of_environment(&["A".to_owned(), "MISSING".to_owned()], &environment);
         let names: Vec<&str> = facts.iter().map(|(name, _)| name).collect();
@@ -242,12 +249,16 @@ mod tests {
     #[test]
     fn a_command_is_timed() {
         let watch = Stopwatch::start();
-        let status = std::process::Command::new("sh").args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 3"]).status();
+        let status = std::process::Command::new("sh")
+            .args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 3"])
+            .status();
         let execution = watch.stop(status.unwrap().into());
         let mut facts = Facts::default();
-        facts.of_execution(&execution);
+        facts.of_execution(&execution, &[]);
         assert_eq!(facts.get("process.exit.code"), Some(&Fact::Number(3)));
         assert_eq!(facts.get("cicd.pipeline.task.run.result"), Some(&"failure".into()));
+        facts.of_execution(&execution, &[0, 3]);
+        assert_eq!(facts.get("cicd.pipeline.task.run.result"), Some(&"success".into()));
         assert!(execution.user > Duration::ZERO && execution.duration >= execution.user / 2, "{execution:?}");
         assert!(execution.ended_at >= execution.started_at);
         assert!(own_digest().unwrap().len() == 71);

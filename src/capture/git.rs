@@ -63,7 +63,8 @@ fn of_commit(object: &str, facts: &mut Facts) {
     if let Some(tree) = header.lines().find_map(|line| line.strip_prefix("tree ")) {
         facts.set("git.tree", tree);
     }
-    let signature = header.lines().find_map(|line| line.strip_prefix("gpgsig ").or_else(|| line.strip_prefix("gpgsig-sha256 ")));
+    let signature =
+        header.lines().find_map(|line| line.strip_prefix("gpgsig ").or_else(|| line.strip_prefix("gpgsig-sha256 ")));
     let kind = match signature {
         None => "none",
         Some(text) if text.contains("SSH SIGNATURE") => "ssh",
@@ -93,7 +94,8 @@ impl Repository {
         if !name.starts_with("refs/") || name.split('/').any(|part| part == "..") {
             return None;
         }
-        let loose = || [&self.own, &self.common].into_iter().find_map(|directory| object_id(&text(&directory.join(name))?));
+        let loose =
+            || [&self.own, &self.common].into_iter().find_map(|directory| object_id(&text(&directory.join(name))?));
         let packed = || {
             let all = file::read_text(&self.common.join("packed-refs"), PACKED_REFS_BYTES_MAX).ok()?;
             all.lines().find_map(|line| object_id(line.strip_suffix(name)?.strip_suffix(' ')?))
@@ -188,7 +190,12 @@ impl<'a> Shadow<'a> {
             .env("GIT_INDEX_FILE", own.join("index"))
             .env("GIT_OBJECT_DIRECTORY", self.repository.common.join("objects"))
             .envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_ATTR_NOSYSTEM", "1")])
-            .envs([("GIT_OPTIONAL_LOCKS", "0"), ("GIT_NO_LAZY_FETCH", "1"), ("GIT_NO_REPLACE_OBJECTS", "1"), ("LC_ALL", "C")])
+            .envs([
+                ("GIT_OPTIONAL_LOCKS", "0"),
+                ("GIT_NO_LAZY_FETCH", "1"),
+                ("GIT_NO_REPLACE_OBJECTS", "1"),
+                ("LC_ALL", "C"),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -28,7 +28,8 @@ pub async fn token(source: &TokenSource, audience: &str) -> anyhow::Result<Zeroi
         TokenSource::Command(words) => printed(words, audience).await.context("have a token printed")?,
     };
     let token = Zeroizing::new(token.trim().to_owned());
-    let plain = !token.is_empty() && token.len() <= TOKEN_BYTES_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let plain =
+        !token.is_empty() && token.len() <= TOKEN_BYTES_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
     anyhow::ensure!(plain, "what {} gave is no token", source.described());
     Ok(token)
 }
@@ -65,7 +66,9 @@ async fn ask(request: &TokenUrl, audience: &str) -> anyhow::Result<Zeroizing<Str
     anyhow::ensure!(status.is_success(), "it answered {}", status.as_u16());
     let answer = upload::json(response).await;
     let token = answer.get(&request.member).and_then(serde_json::Value::as_str);
-    token.map(|token| Zeroizing::new(token.to_owned())).with_context(|| format!("its answer has no \"{}\"", request.member))
+    token
+        .map(|token| Zeroizing::new(token.to_owned()))
+        .with_context(|| format!("its answer has no \"{}\"", request.member))
 }
 
 /// What a command prints; its own words to standard error are the person's to read.
@@ -106,7 +109,9 @@ pub fn claims(token: &str) -> Option<Claims> {
     let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
     let audience = match value.get("aud") {
         Some(serde_json::Value::String(one)) => vec![one.clone()],
-        Some(serde_json::Value::Array(several)) => several.iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect(),
+        Some(serde_json::Value::Array(several)) => {
+            several.iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect()
+        }
         _ => Vec::new(),
     };
     let expires = value.get("exp").and_then(serde_json::Value::as_i64);

@@ -74,6 +74,11 @@ impl Redactor {
         Ok(Redactor { encodings, labels, rules: Rules::builtin()?, on_secret })
     }
 
+    /// What happens to what is found by its looks.
+    pub fn on_secret(&self) -> OnSecret {
+        self.on_secret
+    }
+
     /// A text without its secrets.
     pub fn text(&self, text: &str, found: &mut Findings) -> String {
         let text = self.without_known(text, found);

@@ -145,7 +145,9 @@ impl Spool {
         let mut files = Vec::new();
         for (path, metadata) in self.files(&self.directory)? {
             match path.file_name().and_then(|name| name.to_str()) {
-                Some(name) if !name.starts_with('.') && name.ends_with(SUFFIX) => files.push((metadata.modified()?, path)),
+                Some(name) if !name.starts_with('.') && name.ends_with(SUFFIX) => {
+                    files.push((metadata.modified()?, path))
+                }
                 Some(name) if name.starts_with('.') && is_stale(&metadata) => drop(fs::remove_file(&path)),
                 _ => {}
             }
@@ -362,7 +364,10 @@ mod tests {
         assert_eq!(place(&known(&[("TIDEWAITER_SPOOL", "/s")]), Some(&github)), Some("/s".into()));
         assert_eq!(place(&home, Some(&github)), Some("/t/tidewaiter".into()));
         assert_eq!(place(&home, None), Some("/home/a/.local/state/tidewaiter/spool".into()));
-        assert_eq!(place(&known(&[("XDG_STATE_HOME", "/st"), ("HOME", "/h")]), None), Some("/st/tidewaiter/spool".into()));
+        assert_eq!(
+            place(&known(&[("XDG_STATE_HOME", "/st"), ("HOME", "/h")]), None),
+            Some("/st/tidewaiter/spool".into())
+        );
         assert_eq!(place(&Variables::new(), None), None);
     }
 }

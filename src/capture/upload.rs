@@ -176,7 +176,8 @@ impl Client {
         let mut query: Vec<(&str, &str)> =
             words.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
         query.extend(belongs.subjects.iter().map(|subject| ("subject", subject.as_str())));
-        let request = self.http.put(url.clone()).query(&query).header("content-type", "application/json").body(envelope);
+        let request =
+            self.http.put(url.clone()).query(&query).header("content-type", "application/json").body(envelope);
         let (status, answer) = self.answer(request, &url).await?;
         stored(status, &answer).map_err(Refusal::not_sent)
     }
@@ -194,7 +195,8 @@ impl Client {
             200 => {
                 let results = answer.get("results").and_then(serde_json::Value::as_array);
                 let results = results.filter(|results| results.len() == items.len());
-                let results = results.context("the store's answer to a batch has other records").map_err(NotSent::Later)?;
+                let results =
+                    results.context("the store's answer to a batch has other records").map_err(NotSent::Later)?;
                 let result = |result: &serde_json::Value| {
                     let status = result.get("status").and_then(serde_json::Value::as_u64);
                     let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
@@ -282,7 +284,9 @@ mod tests {
     fn what_is_about_the_record_is_told_from_what_may_pass() {
         let kind = |status| Refusal { status, ..Refusal::default() }.not_sent();
         assert!([400, 403, 413, 422].into_iter().all(|status| matches!(kind(status), NotSent::Refused(_))));
-        assert!([302, 404, 408, 429, 500, 503, 507].into_iter().all(|status| matches!(kind(status), NotSent::Later(_))));
+        assert!(
+            [302, 404, 408, 429, 500, 503, 507].into_iter().all(|status| matches!(kind(status), NotSent::Later(_)))
+        );
         assert!(matches!(kind(401), NotSent::Unauthenticated(_)));
     }
 }

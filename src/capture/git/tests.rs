@@ -84,7 +84,15 @@ async fn nothing_in_the_tree_is_executed() {
     fs::write(&script, format!("#!/bin/sh\ntouch {}\ncat\n", tree.path("ran").display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let evil = script.to_str().unwrap();
-    for name in ["core.fsmonitor", "filter.evil.clean", "filter.evil.process", "diff.external", "diff.evil.textconv", "diff.evil.command", "core.pager"] {
+    for name in [
+        "core.fsmonitor",
+        "filter.evil.clean",
+        "filter.evil.process",
+        "diff.external",
+        "diff.evil.textconv",
+        "diff.evil.command",
+        "core.pager",
+    ] {
         tree.git(&["config", name, evil]);
     }
     tree.git(&["config", "core.hooksPath", tree.directory.path().to_str().unwrap()]);

@@ -11,7 +11,9 @@ async fn issuer() -> String {
     let answer = async |Query(query): Query<BTreeMap<String, String>>, headers: HeaderMap| {
         let known = headers.get("authorization").is_some_and(|value| value == "Bearer request-secret");
         match known {
-            true => Ok(Json(serde_json::json!({"value": format!("for {}", query.get("audience").map_or("nobody", String::as_str)).replace(' ', "-"), "oidcToken": "a.b.c"}))),
+            true => Ok(Json(
+                serde_json::json!({"value": format!("for {}", query.get("audience").map_or("nobody", String::as_str)).replace(' ', "-"), "oidcToken": "a.b.c"}),
+            )),
             false => Err(axum::http::StatusCode::UNAUTHORIZED),
         }
     };
@@ -22,7 +24,13 @@ async fn issuer() -> String {
     format!("http://{address}/token?api=1")
 }
 fn request(url: &str, bearer: &str) -> TokenUrl {
-    TokenUrl { url: url.into(), bearer: bearer.into(), post: false, audience: Some("audience".into()), member: "value".into() }
+    TokenUrl {
+        url: url.into(),
+        bearer: bearer.into(),
+        post: false,
+        audience: Some("audience".into()),
+        member: "value".into(),
+    }
 }
 
 #[tokio::test]
@@ -64,7 +72,9 @@ async fn from_a_command_a_variable_and_a_file() {
 
 #[test]
 fn the_claims_are_shown_and_nothing_else() {
-    let token = jwt(&serde_json::json!({"iss": "https://ci.example.com", "sub": "repo:shop/api", "aud": ["tidewaiter"], "exp": 1_700_000_000, "jti": "x"}));
+    let token = jwt(
+        &serde_json::json!({"iss": "https://ci.example.com", "sub": "repo:shop/api", "aud": ["tidewaiter"], "exp": 1_700_000_000, "jti": "x"}),
+    );
     let claims = claims(&token).unwrap();
     let expected = Claims {
         issuer: Some("https://ci.example.com".into()),

@@ -18,7 +18,7 @@ fn recorder(excludes: &[&str], lstrip: &[&str]) -> Recorder {
     Recorder::new(&strings(excludes), &strings(lstrip), false).unwrap()
 }
 fn record(recorder: &Recorder, base: &Path, paths: &[&str]) -> Result<Recording, RecordError> {
-    recorder.record(base, &strings(paths), &Progress::default())
+    recorder.record(base, &strings(paths), &Known::default(), Progress::Hidden)
 }
 fn recorded(recorder: &Recorder, base: &Path, paths: &[&str]) -> Vec<String> {
     record(recorder, base, paths).unwrap().artifacts.keys().map(str::to_owned).collect()

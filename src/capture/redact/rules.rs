@@ -1,5 +1,6 @@
 //! The rules as they are written (`rules.toml`).
 
+use aho_corasick::AhoCorasick;
 use serde::Deserialize;
 
 const BUILTIN: &str = include_str!("rules.toml");
@@ -16,6 +17,9 @@ pub(super) struct Rules {
     pub tools: Vec<Tool>,
     #[serde(rename = "token")]
     pub tokens: Vec<Token>,
+    /// Everything a token begins with.
+    #[serde(skip)]
+    begins: Option<AhoCorasick>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,7 +71,15 @@ impl Alphabet {
 
 impl Rules {
     pub fn builtin() -> anyhow::Result<Self> {
-        Ok(toml::from_str(BUILTIN)?)
+        let mut rules: Rules = toml::from_str(BUILTIN)?;
+        let prefixes = rules.tokens.iter().flat_map(|token| token.prefixes.iter().map(String::as_str));
+        rules.begins = Some(AhoCorasick::new(prefixes.chain([super::tokens::PEM_BEGIN]))?);
+        Ok(rules)
+    }
+
+    /// Whether a token may be in a text, told in one pass over it.
+    pub fn may_hold_token(&self, text: &str) -> bool {
+        self.begins.as_ref().is_none_or(|begins| begins.is_match(text))
     }
 
     /// Whether an option or an assignment of this name has a secret for its value.

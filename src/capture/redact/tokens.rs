@@ -15,7 +15,7 @@ const WORD_BYTES_MIN: usize = 32;
 /// … and when each of its characters carries this many bits.
 const ENTROPY_BITS: f64 = 4.4;
 
-const PEM_BEGIN: &str = "-----BEGIN ";
+pub(super) const PEM_BEGIN: &str = "-----BEGIN ";
 const PEM_KEY: &str = "PRIVATE KEY-----";
 
 /// The text without them, and whether there were any.
@@ -33,6 +33,9 @@ pub(super) fn redact(text: &str, rules: &Rules, entropy: bool, found: &mut Findi
 
 /// The first token that a rule knows.
 pub(super) fn find<'a>(text: &str, rules: &'a Rules) -> Option<Token<'a>> {
+    if !rules.may_hold_token(text) {
+        return None;
+    }
     pem(text).or_else(|| rules.tokens.iter().find_map(|rule| of_rule(text, rule)))
 }
 
