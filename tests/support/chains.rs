@@ -108,23 +108,23 @@ fn owner(described: &Value) -> NamedKey {
 
 fn image(described: &Value) -> Option<ImageFacts> {
     let image = described.as_object()?;
-    let (manifest, ..) = image_blobs();
     let digest = match image.get("digest").and_then(Value::as_str) {
         Some(digest) => digest.parse().unwrap(),
-        None => Digest::sha256(&manifest),
+        None => IMAGE.digest.clone(),
     };
     let mut facts = ImageFacts::new(image["repository"].as_str().unwrap().to_owned(), digest.clone());
     if image.get("manifest").is_some() {
-        facts.give(&digest, &manifest).unwrap();
+        facts.give(&digest, &IMAGE.manifest).unwrap();
     }
     Some(facts)
 }
 
-static KEYS: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
+static KEYS: LazyLock<Mutex<BTreeMap<String, &'static SecretKey>>> = LazyLock::new(Mutex::default);
 
-pub fn key(name: &str) -> SecretKey {
+/// The key of that name, made once a run.
+pub fn key(name: &str) -> &'static SecretKey {
     let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
-    let pem = keys.entry(name.to_owned()).or_insert_with(|| {
+    keys.entry(name.to_owned()).or_insert_with(|| {
         let scheme = match name.split('-').next() {
             Some("rsa") => Scheme::RsaPssSha256,
             Some("p256") => Scheme::EcdsaP256,
@@ -133,9 +133,8 @@ pub fn key(name: &str) -> SecretKey {
             Some("mldsa") => Scheme::MlDsa(MlDsa::Set65),
             _ => Scheme::Ed25519,
         };
-        SecretKey::generate(scheme).unwrap().to_pem()
-    });
-    SecretKey::from_pem(pem).unwrap()
+        Box::leak(Box::new(SecretKey::generate(scheme).unwrap()))
+    })
 }
 
 fn id(name: &str) -> String {
@@ -146,7 +145,15 @@ fn object(name: &str) -> Value {
     people::person(name).map_or_else(|| key(name).public().to_layout(), |person| person.object(name))
 }
 
-fn image_blobs() -> (Vec<u8>, Digest, Digest) {
+/// The image of the chains.
+struct Image {
+    manifest: Vec<u8>,
+    digest: Digest,
+    config: Digest,
+    layer: Digest,
+}
+
+static IMAGE: LazyLock<Image> = LazyLock::new(|| {
     let (config, layer) = (Digest::sha256(b"{}"), Digest::sha256(b"layer"));
     let manifest = json!({
         "schemaVersion": 2,
@@ -154,8 +161,9 @@ fn image_blobs() -> (Vec<u8>, Digest, Digest) {
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.to_string(), "size": 2},
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer.to_string(), "size": 5}],
     });
-    (serde_json::to_vec(&manifest).unwrap(), config, layer)
-}
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    Image { digest: Digest::sha256(&manifest), manifest, config, layer }
+});
 
 /// Replaces what begins with `$`, everywhere in the chain.
 fn fill(value: &Value) -> Value {
@@ -206,10 +214,8 @@ pub fn fill_text(text: &str) -> String {
         let (name, after) = after.split_at(after.find(['.', '/']).unwrap_or(after.len()));
         return fill_text(&format!("{before}{}{after}", &id(name)[..8]));
     }
-    let (manifest, config, layer) = image_blobs();
-    text.replace("$image", Digest::sha256(&manifest).hex())
-        .replace("$config", config.hex())
-        .replace("$layer", layer.hex())
+    let Image { digest, config, layer, .. } = &*IMAGE;
+    text.replace("$image", digest.hex()).replace("$config", config.hex()).replace("$layer", layer.hex())
 }
 
 fn merge(into: &mut Value, more: &Value) {
@@ -267,8 +273,7 @@ fn envelope(description: &Value) -> Vec<u8> {
     }
     let by: Vec<&str> = description["by"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     let people: Vec<people::Person> = by.iter().filter_map(|name| people::person(name)).collect();
-    let keys: Vec<SecretKey> = by.iter().filter(|name| people::person(name).is_none()).map(|name| key(name)).collect();
-    let keys: Vec<&SecretKey> = keys.iter().collect();
+    let keys: Vec<&SecretKey> = by.iter().filter(|name| people::person(name).is_none()).map(|name| key(name)).collect();
     let text = rewrite(description["signed"].to_string(), &description["rewrite"]);
     let mut bytes = if description["container"] == "metablock" {
         let signed: Value = serde_json::from_str(&text).unwrap();
