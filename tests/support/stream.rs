@@ -1,4 +1,5 @@
 //! Decisions out of bytes: a fuzzer's, or those of a seed.
+#![allow(dead_code)] // each of those who decide by it takes a part
 
 /// Bytes that decide. Behind their end they say 0 to everything.
 pub struct Stream<'b>(&'b [u8]);
@@ -8,7 +9,6 @@ impl<'b> Stream<'b> {
         Stream(bytes)
     }
 
-    #[allow(dead_code)] // for those that go on until then
     pub fn is_over(&self) -> bool {
         self.0.is_empty()
     }
@@ -35,14 +35,12 @@ impl<'b> Stream<'b> {
     }
 
     /// At most so many characters of the alphabet.
-    #[allow(dead_code)] // edits make none up
     pub fn text(&mut self, alphabet: &[char], most: usize) -> String {
         (0..self.below(most + 1)).map(|_| alphabet[self.below(alphabet.len())]).collect()
     }
 }
 
 /// Bytes from a seed (SplitMix64): the same for the same seed, on every machine.
-#[allow(dead_code)] // a fuzzer has its own
 pub fn of_seed(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed;
     let word = |_| {
