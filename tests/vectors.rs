@@ -92,6 +92,43 @@ fn honest_chains_verify() {
     }
 }
 
+/// With a layout given no other is judged by, wherever it lies; and what is given and no layout is said to be none.
+#[test]
+fn a_given_layout_is_judged_by_alone() {
+    let chains = read(folder().join("chains.json"));
+    for base in chains.as_object().unwrap().keys() {
+        let chain = Chain::new(&chains, base, &json!({}));
+        let whole = chain.judge(&chain.files, Profile::Strict).unwrap();
+        let mut layouts = 0;
+        for (at, file) in chain.files.iter().enumerate() {
+            let mut rest = chain.files.clone();
+            rest.remove(at);
+            match (chain.judge_given(file, &rest), chain.judge_given(file, &chain.files)) {
+                (Ok(one), Ok(other)) => {
+                    assert_eq!((&one, &other), (&whole, &whole), "{base}");
+                    layouts += 1;
+                }
+                (Err(one), Err(other)) => {
+                    assert_eq!(one, other, "{base}");
+                    // A layout inside is by no owner.
+                    let is_none = matches!(one, Rejection::NotALayout { .. } | Rejection::LayoutUntrusted { .. });
+                    assert!(is_none, "{base}: {one}");
+                }
+                (one, other) => panic!("{base}: {one:?} and {other:?}"),
+            }
+        }
+        assert_eq!(layouts, 1, "{base}");
+    }
+    // The owners' other layout, among the links, would let it pass.
+    let honest = Chain::new(&chains, "steps", &json!({}));
+    let rules = json!([["DISALLOW", "*"]]);
+    let strict = json!({"set": {"/envelopes/layout/signed/steps/1/expected_products": rules}});
+    let denied = Chain::new(&chains, "steps", &strict);
+    let layout = denied.files.iter().find(|file| !honest.files.contains(file)).unwrap();
+    let rejection = honest.judge_given(layout, &honest.files).unwrap_err();
+    assert_eq!(rejection.reason().as_str(), "rule_violation");
+}
+
 #[test]
 fn every_flaw_is_denied_for_its_own_reason() {
     let chains = read(folder().join("chains.json"));

@@ -15,7 +15,7 @@ use tidewaiter::{
     image::ImageFacts,
     intoto::{Parameter, Parameters, Profile},
     key::{KeyRing, MlDsa, NamedKey, Scheme, SecretKey},
-    verify::{ChainDemand, Insist, Piece, Rejection, VerifiedChain, verify},
+    verify::{ChainDemand, Insist, Piece, Rejection, VerifiedChain, verify, verify_given},
 };
 
 /// A chain as whoever verifies it has it.
@@ -64,10 +64,13 @@ impl Chain {
 
     /// What is said to these files in the place of its own.
     pub fn judge(&self, files: &[File], profile: Profile) -> Result<VerifiedChain, Rejection> {
-        let pieces: Vec<Piece<'_>> =
-            files.iter().map(|file| Piece { bytes: &file.bytes, name: file.name.as_deref() }).collect();
         let demand = ChainDemand { profile, ..self.demand.clone() };
-        verify(&demand, self.image.as_ref(), &pieces, self.now)
+        verify(&demand, self.image.as_ref(), &pieces(files), self.now)
+    }
+
+    /// The same under the one layout that is given.
+    pub fn judge_given(&self, layout: &File, files: &[File]) -> Result<VerifiedChain, Rejection> {
+        verify_given(&self.demand, self.image.as_ref(), &layout.bytes, &pieces(files), self.now)
     }
 
     /// The same, and that the order of the files plays no part.
@@ -83,6 +86,10 @@ impl Chain {
         }
         verdict
     }
+}
+
+fn pieces(files: &[File]) -> Vec<Piece<'_>> {
+    files.iter().map(|file| Piece { bytes: &file.bytes, name: file.name.as_deref() }).collect()
 }
 
 /// Where chains and cases lie.
