@@ -6,10 +6,18 @@
 
 #[path = "recording/bench.rs"]
 mod bench;
+#[path = "recording/changes.rs"]
+mod changes;
 #[path = "recording/generate.rs"]
 mod generate;
+#[path = "recording/images.rs"]
+mod images;
 #[path = "recording/known.rs"]
 mod known;
+#[path = "recording/session.rs"]
+mod session;
+#[path = "recording/statement.rs"]
+mod statement;
 #[allow(dead_code)]
 #[path = "real/tools.rs"]
 mod tools;
