@@ -108,6 +108,19 @@ impl Known {
     }
 }
 
+#[cfg(test)]
+impl Known {
+    /// The same files under another key of the sample, all with this hash.
+    pub fn with_hashes(&self, hash: Hash) -> Self {
+        let files = self.files.iter().map(|(id, (stat, _))| (*id, (*stat, hash))).collect();
+        Known { files, sample: RandomState::new() }
+    }
+    /// Whether none of its files is read again.
+    pub fn samples_none(&self) -> bool {
+        !self.files.values().any(|(stat, _)| self.is_sampled(stat))
+    }
+}
+
 /// Whether the file system at the path stamps changes with this kernel's own clock: ext2 to ext4, xfs, btrfs, f2fs, bcachefs, zfs,
 /// tmpfs, overlayfs. (`linux/magic.h`)
 fn keeps_kernel_time(path: &Path) -> bool {
