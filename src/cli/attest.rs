@@ -86,7 +86,7 @@ async fn attest(args: &Args) -> anyhow::Result<u8> {
     }
     file::write(&target, &envelope.to_bytes())?;
     let belongs = Belongs { step: Some(args.step.clone()), subjects: images, ..Belongs::default() };
-    match args.send.send(&around, &target, &envelope, belongs).await {
+    match args.send.send(&around, &redactor, &target, &envelope, belongs).await {
         true => Ok(0),
         false => Ok(NOT_RECORDED),
     }
