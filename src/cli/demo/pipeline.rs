@@ -160,7 +160,8 @@ async fn step(
         directory: work,
         images: &images,
         container: Container::Dsse,
-        inherit_streams: false,
+        streams: capture::command::Streams::Silent,
+        notes: capture::Notes::default(),
     };
     let run = match capture::run(&job, key).await {
         Ok(run) => run,
