@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 pub mod artifacts;
+pub mod blob;
 pub mod id;
 pub mod merge;
 pub mod sql;
@@ -175,6 +176,9 @@ pub enum StoreError {
     /// Another process holds the database.
     #[error("the database is busy")]
     Busy,
+    /// The database cannot be reached, or is starting or stopping; nothing is known to be kept.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
     /// More writes are waiting than the store queues.
     #[error("too many writes are waiting")]
     Overloaded,

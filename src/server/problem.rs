@@ -63,6 +63,7 @@ impl From<StoreError> for Problem {
             StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             StoreError::Overloaded => return Problem::overloaded(),
             StoreError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "store_busy"),
+            StoreError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "database_unavailable"),
             StoreError::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
             StoreError::Broken(_) | StoreError::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         };
