@@ -120,6 +120,7 @@ impl Servers {
         let options = Options {
             listen: LOOPBACK,
             tls: None,
+            client_ca: None,
             metrics_listen: None,
             database: sqlite::Options { path: directory.join("store.db"), pages_max: None },
             chains: Chains::read(&directory.join("policy"))?,
