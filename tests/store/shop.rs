@@ -130,6 +130,9 @@ pub struct Setup {
     pub documents: Option<String>,
     pub pages_max: Option<u32>,
     pub bounds: Option<Bounds>,
+    /// Certificate and key; the client of a shop does not know them.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Shop {
@@ -146,7 +149,8 @@ impl Shop {
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = Options {
             listen: loopback,
-            tls: None,
+            tls: setup.tls,
+            client_ca: setup.client_ca,
             metrics_listen: Some(loopback),
             database: sqlite::Options { path: database(&dir), pages_max: setup.pages_max },
             chains: Chains::parse("chains.yaml", &documents).unwrap(),
