@@ -21,7 +21,7 @@ use tidewaiter::{
         Sources,
         store::{self, StoreClient},
     },
-    store::sqlite,
+    store::{Location, database},
     webhook::Judge,
 };
 use world::{Chain, World};
@@ -169,7 +169,7 @@ async fn filled_store(world: &World, dir: &std::path::Path) -> String {
         tls: None,
         client_ca: None,
         metrics_listen: None,
-        database: sqlite::Options { path: dir.join("store.db"), pages_max: None },
+        database: database::Options::at(Location::Sqlite(dir.join("store.db"))),
         chains: Chains::parse("chains.yaml", &text.join("\n---\n")).expect("chains"),
         bounds: Bounds::default(),
     })

@@ -5,6 +5,9 @@
 mod batch;
 #[path = "support/certificates.rs"]
 mod certificates;
+#[allow(dead_code)] // other tests use other parts
+#[path = "support/databases.rs"]
+mod databases;
 #[path = "store_api/evidence.rs"]
 mod evidence;
 #[path = "store_api/identity.rs"]
