@@ -27,6 +27,7 @@ mod lent; // in whose name an image is read
 pub mod metrics;
 pub mod namespace; // the Namespace object, for its annotations
 pub mod policies; // what decisions are made by, swapped whole
+pub mod reports; // verdicts for the metadata store
 pub mod resources; // our own kinds, before they are stored
 pub mod review; // bytes ⇄ types: parse, respond, patch
 pub mod told; // what an answer is worth telling the owner of the workload

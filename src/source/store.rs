@@ -29,7 +29,7 @@ mod wire;
 
 pub use answer::Stored;
 pub use together::Together;
-pub use wire::TRUNCATED;
+pub use wire::{TRUNCATED, Untold};
 
 /// Reads one store.
 pub struct StoreClient {
@@ -175,6 +175,11 @@ impl StoreClient {
         // Nobody waits for it where all of them were under way.
         let _ = named.send(led);
         flight
+    }
+
+    /// Tells the store verdicts (docs/store.md, `verdicts:batch`). Whoever calls it minds the time.
+    pub async fn tell_verdicts(&self, verdicts: &serde_json::Value) -> Result<(), Untold> {
+        self.wire.tell("v1/verdicts:batch", verdicts).await
     }
 
     /// Requests sent so far.

@@ -43,6 +43,14 @@ static SHARED_MIB: Semaphore = Semaphore::const_new(64);
 /// The header by which a store says that it left records out (docs/store.md).
 pub const TRUNCATED: &str = "tidewaiter-truncated";
 
+/// The store was not told.
+#[derive(Clone, Debug)]
+pub struct Untold {
+    pub fault: Fault,
+    /// Whether another try may help.
+    pub again: bool,
+}
+
 /// The way to one store.
 pub(super) struct Wire {
     http: reqwest::Client,
@@ -134,6 +142,19 @@ impl Wire {
             _ => return Err(refusal(response).await),
         }
         answer::many(images, &Body::read(response, ANSWER_BYTES_MAX).await?.bytes).map(Some)
+    }
+
+    /// Tells the store something that it only has to take.
+    pub async fn tell(&self, path: &str, told: &serde_json::Value) -> Result<(), Untold> {
+        let never = |fault| Untold { fault, again: false };
+        let sent = self.send(self.http.post(self.url(path).map_err(never)?).json(told)).await;
+        let response = sent.map_err(|fault| Untold { fault, again: true })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        Err(Untold { fault: refusal(response).await, again })
     }
 
     fn is_old(&self) -> bool {
