@@ -5,6 +5,10 @@ use crate::{digest::Digest, reference::ImagePattern};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+pub mod publish;
+
+pub use publish::Publish;
+
 /// A product line's supply chain.
 pub type Chain = Object<ChainSpec>;
 
@@ -22,6 +26,9 @@ pub struct ChainSpec {
     /// Not honoured yet: refused when true.
     #[serde(default)]
     pub quarantine: bool,
+    /// The evidence goes beside the images as well, where the store publishes at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publish>,
 }
 
 /// Whose layouts count.
@@ -89,6 +96,9 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
         if let Err(error) = text.parse::<ImagePattern>() {
             errors.push(FieldError::new(format!("spec.images[{index}]"), error.to_string()));
         }
+    }
+    if let Some(publish) = &spec.publish {
+        publish::validate(publish, &spec.images, errors);
     }
     let mut names = BTreeSet::new();
     for (index, writer) in spec.writers.iter().enumerate() {

@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
+pub mod publication;
 pub mod read;
 pub mod write;
 
+pub use publication::*;
 pub use read::*;
 pub use write::*;
 
