@@ -56,7 +56,7 @@ pub struct Job<'a> {
     pub directory: &'a Path,
     pub images: &'a image::Images,
     pub container: Container,
-    /// Whether the command's standard streams are ours; `false` gives it none (the demonstration's steps are silent).
+    /// Whether the command's standard streams are ours; `false` gives it none.
     pub inherit_streams: bool,
 }
 
