@@ -62,7 +62,9 @@ impl Config {
         match path.symlink_metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
             // An error would show what it leads to.
-            Ok(metadata) => anyhow::ensure!(metadata.is_file(), "\"{FILE}\" of the working directory is no regular file"),
+            Ok(metadata) => {
+                anyhow::ensure!(metadata.is_file(), "\"{FILE}\" of the working directory is no regular file")
+            }
             Err(_) => {}
         }
         Config::parse(&file::read_text(&path, BYTES_MAX)?)

@@ -22,17 +22,51 @@ fn a_bill_of_materials_and_a_test_report() {
     let bench = Bench::new();
     let (reference, digest) = image("image");
     bench.write("sbom.json", r#"{"spdxVersion":"SPDX-2.3","packages":[]}"#);
-    code(&bench.run(&["attest", "sbom.json", "--type", "sbom", "--step", "build", "--key", "key.pem", "--subject", &reference]), 0);
+    code(
+        &bench.run(&[
+            "attest",
+            "sbom.json",
+            "--type",
+            "sbom",
+            "--step",
+            "build",
+            "--key",
+            "key.pem",
+            "--subject",
+            &reference,
+        ]),
+        0,
+    );
     let file = format!("build.sbom.{}.intoto.json", &bench.key().public().id()[..8]);
     let sbom = statement(&bench, &file);
-    assert_eq!((&sbom["_type"], &sbom["predicateType"]), (&"https://in-toto.io/Statement/v1".into(), &"https://spdx.dev/Document/v2.3".into()));
+    assert_eq!(
+        (&sbom["_type"], &sbom["predicateType"]),
+        (&"https://in-toto.io/Statement/v1".into(), &"https://spdx.dev/Document/v2.3".into())
+    );
     assert_eq!(sbom["subject"][0]["name"], "registry.example.com/shop/api");
     assert_eq!(format!("sha256:{}", sbom["subject"][0]["digest"]["sha256"].as_str().unwrap()), digest);
     assert_eq!(sbom["predicate"]["spdxVersion"], "SPDX-2.3");
 
-    bench.write("report.xml", "<testsuites><testsuite tests=\"1\"><testcase name=\"with hunter2hunter2\"/></testsuite></testsuites>");
-    let args = ["attest", "report.xml", "--type", "junit", "--step", "test", "--key", "key.pem", "--subject-file", "sbom.json", "-o", "report.json"];
-    let output = bench.run_in(&[("DEPLOY_TOKEN", "hunter2hunter2"), ("GITHUB_ACTIONS", "1"), ("GITHUB_JOB", "test")], &args);
+    bench.write(
+        "report.xml",
+        "<testsuites><testsuite tests=\"1\"><testcase name=\"with hunter2hunter2\"/></testsuite></testsuites>",
+    );
+    let args = [
+        "attest",
+        "report.xml",
+        "--type",
+        "junit",
+        "--step",
+        "test",
+        "--key",
+        "key.pem",
+        "--subject-file",
+        "sbom.json",
+        "-o",
+        "report.json",
+    ];
+    let output =
+        bench.run_in(&[("DEPLOY_TOKEN", "hunter2hunter2"), ("GITHUB_ACTIONS", "1"), ("GITHUB_JOB", "test")], &args);
     code(&output, 0);
     assert!(said(&output).contains("1 secrets were found"), "{}", said(&output));
     let report = statement(&bench, "report.json");

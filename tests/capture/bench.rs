@@ -80,10 +80,14 @@ impl Bench {
     }
     /// The records in the spool, whole ones and all other files.
     pub fn spooled(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let entries = fs::read_dir(self.path("spool")).map(|entries| entries.map(|entry| entry.unwrap().path()).collect());
+        let entries =
+            fs::read_dir(self.path("spool")).map(|entries| entries.map(|entry| entry.unwrap().path()).collect());
         let files: Vec<PathBuf> = entries.unwrap_or_default();
         let files = files.into_iter().filter(|path| path.is_file());
-        files.partition(|path| path.to_string_lossy().ends_with(".link.json") && !path.file_name().unwrap().to_string_lossy().starts_with('.'))
+        files.partition(|path| {
+            path.to_string_lossy().ends_with(".link.json")
+                && !path.file_name().unwrap().to_string_lossy().starts_with('.')
+        })
     }
 }
 
@@ -126,7 +130,16 @@ impl Store {
         ];
         bench.write("chains.yaml", &documents.map(|document| document.to_string()).join("\n---\n"));
         let database = format!("sqlite:{}", bench.path("store.db").display());
-        let mut command = bench.command(&["store", "serve", "--listen", &address.to_string(), "--database", &database, "--config", "chains.yaml"]);
+        let mut command = bench.command(&[
+            "store",
+            "serve",
+            "--listen",
+            &address.to_string(),
+            "--database",
+            &database,
+            "--config",
+            "chains.yaml",
+        ]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -161,7 +174,8 @@ pub fn block<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn put(url: &str, token: &str, envelope: &Envelope) {
-    let store = upload::Store { url: url.into(), credential: Credential::Token(token.to_owned().into()), ca_file: None };
+    let store =
+        upload::Store { url: url.into(), credential: Credential::Token(token.to_owned().into()), ca_file: None };
     block(upload::put(&store, envelope, &Belongs::default())).unwrap();
 }
 

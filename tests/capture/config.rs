@@ -17,7 +17,10 @@ fn it_names_the_paths_of_a_step_and_flags_go_before_it() {
     for file in ["src/a.c", "src/a.o", "lib/b.c"] {
         bench.write(file, file);
     }
-    bench.write(".tidewaiter.toml", "excludes = [\"*.o\", \"*.link*\"]\n[step.build]\nmaterials = [\"src\"]\nproducts = [\"lib\"]\n");
+    bench.write(
+        ".tidewaiter.toml",
+        "excludes = [\"*.o\", \"*.link*\"]\n[step.build]\nmaterials = [\"src\"]\nproducts = [\"lib\"]\n",
+    );
     code(&bench.step(&[], &["--", "true"]), 0);
     assert_eq!(names(&bench), (owned(&["src/a.c"]), owned(&["lib/b.c"])));
     assert!(bench.facts()["tidewaiter.config.digest"].as_str().unwrap().starts_with("sha256:"));
@@ -41,7 +44,11 @@ fn anything_else_in_it_is_an_error_and_runs_nothing() {
         bench.write(".tidewaiter.toml", text);
         let output = bench.step(&[], &["--", "touch", "ran"]);
         code(&output, 125);
-        assert!(said(&output).contains("servers, keys and trust never come from the working directory"), "{text}: {}", said(&output));
+        assert!(
+            said(&output).contains("servers, keys and trust never come from the working directory"),
+            "{text}: {}",
+            said(&output)
+        );
     }
     bench.write(".tidewaiter.toml", "materials = [\"/etc\"]");
     let output = bench.step(&[], &["--", "touch", "ran"]);
@@ -59,7 +66,11 @@ fn a_table_of_ci_systems_is_not_taken_from_the_tree() {
     bench.write("systems.toml", row);
     let output = bench.step(&[("OURS", "7")], &["--ci-table", "systems.toml", "--", "touch", "ran"]);
     code(&output, 125);
-    assert!(said(&output).contains("lies in the working directory") && !bench.path("ran").exists(), "{}", said(&output));
+    assert!(
+        said(&output).contains("lies in the working directory") && !bench.path("ran").exists(),
+        "{}",
+        said(&output)
+    );
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(outside.path(), row).unwrap();
     code(&bench.step(&[("OURS", "7")], &["--ci-table", outside.path().to_str().unwrap(), "--", "true"]), 0);

@@ -19,7 +19,13 @@ const GITHUB: [(&str, &str); 8] = [
 fn the_system_the_run_and_the_command() {
     let bench = Bench::new();
     let environment = [&GITHUB[..], &[("FLAVOUR", "strawberry"), ("OTHER", "unasked")]].concat();
-    code(&bench.step(&environment, &["--env", "FLAVOUR", "--", "sh", "-c", "i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; exit 3"]), 3);
+    code(
+        &bench.step(
+            &environment,
+            &["--env", "FLAVOUR", "--", "sh", "-c", "i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; exit 3"],
+        ),
+        3,
+    );
     let facts = bench.facts();
     for (name, value) in [
         ("cicd.system", json!("github")),
@@ -54,7 +60,10 @@ fn the_system_the_run_and_the_command() {
 fn a_signal_and_codes_that_are_no_failure() {
     let bench = Bench::new();
     code(&bench.step(&[], &["--", "sh", "-c", "kill -TERM $$"]), 143);
-    assert_eq!((&bench.facts()["process.exit.signal"], &bench.facts()["process.exit.code"]), (&json!(15), &json!(null)));
+    assert_eq!(
+        (&bench.facts()["process.exit.signal"], &bench.facts()["process.exit.code"]),
+        (&json!(15), &json!(null))
+    );
     code(&bench.step(&[], &["--ok-codes", "0,2", "--", "sh", "-c", "exit 2"]), 2);
     assert_eq!(bench.facts()["cicd.pipeline.task.run.result"], "success");
     std::fs::remove_file(bench.path("out.link")).unwrap();
@@ -94,13 +103,17 @@ fn the_commit_that_is_checked_out() {
     let facts = bench.facts();
     assert_eq!(facts["vcs.ref.head.revision"], git(&["rev-parse", "HEAD"]));
     assert_eq!(facts["git.tree"], git(&["rev-parse", "HEAD^{tree}"]));
-    assert_eq!((&facts["vcs.dirty"], &facts["commit.signed"], &facts["commit.signature"]), (&json!(false), &json!(false), &json!("none")));
+    assert_eq!(
+        (&facts["vcs.dirty"], &facts["commit.signed"], &facts["commit.signature"]),
+        (&json!(false), &json!(false), &json!("none"))
+    );
     assert_eq!(facts["vcs.repository.url.full"], "https://git.example.com/shop/api.git");
     assert_eq!(facts["vcs.ref.head.name"], "main");
     assert!(!bench.payload().contains("swordfish"));
 
     // Signed by a key of ssh, as developers do.
-    let keygen = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(bench.path("id")).status();
+    let keygen =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(bench.path("id")).status();
     if keygen.is_ok_and(|status| status.success()) {
         let id = bench.path("id");
         let format = ["-c", "gpg.format=ssh", "-c", &format!("user.signingkey={}", id.display())].map(str::to_owned);
@@ -109,23 +122,42 @@ fn the_commit_that_is_checked_out() {
         bench.write("main.c", "int other;\n");
         code(&bench.step(&[], &["--", "true"]), 0);
         let facts = bench.facts();
-        assert_eq!((&facts["commit.signed"], &facts["commit.signature"], &facts["vcs.dirty"]), (&json!(true), &json!("ssh"), &json!(true)));
+        assert_eq!(
+            (&facts["commit.signed"], &facts["commit.signature"], &facts["vcs.dirty"]),
+            (&json!(true), &json!("ssh"), &json!(true))
+        );
     }
 }
 
 #[test]
 fn ci_shows_what_would_be_sent_and_never_the_token() {
     let bench = Bench::new();
-    let claims = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, r#"{"iss":"https://ci.example.com","sub":"repo:shop/api","aud":"tidewaiter"}"#);
+    let claims = base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        r#"{"iss":"https://ci.example.com","sub":"repo:shop/api","aud":"tidewaiter"}"#,
+    );
     let token = format!("e30.{claims}.c2lnbmF0dXJl");
-    let environment = [&GITHUB[..], &[("TIDEWAITER_ID_TOKEN", token.as_str()), ("DEPLOY_TOKEN", "hunter2hunter2"), ("NOTE", "has hunter2hunter2")]].concat();
-    let output = bench.run_in(&environment, &["ci", "--store", "https://store.example.com", "--chain", "shop", "--env", "NOTE", "--output", "json"]);
+    let environment = [
+        &GITHUB[..],
+        &[("TIDEWAITER_ID_TOKEN", token.as_str()), ("DEPLOY_TOKEN", "hunter2hunter2"), ("NOTE", "has hunter2hunter2")],
+    ]
+    .concat();
+    let output = bench.run_in(
+        &environment,
+        &["ci", "--store", "https://store.example.com", "--chain", "shop", "--env", "NOTE", "--output", "json"],
+    );
     code(&output, 0);
     let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&shown["system"], &shown["chain"], &shown["store"]), (&json!("github"), &json!("shop"), &json!("https://store.example.com")));
+    assert_eq!(
+        (&shown["system"], &shown["chain"], &shown["store"]),
+        (&json!("github"), &json!("shop"), &json!("https://store.example.com"))
+    );
     assert_eq!(shown["run"], "https://github.example.com/shop/api/9001/1");
     assert_eq!(shown["identity"]["issuer"], "https://ci.example.com");
-    assert_eq!((&shown["identity"]["subject"], &shown["identity"]["audience"]), (&json!("repo:shop/api"), &json!(["tidewaiter"])));
+    assert_eq!(
+        (&shown["identity"]["subject"], &shown["identity"]["audience"]),
+        (&json!("repo:shop/api"), &json!(["tidewaiter"]))
+    );
     assert_eq!(shown["facts"]["process.environment_variable.NOTE"], "has [redacted:DEPLOY_TOKEN]");
     assert_eq!(shown["redactions"], 1);
     let text = bench.run_in(&environment, &["ci"]);

@@ -18,7 +18,9 @@ fn nothing_half(bench: &Bench) {
     }
     for path in bench.spooled().0 {
         let record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, record["envelope"].as_str().unwrap()).unwrap();
+        let bytes =
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, record["envelope"].as_str().unwrap())
+                .unwrap();
         assert_eq!(Envelope::parse(&bytes).unwrap().digest().to_string(), record["digest"]);
     }
 }
@@ -72,7 +74,12 @@ fn a_full_disk_is_125_and_leaves_nothing_half() {
     code(&output, 0);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     // The link does not fit: 125. The link is on another disk and the spool is full: a warning, and the command's own code.
-    assert_eq!(told.split_whitespace().collect::<Vec<_>>(), ["first", "125", "second", "0", "0"], "{told}{}", said(&output));
+    assert_eq!(
+        told.split_whitespace().collect::<Vec<_>>(),
+        ["first", "125", "second", "0", "0"],
+        "{told}{}",
+        said(&output)
+    );
     assert!(said(&output).contains("nor is it in the spool"), "{}", said(&output));
     // The command had run, and its work is kept.
     assert!(bench.path("ran-1").exists() && bench.path("ran-2").exists() && bench.path("out.link").exists());
@@ -87,11 +94,20 @@ fn without_a_network_or_a_home_the_exit_code_is_the_commands() {
     let unresolvable = bench.step(&[], &["--store", "https://store.invalid", "--", "sh", "-c", "exit 9"]);
     code(&unresolvable, 9);
     assert!(said(&unresolvable).contains("waits in the spool"), "{}", said(&unresolvable));
-    let environment = [("GITHUB_ACTIONS", "true"), ("ACTIONS_ID_TOKEN_REQUEST_URL", down.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", TOKEN)];
+    let environment = [
+        ("GITHUB_ACTIONS", "true"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", down.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", TOKEN),
+    ];
     let nobody = bench.step(&environment, &["--store", &down, "--", "sh", "-c", "exit 9"]);
     code(&nobody, 9);
-    assert!(said(&nobody).contains("ask the CI system for a token") && !said(&nobody).contains(TOKEN), "{}", said(&nobody));
-    let args = ["run", "--step", "build", "--key", "key.pem", "-o", "out.link", "--store", &down, "--", "sh", "-c", "exit 9"];
+    assert!(
+        said(&nobody).contains("ask the CI system for a token") && !said(&nobody).contains(TOKEN),
+        "{}",
+        said(&nobody)
+    );
+    let args =
+        ["run", "--step", "build", "--key", "key.pem", "-o", "out.link", "--store", &down, "--", "sh", "-c", "exit 9"];
     let homeless = bench.command(&args).env_remove("TIDEWAITER_SPOOL").env_remove("HOME").output().unwrap();
     code(&homeless, 9);
     assert!(said(&homeless).contains("no place for a spool"), "{}", said(&homeless));

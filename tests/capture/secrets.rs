@@ -10,7 +10,13 @@ const ENVIRONMENT: [(&str, &str); 1] = [("DEPLOY_TOKEN", SECRET)];
 /// The same in every form it travels in.
 fn forms() -> Vec<String> {
     let percent = "hunter2%2Bhunter%2F2".to_owned();
-    vec![SECRET.to_owned(), STANDARD.encode(SECRET), STANDARD.encode(format!("x{SECRET}")), STANDARD.encode(format!("xy{SECRET}z")), percent]
+    vec![
+        SECRET.to_owned(),
+        STANDARD.encode(SECRET),
+        STANDARD.encode(format!("x{SECRET}")),
+        STANDARD.encode(format!("xy{SECRET}z")),
+        percent,
+    ]
 }
 
 #[track_caller]
@@ -27,7 +33,10 @@ fn in_arguments_and_output_in_every_form() {
     let bench = Bench::new();
     for form in forms() {
         let script = format!("echo '{form}'; echo 'err {form}' >&2");
-        let output = bench.step(&ENVIRONMENT, &["--log-tail", "8KiB", "--env", "DEPLOY_TOKEN", "--", "sh", "-c", &script, "x", &form]);
+        let output = bench.step(
+            &ENVIRONMENT,
+            &["--log-tail", "8KiB", "--env", "DEPLOY_TOKEN", "--", "sh", "-c", &script, "x", &form],
+        );
         code(&output, 0);
         // The person sees it as ever.
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), form);
@@ -100,7 +109,10 @@ fn a_key_in_the_environment_signs_and_is_kept_from_the_command() {
 #[test]
 fn the_tail_is_whole_lines_and_the_rest_passes_through() {
     let bench = Bench::new();
-    let output = bench.step(&[], &["--log-tail", "1k", "--", "sh", "-c", "i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done"]);
+    let output = bench.step(
+        &[],
+        &["--log-tail", "1k", "--", "sh", "-c", "i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done"],
+    );
     code(&output, 0);
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 500);
     let link = bench.link();

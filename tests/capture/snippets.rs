@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, fs, process::Command};
 fn project() -> Bench {
     let bench = Bench::new();
     bench.write("src/main.c", "int main;\n");
-    bench.write("Makefile", "all:\n\tmkdir -p dist && cp src/main.c dist/app\ntest:\n\techo '<testsuite/>' > report.xml\n");
+    bench.write(
+        "Makefile",
+        "all:\n\tmkdir -p dist && cp src/main.c dist/app\ntest:\n\techo '<testsuite/>' > report.xml\n",
+    );
     bench
 }
 
@@ -74,9 +77,16 @@ fn github_actions() {
     assert_eq!(scripts.len(), 4);
     let pem = fs::read_to_string(bench.path("key.pem")).unwrap();
     let environment = [
-        ("GITHUB_ACTIONS", "true"), ("GITHUB_SERVER_URL", "https://github.example.com"), ("GITHUB_REPOSITORY", "shop/api"),
-        ("GITHUB_RUN_ID", "9001"), ("GITHUB_RUN_ATTEMPT", "1"), ("GITHUB_JOB", "release"), ("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567"),
-        ("GITHUB_REF", "refs/heads/main"), ("TIDEWAITER_KEY_PEM", &pem), ("ACTIONS_ID_TOKEN_REQUEST_URL", &url),
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_SERVER_URL", "https://github.example.com"),
+        ("GITHUB_REPOSITORY", "shop/api"),
+        ("GITHUB_RUN_ID", "9001"),
+        ("GITHUB_RUN_ATTEMPT", "1"),
+        ("GITHUB_JOB", "release"),
+        ("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567"),
+        ("GITHUB_REF", "refs/heads/main"),
+        ("TIDEWAITER_KEY_PEM", &pem),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", &url),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-secret"),
     ];
     let told = play(&bench, &store, &scripts, &environment);
@@ -95,11 +105,20 @@ fn gitlab_ci() {
     };
     let scripts = [lines("script"), lines("after_script")].concat();
     let environment = [
-        ("GITLAB_CI", "true"), ("CI_SERVER_URL", "https://gitlab.example.com"), ("CI_PROJECT_ID", "42"), ("CI_PIPELINE_ID", "1000"),
-        ("CI_JOB_NAME", "release"), ("CI_COMMIT_SHA", "abc"), ("TIDEWAITER_KEY", "key.pem"), ("TIDEWAITER_ID_TOKEN", token),
+        ("GITLAB_CI", "true"),
+        ("CI_SERVER_URL", "https://gitlab.example.com"),
+        ("CI_PROJECT_ID", "42"),
+        ("CI_PIPELINE_ID", "1000"),
+        ("CI_JOB_NAME", "release"),
+        ("CI_COMMIT_SHA", "abc"),
+        ("TIDEWAITER_KEY", "key.pem"),
+        ("TIDEWAITER_ID_TOKEN", token),
     ];
     let told = play(&bench, &store, &scripts, &environment);
-    assert!(told.contains("\"tidewaiter.run\":\"https://gitlab.example.com/42/1000\"") && !told.contains(token), "{told}");
+    assert!(
+        told.contains("\"tidewaiter.run\":\"https://gitlab.example.com/42/1000\"") && !told.contains(token),
+        "{told}"
+    );
 }
 
 #[test]
@@ -112,9 +131,15 @@ fn jenkins() {
     let scripts: Vec<String> = text.lines().filter_map(line).collect();
     assert_eq!(scripts.len(), 3);
     let environment = [
-        ("JENKINS_URL", "https://jenkins.example.com/"), ("BUILD_ID", "31"), ("BUILD_NUMBER", "31"), ("JOB_NAME", "shop/main"),
-        ("BUILD_URL", "https://jenkins.example.com/job/shop/31/"), ("STAGE_NAME", "Build"), ("GIT_COMMIT", "abc"),
-        ("TIDEWAITER_KEY", "key.pem"), ("TIDEWAITER_ID_TOKEN", token),
+        ("JENKINS_URL", "https://jenkins.example.com/"),
+        ("BUILD_ID", "31"),
+        ("BUILD_NUMBER", "31"),
+        ("JOB_NAME", "shop/main"),
+        ("BUILD_URL", "https://jenkins.example.com/job/shop/31/"),
+        ("STAGE_NAME", "Build"),
+        ("GIT_COMMIT", "abc"),
+        ("TIDEWAITER_KEY", "key.pem"),
+        ("TIDEWAITER_ID_TOKEN", token),
     ];
     let told = play(&bench, &store, &scripts, &environment);
     assert!(told.contains("\"cicd.pipeline.task.name\":\"Build\""), "{told}");
@@ -126,7 +151,8 @@ fn tekton() {
     let token = "projected-token-0123456789";
     let store = Store::start(&bench, &["test", "build"], &[token]);
     let spec = &yaml("tekton-task.yaml")["spec"];
-    let scripts: Vec<String> = spec["steps"].as_array().unwrap().iter().map(|step| step["script"].as_str().unwrap().to_owned()).collect();
+    let scripts: Vec<String> =
+        spec["steps"].as_array().unwrap().iter().map(|step| step["script"].as_str().unwrap().to_owned()).collect();
     // What Tekton puts in, and where it mounts.
     bench.write("mounted/token", token);
     let root = bench.directory.path().to_str().unwrap().to_owned();
@@ -141,9 +167,13 @@ fn tekton() {
         .map(|pair| (pair["name"].as_str().unwrap().to_owned(), filled(pair["value"].as_str().unwrap())))
         .filter(|(name, _)| name != "TIDEWAITER_STORE")
         .collect();
-    let environment: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let environment: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let told = play(&bench, &store, &scripts, &environment);
-    assert!(told.contains("\"tidewaiter.run\":\"ci/release-x7\"") && told.contains("\"cicd.system\":\"tekton\""), "{told}");
+    assert!(
+        told.contains("\"tidewaiter.run\":\"ci/release-x7\"") && told.contains("\"cicd.system\":\"tekton\""),
+        "{told}"
+    );
 }
 
 #[test]

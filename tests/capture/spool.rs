@@ -74,7 +74,10 @@ fn what_is_refused_lies_aside_with_why() {
     assert!(shown["refused"][0]["why"].as_str().unwrap().contains("[signature_untrusted]"), "{shown}");
     let aside: Vec<_> = fs::read_dir(bench.path("spool/refused")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let record: Value = serde_json::from_slice(&fs::read(&aside[0]).unwrap()).unwrap();
-    assert_eq!((&record["refused"]["status"], &record["refused"]["reason"]), (&422.into(), &"signature_untrusted".into()));
+    assert_eq!(
+        (&record["refused"]["status"], &record["refused"]["reason"]),
+        (&422.into(), &"signature_untrusted".into())
+    );
     // It holds up nothing, and may be tried again.
     assert_eq!(push(&bench, &store.url(), TOKEN, &[]).0, 0);
     assert_eq!(push(&bench, &store.url(), TOKEN, &["--retry-refused"]).0, 1);
@@ -129,7 +132,11 @@ fn a_spool_that_is_full_says_so_and_the_step_goes_on() {
     let bench = Bench::new();
     let output = step(&bench, &nowhere(), TOKEN, "run-1", &["--spool-max", "100"]);
     code(&output, 4);
-    assert!(said(&output).contains("nor is it in the spool") && said(&output).contains("of at most 100"), "{}", said(&output));
+    assert!(
+        said(&output).contains("nor is it in the spool") && said(&output).contains("of at most 100"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(bench.spooled().0.len(), 0);
 }
 
@@ -140,9 +147,27 @@ fn the_spool_is_no_material() {
     bench.write("src/a.c", "a");
     let project = bench.directory.path().to_str().unwrap();
     let gitlab = |command: &mut std::process::Command| {
-        command.env_remove("TIDEWAITER_SPOOL").envs([("GITLAB_CI", "true"), ("CI_PROJECT_DIR", project)]).output().unwrap()
+        command
+            .env_remove("TIDEWAITER_SPOOL")
+            .envs([("GITLAB_CI", "true"), ("CI_PROJECT_DIR", project)])
+            .output()
+            .unwrap()
     };
-    let args = ["run", "--step", "build", "--key", "key.pem", "-o", "out.link", "-m", ".", "--store", &nowhere(), "--", "true"];
+    let args = [
+        "run",
+        "--step",
+        "build",
+        "--key",
+        "key.pem",
+        "-o",
+        "out.link",
+        "-m",
+        ".",
+        "--store",
+        &nowhere(),
+        "--",
+        "true",
+    ];
     for _ in 0..2 {
         code(&gitlab(&mut bench.command(&args)), 0);
     }
