@@ -14,6 +14,9 @@ mod docs;
 mod facts;
 #[path = "capture/faults.rs"]
 mod faults;
+#[allow(dead_code)]
+#[path = "support/issuer.rs"]
+mod issuer;
 #[path = "capture/secrets.rs"]
 mod secrets;
 #[path = "capture/snippets.rs"]

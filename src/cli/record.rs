@@ -17,7 +17,7 @@ pub enum Command {
     /// They are kept in .STEP.KEYID.link-unfinished, signed, so that what happens in between cannot alter them unnoticed.
     Start(StartArgs),
     /// Record the products, and write the link
-    Stop(StopArgs),
+    Stop(Box<StopArgs>),
 }
 
 /// Of both halves.

@@ -108,19 +108,23 @@ pub struct Store {
 impl Store {
     /// With a layout of these steps in it. `tokens` write.
     pub fn start(bench: &Bench, steps: &[&str], tokens: &[&str]) -> Self {
-        let store = Store::at("127.0.0.1:0".parse().unwrap(), bench, tokens);
-        let layout = layout(&bench.key(), steps);
-        fs::write(bench.path("root.layout"), layout.to_bytes()).unwrap();
-        put(&store.url(), tokens[0], &layout);
-        store
-    }
-
-    pub fn at(address: SocketAddr, bench: &Bench, tokens: &[&str]) -> Self {
         let writer = |(at, token): (usize, &&str)| {
             let hash = Digest::sha256(token.as_bytes()).to_string();
             json!({"name": format!("writer-{at}"), "tokenHash": hash, "steps": ["*"], "kinds": ["layout", "link", "fact"]})
         };
-        let writers: Vec<Value> = tokens.iter().enumerate().map(writer).collect();
+        Store::with(bench, steps, tokens.iter().enumerate().map(writer).collect(), tokens[0])
+    }
+
+    /// With writers of any kind; `token` is of one that may write the layout.
+    pub fn with(bench: &Bench, steps: &[&str], writers: Vec<Value>, token: &str) -> Self {
+        let store = Store::serve(bench, writers);
+        let layout = layout(&bench.key(), steps);
+        fs::write(bench.path("root.layout"), layout.to_bytes()).unwrap();
+        put(&store.url(), token, &layout);
+        store
+    }
+
+    fn serve(bench: &Bench, writers: Vec<Value>) -> Self {
         let pem = bench.key().public().to_pem();
         let documents = [
             json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "TrustRoot", "metadata": {"name": "owners"},

@@ -1,9 +1,12 @@
 //! The snippets of `examples/ci`: their own commands, in that CI system's environment, against a real store; then the links are verified.
 
-use super::bench::{Bench, Store, code, said};
+use super::{
+    bench::{Bench, Store, TOKEN, code, said},
+    issuer::Issuer,
+};
 use axum::{Json, Router, extract::Query, http::HeaderMap, routing::get};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, process::Command, sync::Arc};
 
 /// What the pipeline builds.
 fn project() -> Bench {
@@ -51,12 +54,13 @@ fn play(bench: &Bench, store: &Store, scripts: &[String], environment: &[(&str, 
     told + &facts.to_string()
 }
 
-/// Answers like GitHub's token service.
-async fn issuer(token: &'static str) -> String {
+/// Answers like GitHub's token service: a token of the issuer for the audience that is asked for, to who has the job's own secret.
+async fn token_service(issuer: Arc<Issuer>, repository: &'static str) -> String {
     let answer = async move |Query(query): Query<BTreeMap<String, String>>, headers: HeaderMap| {
         let ours = headers.get("authorization").is_some_and(|value| value == "Bearer request-secret");
-        let value = if ours && query.contains_key("audience") { token } else { "" };
-        Json(json!({"value": value}))
+        let claims = json!({"aud": query.get("audience"), "sub": "repo:shop/api:ref:refs/heads/main", "repository": "shop/api",
+            "repository_id": repository, "run_id": "9001", "run_attempt": "1"});
+        Json(json!({"value": if ours { issuer.token(claims) } else { String::new() }}))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -64,19 +68,24 @@ async fn issuer(token: &'static str) -> String {
     format!("http://{address}/token?api-version=2.0")
 }
 
+/// The job proves who it is by a token of its CI system, checked by the store at the issuer's keys; another repository's job is nobody.
 #[test]
 fn github_actions() {
     let bench = project();
-    let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZXBvOnNob3AvYXBpIn0.c2ln";
-    let store = Store::start(&bench, &["test", "build"], &[token]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let url = runtime.block_on(issuer(token));
+    let issuer = Arc::new(runtime.block_on(Issuer::start()));
+    let laptop = json!({"name": "laptop", "tokenHash": tidewaiter::Digest::sha256(TOKEN.as_bytes()).to_string(), "steps": ["*"], "kinds": ["layout"]});
+    let github = json!({"name": "github", "steps": ["test", "build"], "kinds": ["link"], "oidc": {
+        "issuer": issuer.url, "audience": "https://store.example.com", "claims": {"repository_id": "123"},
+        "run": "https://github.example.com/{repository}/{run_id}/{run_attempt}", "caBundle": issuer.authority}});
+    let store = Store::with(&bench, &["test", "build"], vec![laptop, github], TOKEN);
+    let url = runtime.block_on(token_service(issuer.clone(), "123"));
     let steps = &yaml("github-actions.yml")["jobs"]["release"]["steps"];
     let steps = steps.as_array().unwrap().iter().filter(|step| step["name"] != "install tidewaiter");
     let scripts: Vec<String> = steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect();
     assert_eq!(scripts.len(), 4);
     let pem = fs::read_to_string(bench.path("key.pem")).unwrap();
-    let environment = [
+    let mut environment = vec![
         ("GITHUB_ACTIONS", "true"),
         ("GITHUB_SERVER_URL", "https://github.example.com"),
         ("GITHUB_REPOSITORY", "shop/api"),
@@ -86,12 +95,28 @@ fn github_actions() {
         ("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567"),
         ("GITHUB_REF", "refs/heads/main"),
         ("TIDEWAITER_KEY_PEM", &pem),
-        ("ACTIONS_ID_TOKEN_REQUEST_URL", &url),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-secret"),
+        ("TIDEWAITER_STORE_AUDIENCE", "https://store.example.com"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", &url),
     ];
     let told = play(&bench, &store, &scripts, &environment);
-    assert!(told.contains("subject repo:shop/api") && told.contains("\"cicd.system\":\"github\""), "{told}");
-    assert!(!told.contains(token) && !told.contains("request-secret"), "{told}");
+    assert!(
+        told.contains("subject repo:shop/api:ref:refs/heads/main") && told.contains("\"cicd.system\":\"github\""),
+        "{told}"
+    );
+    assert!(!told.contains("eyJ") && !told.contains("request-secret"), "{told}");
+
+    let stranger = runtime.block_on(token_service(issuer, "124"));
+    environment.pop();
+    environment.push(("ACTIONS_ID_TOKEN_REQUEST_URL", &stranger));
+    let step = ["run", "--step", "build", "--store", &store.url(), "--", "true"];
+    let output = bench.run_in(&environment, &step);
+    code(&output, 0);
+    assert!(said(&output).contains("is not sent") && said(&output).contains("[unauthenticated]"), "{}", said(&output));
+    let other_run =
+        [&environment[..], &[("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("TIDEWAITER_RUN", "another")]].concat();
+    let output = bench.run_in(&other_run, &step);
+    assert!(said(&output).contains("[run_mismatch]"), "{}", said(&output));
 }
 
 #[test]
