@@ -1,6 +1,7 @@
 //! Capture: materials → command → products → link (design §8, store §5; in-toto §1.15).
 //!
-//! Nothing in the working directory is read as configuration (security T-25): what is recorded is what the caller says, and no more.
+//! What is recorded is what the caller says, and no more (security T-25). The working directory may say which paths (`config`), and
+//! that shows in the link. `notes` are what a link says beside its artifacts, and what it must not say.
 
 use crate::{
     digest::DigestSet,
@@ -12,22 +13,36 @@ use crate::{
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
+pub mod attest;
 pub mod cache;
+pub mod ci;
 pub mod command;
+pub mod config;
+pub mod deliver;
 mod exclude;
+pub mod facts;
+pub mod git;
 mod hash;
+pub mod identity;
 pub mod image;
 pub mod names;
+pub mod notes;
 mod progress;
 pub mod record;
+pub mod redact;
 mod seal;
 pub mod session;
+pub mod spool;
+pub mod surroundings;
+mod tail;
 pub mod upload;
 mod walk;
 
+pub use notes::Notes;
 pub use progress::Progress;
 pub use record::Recorder;
 pub use seal::Container;
+pub use surroundings::Surroundings;
 
 /// Where artifacts are, and how they are recorded.
 #[derive(Clone, Debug)]
@@ -56,8 +71,8 @@ pub struct Job<'a> {
     pub directory: &'a Path,
     pub images: &'a image::Images,
     pub container: Container,
-    /// Whether the command's standard streams are ours; `false` gives it none.
-    pub inherit_streams: bool,
+    pub streams: command::Streams,
+    pub notes: Notes<'a>,
 }
 
 /// What a run left: the signed link and how the command ended.
@@ -87,10 +102,13 @@ impl From<anyhow::Error> for Failure {
 /// Records materials, runs the command, records products, and signs the link. A command that fails still yields one.
 pub async fn run(job: &Job<'_>, key: &SecretKey) -> Result<Run, Failure> {
     names::check_step(job.step)?;
+    // What the command's own words give away is known before it runs.
+    job.notes.check_command(job.argv)?;
     let before = job.tree.record(job.materials, &cache::Known::default()).context("materials")?;
-    let outcome = match job.argv {
+    let tool = job.notes.facts.map(|_| tokio::task::spawn_blocking(facts::own_digest));
+    let ended = match job.argv {
         [] => None,
-        argv => Some(command::run(argv, job.directory, job.inherit_streams).await?),
+        argv => Some(command::run(argv, job.directory, job.streams).await?),
     };
     let (products, after) = products(job.tree, job.products, &before.known, job.images, job.directory)?;
     let mut warnings = before.warnings;
@@ -101,14 +119,24 @@ pub async fn run(job: &Job<'_>, key: &SecretKey) -> Result<Run, Failure> {
         command: job.argv.to_vec(),
         materials: before.artifacts,
         products,
-        byproducts: byproducts(outcome.as_ref()),
+        byproducts: byproducts(ended.as_ref()),
         environment: Value::Object(Vec::new()),
     };
+    let mut facts = job.notes.facts.cloned();
+    if let (Some(facts), Some(ended)) = (&mut facts, &ended) {
+        facts.of_execution(&ended.execution, job.notes.ok_codes);
+    }
+    if let (Some(facts), Some(tool)) = (&mut facts, tool)
+        && let Ok(Some(digest)) = tool.await
+    {
+        facts.set("tidewaiter.digest", digest);
+    }
+    let link = job.notes.write(link, facts, &mut warnings)?;
     let envelope = seal::seal(&link, job.container, key)?;
     if let Some(why) = seal::refused(&envelope, job.container) {
         warnings.push(format!("verifiers will refuse this link: {why}"));
     }
-    Ok(Run { link, envelope, outcome, warnings })
+    Ok(Run { link, envelope, outcome: ended.map(|ended| ended.execution.outcome), warnings })
 }
 
 /// The files a step left and the images it made, with remarks.
@@ -136,13 +164,15 @@ fn insert_image(products: &mut Artifacts, name: String, digest: DigestSet) -> an
     Ok(())
 }
 
-/// As `in-toto-run` writes them when streams are not recorded; output may hold secrets, so it never goes into a link (store §5.3).
-fn byproducts(outcome: Option<&command::Outcome>) -> Value {
-    let Some(outcome) = outcome else { return Value::Object(Vec::new()) };
+/// As `in-toto-run` writes them when streams are not recorded; output may hold secrets, so it goes into a link only as the tail that was
+/// asked for (store §5.3).
+fn byproducts(ended: Option<&command::Ended>) -> Value {
+    let Some(ended) = ended else { return Value::Object(Vec::new()) };
+    let return_value = ended.execution.outcome.return_value.to_string();
     Value::Object(vec![
-        ("return-value".to_owned(), Value::Number(outcome.return_value.to_string())),
-        ("stderr".to_owned(), Value::String(String::new())),
-        ("stdout".to_owned(), Value::String(String::new())),
+        ("return-value".to_owned(), Value::Number(return_value)),
+        ("stderr".to_owned(), Value::String(ended.stderr.clone())),
+        ("stdout".to_owned(), Value::String(ended.stdout.clone())),
     ])
 }
 

@@ -4,7 +4,7 @@
 //! to it: what is not of our key, or not of this step, is refused. One thing a signature cannot tell is an earlier start of the same
 //! step whose file was kept and put back; the digest that `start` prints tells it, when it is given to `stop`.
 
-use super::{Container, Tree, cache::Known, image::Images, names, products, seal};
+use super::{Container, Notes, Tree, cache::Known, image::Images, names, products, seal};
 use crate::{
     digest::Digest,
     envelope::Envelope,
@@ -25,6 +25,7 @@ pub struct Session<'a> {
     pub directory: &'a Path,
     pub tree: &'a Tree,
     pub container: Container,
+    pub notes: Notes<'a>,
 }
 
 /// What `start` left.
@@ -88,6 +89,7 @@ impl Session<'_> {
         let materials = self.materials(started).with_context(|| format!("{}", self.path().display()))?;
         let (products, mut warnings) = products(self.tree, paths, &Known::default(), images, Path::new("."))?;
         let link = Link { products, ..materials };
+        let link = self.notes.write(link, self.notes.facts.cloned(), &mut warnings)?;
         let envelope = seal::seal(&link, self.container, self.key)?;
         if let Some(why) = seal::refused(&envelope, self.container) {
             warnings.push(format!("verifiers will refuse this link: {why}"));

@@ -21,7 +21,8 @@ async fn shell(base: &std::path::Path, script: &str, container: Container) -> Re
         directory: base,
         images: &image::Images::default(),
         container,
-        inherit_streams: false,
+        streams: command::Streams::Silent,
+        notes: Notes::default(),
     };
     run(&job, &key).await
 }

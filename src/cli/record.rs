@@ -1,7 +1,12 @@
 //! `tidewaiter record start|stop`: a step that is not one command (design §8, §11).
 
-use super::recording::{ContainerArgs, ImageArgs, KeyArgs, NOT_RECORDED, OutputArgs, SendArgs, TreeArgs};
-use crate::{capture::session::Session, digest::Digest, file};
+use super::recording::{ContainerArgs, ImageArgs, KeyArgs, NOT_RECORDED, NotesArgs, OutputArgs, SendArgs, TreeArgs};
+use crate::{
+    capture::{Notes, Tree, session::Session, upload::Belongs},
+    digest::Digest,
+    file,
+    key::SecretKey,
+};
 use std::path::PathBuf;
 
 /// Record a step that is not one command: start before it, stop after it
@@ -70,6 +75,8 @@ pub struct StopArgs {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
+    notes: NotesArgs,
+    #[command(flatten)]
     send: SendArgs,
 }
 
@@ -86,30 +93,38 @@ pub async fn run(command: Command) -> u8 {
 }
 
 fn start(args: &StartArgs) -> anyhow::Result<u8> {
-    let (key, tree) = (args.session.key.key()?, args.session.tree.tree()?);
-    let started = session(&args.session, &key, &tree).start(&args.material, args.force)?;
+    let key = args.session.key.key()?;
+    let recorded = args.session.tree.recorded(&args.session.step, &args.material, &[])?;
+    let session = session(&args.session, &key, &recorded.tree, Notes::default());
+    let started = session.start(&recorded.materials, args.force)?;
     warn(&started.warnings);
     anstream::println!("{}", started.digest);
     Ok(0)
 }
 
 async fn stop(args: &StopArgs) -> anyhow::Result<u8> {
-    let (key, tree) = (args.session.key.key()?, args.session.tree.tree()?);
+    let around = args.send.store.surroundings()?;
+    let key = args.session.key.key()?;
     let target = args.output.target(&args.session.step, &key)?;
-    args.send.check()?;
-    let session = session(&args.session, &key, &tree);
-    let stopped = session.stop(&args.product, &args.images.images()?, args.started.as_ref())?;
+    args.send.check(&around)?;
+    let recorded = args.session.tree.recorded(&args.session.step, &[], &args.product)?;
+    let redactor = args.notes.redactor(&args.send, &around)?;
+    let facts = args.notes.facts(&args.send, &around, recorded.config.as_ref()).await;
+    let notes = Notes { facts: facts.as_ref(), redactor: Some(&redactor), ..Notes::default() };
+    let session = session(&args.session, &key, &recorded.tree, notes);
+    let stopped = session.stop(&recorded.products, &args.images.images()?, args.started.as_ref())?;
     warn(&stopped.warnings);
     file::write(&target, &stopped.envelope.to_bytes())?;
     session.finish()?;
-    match args.send.send(&target, &stopped.envelope).await {
+    match args.send.send(&around, &target, &stopped.envelope, Belongs::default()).await {
         true => Ok(0),
         false => Ok(NOT_RECORDED),
     }
 }
 
-fn session<'a>(args: &'a SessionArgs, key: &'a crate::key::SecretKey, tree: &'a crate::capture::Tree) -> Session<'a> {
-    Session { step: &args.step, key, directory: &args.state_dir, tree, container: args.container.container() }
+fn session<'a>(args: &'a SessionArgs, key: &'a SecretKey, tree: &'a Tree, notes: Notes<'a>) -> Session<'a> {
+    let container = args.container.container();
+    Session { step: &args.step, key, directory: &args.state_dir, tree, container, notes }
 }
 
 fn warn(warnings: &[String]) {

@@ -2,14 +2,14 @@
 
 use super::databases::{On, Place};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 use tidewaiter::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     json as strict,
     key::{Scheme, SecretKey},
     server::{Bounds, Chains, Options, Server},
-    store::database,
+    store::{blob::objects::Objects, database},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -130,12 +130,17 @@ pub struct Setup {
     pub on: On,
     pub documents: Option<String>,
     pub pages_max: Option<u32>,
+    /// Whether large bodies are objects, in a directory beside the database.
+    pub objects: bool,
     pub bounds: Option<Bounds>,
+    /// Certificate and key; the client of a shop does not know them.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Setup {
     pub fn on(on: On) -> Self {
-        Setup { on, documents: None, pages_max: None, bounds: None }
+        Setup { on, documents: None, pages_max: None, objects: false, bounds: None, tls: None, client_ca: None }
     }
 }
 
@@ -163,10 +168,12 @@ impl Shop {
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = Options {
             listen: loopback,
-            tls: None,
+            tls: setup.tls,
+            client_ca: setup.client_ca,
             metrics_listen: Some(loopback),
             database: database::Options {
                 pages_max: setup.pages_max,
+                objects: setup.objects.then(|| Objects::open(&objects_url(place.dir.path())).unwrap()),
                 ..database::Options::at(place.url.parse().unwrap())
             },
             chains: Chains::parse("chains.yaml", &documents).unwrap(),
@@ -222,6 +229,11 @@ impl Shop {
         assert_eq!(status, 200, "{body}");
         body["records"].as_array().unwrap().iter().map(|r| r["digest"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+/// Where large bodies of a database in this directory are.
+pub fn objects_url(dir: &std::path::Path) -> String {
+    format!("file://{}", dir.join("objects").display())
 }
 
 pub fn client() -> reqwest::Client {

@@ -160,7 +160,7 @@ fn plans() -> Vec<Plan> {
 /// Every case in its turn.
 pub async fn play(world: World<'_>, mut servers: Servers, tell: &impl Fn(&str)) -> anyhow::Result<Vec<Answer>> {
     let store = servers.store();
-    upload::put(&store, &world.layouts.good).await.context("the layout, to the store")?;
+    upload::put(&store, &world.layouts.good, &upload::Belongs::default()).await.context("the layout, to the store")?;
     let mut good: Option<Built> = None;
     let mut answers = Vec::new();
     for plan in plans() {

@@ -3,7 +3,7 @@
 use super::{image, keys::Keys};
 use crate::{
     author,
-    capture::upload::Store,
+    capture::upload::{Credential, Store},
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     file,
@@ -155,7 +155,7 @@ async fn step(
     command.arg("--key").arg(place.directory.join(format!("keys/{key}.pem"))).arg("-o").arg(&link);
     if let Some(store) = place.store {
         command.args(["--store", &store.url, "--require-upload"]);
-        if let Some(file) = &store.token_file {
+        if let Credential::File(file) = &store.credential {
             command.arg("--store-token-file").arg(file);
         }
     }
