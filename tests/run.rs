@@ -146,7 +146,7 @@ fn what_can_not_be_recorded_is_125_and_runs_nothing() {
         (&["--key", "key.pem", "-m", "loop"], "loop/up"),
         (&["--key", "key.pem", "--image", "registry.example.com/a:1"], "no digest"),
         (&["--key", "key.pem", "--lstrip-paths", "a", "--lstrip-paths", "a/b"], "stripped"),
-        (&["--key", "key.pem", "-m", "dir:loop"], "loop/up"),
+        (&["--key", "key.pem", "-m", "oci:loop"], "--image"),
     ] {
         let output = bench.run(&[&["run", "--step", "build"], args, &touch].concat());
         code(&output, 125);
