@@ -19,6 +19,8 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 const DELTA_PER_CENT_MAX: usize = 40;
 /// zstd's own default; higher ones cost much and give little on hashes.
 const LEVEL: i32 = 3;
+/// What is left of a difference is hashes, of which the fastest level makes no more than the slower ones do.
+const DELTA_LEVEL: i32 = 1;
 
 /// How bytes are packed: the column `blob.codec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,20 +83,24 @@ pub enum Damage {
     Digest,
 }
 
-/// The smallest packing of the bytes; a difference to the base only where it pays.
-pub fn pack(bytes: &[u8], base: Option<&Base>) -> Packed {
+/// The smallest packing of the bytes, and the place among the bases of that which it is a difference to. A difference is taken where it
+/// is worth a second read, and `pays`, asked with its size, agrees.
+pub fn pack<B: AsRef<Base>>(bytes: &[u8], bases: &[B], pays: impl Fn(usize, usize) -> bool) -> (Packed, Option<usize>) {
     let parted = part::part(bytes);
-    let raw = || Packed { codec: Codec::Raw, bytes: bytes.to_vec() };
     // zstd fails for want of memory alone, and then the bytes are kept as they are.
-    let Ok(plain) = compress(&parted, &[]) else { return raw() };
-    let delta = base.and_then(|base| compress(&parted, &base.0).ok());
-    match delta {
-        Some(delta) if delta.len() * 100 <= plain.len().min(bytes.len()) * DELTA_PER_CENT_MAX => {
-            Packed { codec: Codec::Delta, bytes: delta }
-        }
-        _ if plain.len() < bytes.len() => Packed { codec: Codec::Zstd, bytes: plain },
-        _ => raw(),
-    }
+    let deltas = bases
+        .iter()
+        .enumerate()
+        .filter_map(|(place, base)| Some((place, compress(DELTA_LEVEL, &parted, &base.as_ref().0).ok()?)));
+    let delta = deltas.min_by_key(|(_, delta)| delta.len());
+    let delta = |max: usize| {
+        let (place, delta) = delta.filter(|(_, delta)| delta.len() <= max)?;
+        pays(place, delta.len()).then_some((Packed { codec: Codec::Delta, bytes: delta }, Some(place)))
+    };
+    let raw = || Packed { codec: Codec::Raw, bytes: bytes.to_vec() };
+    let plain = compress(LEVEL, &parted, &[]).ok().filter(|plain| plain.len() < bytes.len());
+    let whole = plain.map_or_else(raw, |plain| Packed { codec: Codec::Zstd, bytes: plain });
+    delta(whole.bytes.len() * DELTA_PER_CENT_MAX / 100).unwrap_or((whole, None))
 }
 
 /// The bytes as they were packed. `size` and `digest` (SHA-256) are those of the bytes.
@@ -125,6 +131,12 @@ pub fn size(recorded: i64) -> Result<usize, Damage> {
     usize::try_from(recorded).ok().filter(|size| *size <= BLOB_BYTES_MAX).ok_or(Damage::Size(recorded))
 }
 
+impl AsRef<Base> for Base {
+    fn as_ref(&self) -> &Base {
+        self
+    }
+}
+
 impl Base {
     /// The base that these bytes make.
     pub fn of(bytes: &[u8]) -> Self {
@@ -153,9 +165,9 @@ impl Damage {
     }
 }
 
-fn compress(bytes: &[u8], dictionary: &[u8]) -> std::io::Result<Vec<u8>> {
+fn compress(level: i32, bytes: &[u8], dictionary: &[u8]) -> std::io::Result<Vec<u8>> {
     use zstd::zstd_safe::CParameter;
-    let mut compressor = zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary)?;
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(level, dictionary)?;
     // Matches reach back to the begin of the dictionary, however large the two are.
     let reach = (bytes.len() + dictionary.len()).next_power_of_two().ilog2().clamp(10, 25);
     compressor.set_parameter(CParameter::WindowLog(reach))?;

@@ -1,4 +1,9 @@
 use super::*;
+
+/// The packing where any difference pays.
+fn pack(bytes: &[u8], base: Option<&Base>) -> Packed {
+    super::pack(bytes, base.map(std::slice::from_ref).unwrap_or_default(), |_, _| true).0
+}
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 
@@ -63,6 +68,16 @@ fn what_is_unlike_its_keyframe_is_kept_whole() {
     let (one, other) = (envelope(100, 0, &[]), envelope(100, 1, &(0..100).collect::<Vec<_>>()));
     assert_eq!(pack(&other, Some(&Base::of(&one))).codec, Codec::Zstd);
     assert_eq!(pack(b"short", None), Packed { codec: Codec::Raw, bytes: b"short".to_vec() });
+}
+
+#[test]
+fn of_several_keyframes_the_nearest_is_taken_where_it_pays() {
+    let (far, near, bytes) = (envelope(100, 0, &[1, 2, 3]), envelope(100, 0, &[1]), envelope(100, 0, &[]));
+    let bases = [Base::of(&far), Base::of(&near)];
+    let (packed, base) = super::pack(&bytes, &bases, |_, _| true);
+    assert_eq!((packed.codec, base), (Codec::Delta, Some(1)));
+    let (packed, base) = super::pack(&bytes, &bases, |place, size| place != 1 || size > 1_000);
+    assert_eq!((packed.codec, base), (Codec::Zstd, None));
 }
 
 #[test]
