@@ -17,10 +17,10 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// A difference that is no smaller than this part of what compression alone gives is not worth a second read; what is then kept
 /// whole is the next keyframe.
 const DELTA_PER_CENT_MAX: usize = 40;
+/// Fewer bytes are never a difference: what that saves is not worth the second read, nor what a damaged keyframe takes with it.
+const DELTA_BYTES_MIN: usize = 1 << 10;
 /// zstd's own default; higher ones cost much and give little on hashes.
 const LEVEL: i32 = 3;
-/// What is left of a difference is hashes, of which the fastest level makes no more than the slower ones do.
-const DELTA_LEVEL: i32 = 1;
 
 /// How bytes are packed: the column `blob.codec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,17 +88,16 @@ pub enum Damage {
 pub fn pack<B: AsRef<Base>>(bytes: &[u8], bases: &[B], pays: impl Fn(usize, usize) -> bool) -> (Packed, Option<usize>) {
     let parted = part::part(bytes);
     // zstd fails for want of memory alone, and then the bytes are kept as they are.
-    let deltas = bases
-        .iter()
-        .enumerate()
-        .filter_map(|(place, base)| Some((place, compress(DELTA_LEVEL, &parted, &base.as_ref().0).ok()?)));
+    let bases = if bytes.len() < DELTA_BYTES_MIN { &[] } else { bases };
+    let deltas =
+        bases.iter().enumerate().filter_map(|(place, base)| Some((place, compress(&parted, &base.as_ref().0).ok()?)));
     let delta = deltas.min_by_key(|(_, delta)| delta.len());
     let delta = |max: usize| {
         let (place, delta) = delta.filter(|(_, delta)| delta.len() <= max)?;
         pays(place, delta.len()).then_some((Packed { codec: Codec::Delta, bytes: delta }, Some(place)))
     };
     let raw = || Packed { codec: Codec::Raw, bytes: bytes.to_vec() };
-    let plain = compress(LEVEL, &parted, &[]).ok().filter(|plain| plain.len() < bytes.len());
+    let plain = compress(&parted, &[]).ok().filter(|plain| plain.len() < bytes.len());
     let whole = plain.map_or_else(raw, |plain| Packed { codec: Codec::Zstd, bytes: plain });
     delta(whole.bytes.len() * DELTA_PER_CENT_MAX / 100).unwrap_or((whole, None))
 }
@@ -165,9 +164,9 @@ impl Damage {
     }
 }
 
-fn compress(level: i32, bytes: &[u8], dictionary: &[u8]) -> std::io::Result<Vec<u8>> {
+fn compress(bytes: &[u8], dictionary: &[u8]) -> std::io::Result<Vec<u8>> {
     use zstd::zstd_safe::CParameter;
-    let mut compressor = zstd::bulk::Compressor::with_dictionary(level, dictionary)?;
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary)?;
     // Matches reach back to the begin of the dictionary, however large the two are.
     let reach = (bytes.len() + dictionary.len()).next_power_of_two().ilog2().clamp(10, 25);
     compressor.set_parameter(CParameter::WindowLog(reach))?;

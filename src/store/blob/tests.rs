@@ -123,7 +123,7 @@ proptest! {
     /// Whatever is done to packed bytes, what comes out is what was packed, or nothing.
     #[test]
     fn damage_gives_no_other_bytes(
-        repeated in proptest::collection::vec(any::<u8>(), 1..40), times in 1usize..40, at in any::<proptest::sample::Index>(),
+        repeated in proptest::collection::vec(any::<u8>(), 1..60), times in 1usize..60, at in any::<proptest::sample::Index>(),
         to in any::<u8>(), cut in any::<proptest::sample::Index>(), in_base in any::<bool>(),
     ) {
         let bytes = repeated.repeat(times);
