@@ -21,6 +21,7 @@ pub mod id;
 pub mod location;
 pub mod merge;
 pub mod migrate;
+pub mod publication;
 pub mod read;
 pub mod session;
 pub mod sql;

@@ -120,6 +120,7 @@ impl Servers {
         let options = Options {
             listen: LOOPBACK,
             tls: None,
+            client_ca: None,
             metrics_listen: None,
             database: database::Options::at(Location::Sqlite(directory.join("store.db"))),
             chains: Chains::read(&directory.join("policy"))?,
@@ -150,8 +151,7 @@ impl Servers {
     pub fn store(&self) -> crate::capture::upload::Store {
         crate::capture::upload::Store {
             url: self.store_url(),
-            chain: None,
-            token_file: Some(self.token_file.clone()),
+            credential: crate::capture::upload::Credential::File(self.token_file.clone()),
             ca_file: None,
         }
     }
