@@ -5,7 +5,7 @@ use crate::{
     file,
     key::KeyRing,
     reference::{ImagePattern, Reference},
-    resource::{self, Chain, Resource},
+    resource::{self, Chain, RegistryConfigSpec, Resource},
     store::Kind,
 };
 use anyhow::{Context as _, bail};
@@ -47,6 +47,8 @@ pub struct ChainRules {
     /// Distinct owners that must have signed a layout.
     pub threshold: usize,
     images: Vec<ImagePattern>,
+    /// Images beside which evidence is published.
+    publish: Vec<ImagePattern>,
     writers: Vec<Writer>,
     /// Empty: anybody may read.
     readers: Vec<Token>,
@@ -57,6 +59,18 @@ impl ChainRules {
     pub fn has_image(&self, name: &str) -> bool {
         name.parse::<Reference>().is_ok_and(|image| self.images.iter().any(|pattern| pattern.matches(&image)))
     }
+
+    /// Whether its evidence is published at all.
+    pub fn publishes(&self) -> bool {
+        !self.publish.is_empty()
+    }
+
+    /// Whether evidence may be written beside this image: it is one of the chain's, and the documents name its host.
+    pub fn publishes_to(&self, image: &Reference) -> bool {
+        let named = |pattern: &&ImagePattern| pattern.host() == Some(image.registry());
+        self.images.iter().any(|pattern| pattern.matches(image))
+            && self.publish.iter().filter(named).any(|pattern| pattern.matches(image))
+    }
 }
 
 /// SHA-256 of a bearer token.
@@ -66,6 +80,8 @@ type Token = [u8; 32];
 #[derive(Clone, Debug, Default)]
 pub struct Chains {
     chains: Vec<ChainRules>,
+    /// How registries are written to, by host.
+    registries: BTreeMap<String, RegistryConfigSpec>,
 }
 
 /// Whose token a request brought: writers as (chain, writer), and chains it reads by its token.
@@ -91,7 +107,7 @@ impl Principal<'_> {
 
 impl Chains {
     /// Reads the documents of a file, or of every `*.yaml`, `*.yml` and `*.json` of a directory. Documents of other kinds than
-    /// Chain and TrustRoot are checked and have no say here.
+    /// Chain, TrustRoot and RegistryConfig are checked and have no say here.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let mut documents = Vec::new();
         for path in files(path)? {
@@ -110,6 +126,7 @@ impl Chains {
     /// The chains among these documents, with the trust roots they name.
     pub fn new(documents: Vec<Resource>) -> anyhow::Result<Self> {
         let mut roots = BTreeMap::new();
+        let mut registries = BTreeMap::new();
         let mut found = Vec::new();
         for document in documents {
             match document {
@@ -120,6 +137,12 @@ impl Chains {
                     }
                 }
                 Resource::Chain(chain) => found.push(chain),
+                Resource::RegistryConfig(config) => {
+                    let host = config.spec.host.clone();
+                    if registries.insert(host.clone(), config.spec).is_some() {
+                        bail!("two RegistryConfigs are about \"{host}\"");
+                    }
+                }
                 _ => {}
             }
         }
@@ -134,12 +157,17 @@ impl Chains {
         if chains.is_empty() {
             bail!("the configuration has no Chain");
         }
-        Ok(Chains { chains })
+        Ok(Chains { chains, registries })
     }
 
     /// The chains with their index.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &ChainRules)> {
         self.chains.iter().enumerate()
+    }
+
+    /// What the documents say of a registry, as image references name it.
+    pub fn registry(&self, host: &str) -> Option<&RegistryConfigSpec> {
+        self.registries.get(host)
     }
 
     /// A chain by its index.
@@ -222,10 +250,12 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>) -> anyhow::Result<Cha
     if threshold == 0 || threshold > keys {
         bail!("spec.owners.threshold: {threshold} owners must sign, and \"{}\" has {keys} keys", spec.owners.trust);
     }
-    let mut images = Vec::with_capacity(spec.images.len());
-    for image in &spec.images {
-        images.push(image.parse::<ImagePattern>().with_context(|| format!("spec.images: \"{image}\""))?);
-    }
+    let images = patterns("spec.images", &spec.images)?;
+    let publish = match &spec.publish {
+        None => Vec::new(),
+        Some(publish) if publish.repositories.is_empty() => images.clone(),
+        Some(publish) => patterns("spec.publish.repositories", &publish.repositories)?,
+    };
     let mut writers = Vec::with_capacity(spec.writers.len());
     for writer in &spec.writers {
         let token = token(writer.token_hash.as_deref()).with_context(|| format!("writer \"{}\"", writer.name))?;
@@ -241,7 +271,11 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>) -> anyhow::Result<Cha
     for reader in &spec.readers {
         readers.push(token(reader.token_hash.as_deref()).with_context(|| format!("reader \"{}\"", reader.name))?);
     }
-    Ok(ChainRules { name: chain.metadata.name.clone(), owners, threshold, images, writers, readers })
+    Ok(ChainRules { name: chain.metadata.name.clone(), owners, threshold, images, publish, writers, readers })
+}
+
+fn patterns(field: &str, texts: &[String]) -> anyhow::Result<Vec<ImagePattern>> {
+    texts.iter().map(|text| text.parse().with_context(|| format!("{field}: \"{text}\""))).collect()
 }
 
 fn token(hash: Option<&str>) -> anyhow::Result<Token> {
