@@ -63,6 +63,7 @@ impl Store {
         let options = Options {
             listen: loopback,
             tls: None,
+            client_ca: None,
             metrics_listen: Some(loopback),
             database: database::Options::at(place.url.parse().unwrap()),
             chains: Chains::parse("chains.yaml", documents).unwrap(),
