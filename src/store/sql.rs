@@ -3,10 +3,12 @@
 
 use std::fmt::Write as _;
 
+pub mod fsck;
 pub mod publication;
 pub mod read;
 pub mod write;
 
+pub use fsck::*;
 pub use publication::*;
 pub use read::*;
 pub use write::*;
