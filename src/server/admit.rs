@@ -85,6 +85,14 @@ fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
     Problem::unprocessable(Fault::new(reason, message))
 }
 
+/// What a link, or a statement that counts as one, says that its step made.
+pub fn products(envelope: &Envelope) -> Artifacts {
+    match document(envelope) {
+        Ok(Document::Link(link) | Document::Statement(Reported { link, .. })) => link.products,
+        Ok(Document::Layout(_)) | Err(_) => Artifacts::new(),
+    }
+}
+
 /// Layout, link or statement, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
 fn document(envelope: &Envelope) -> Result<Document, Problem> {
     let payload_type = envelope.payload_type();
