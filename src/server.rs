@@ -15,6 +15,7 @@ pub mod http;
 pub mod metrics;
 pub mod parameters;
 pub mod problem;
+pub mod quarantine;
 pub mod records;
 
 pub use self::{budget::Rates, chains::Chains, http::Bounds};
@@ -102,6 +103,7 @@ impl Server {
                 () = watched.cancelled() => {}
             }
         });
+        let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {
             Some(operations) => {
@@ -112,6 +114,7 @@ impl Server {
         };
         stop.cancel();
         watch.await.context("the watch over the database")?;
+        releases.await.context("the releases from quarantine")?;
         served?;
         if failed.is_cancelled() {
             bail!("the database could not be written");

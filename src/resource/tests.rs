@@ -339,11 +339,10 @@ fn a_chain_names_owners_images_and_tokens() {
         )
     };
     let writer = format!("{{ name: ci, tokenHash: \"{hash}\", steps: [\"*\"], kinds: [layout, link, fact] }}");
-    for more in ["", ", quarantine: false"] {
+    for more in ["", ", quarantine: false", ", quarantine: true"] {
         assert!(one("Chain", &chain(&writer, more)).is_ok(), "{:?}", one("Chain", &chain(&writer, more)));
     }
     for (spec, expected) in [
-        (chain(&writer, ", quarantine: true"), "spec.quarantine: is not supported yet"),
         (chain(&writer, ", quarantine: maybe"), "spec.quarantine: invalid type"),
         (chain(&writer.replace(&hash, "sha256:abc"), ""), "spec.writers[0].tokenHash: is not sha256"),
         (chain(&writer.replace("[\"*\"]", "[]"), ""), "spec.writers[0].steps: "),

@@ -2,11 +2,14 @@
 //! the two it is, only `engine`, `session` and `fault` know.
 
 use super::{
-    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, StoreError,
+    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted,
     engine::Engine,
-    migrate, read,
+    migrate,
+    quarantine::{self, Released},
+    read,
     session::{Pool, Session},
     sql,
+    submission::Brought,
     write::{ChainNamed, Queue, Work},
 };
 use crate::{args, digest::Digest};
@@ -82,6 +85,35 @@ impl Metadata for Database {
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
         self.write(record).boxed()
+    }
+
+    fn submit(&self, record: NewRecord, submission: Submission) -> BoxFuture<'_, Result<Submitted, StoreError>> {
+        self.write(Brought { record, submission }).boxed()
+    }
+
+    fn quarantine(&self, link: Quarantined) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.write(link).boxed()
+    }
+
+    fn quarantined(
+        &self,
+        chain: i64,
+        after: i64,
+        limit: i64,
+    ) -> BoxFuture<'_, Result<Vec<(i64, Quarantined)>, StoreError>> {
+        async move {
+            let rows = self.read().await?.rows(sql::QUARANTINED, args![chain, after, limit]).await?;
+            Ok(rows.into_iter().filter_map(|row| quarantine::of_row(chain, row)).collect())
+        }
+        .boxed()
+    }
+
+    fn release(&self, id: i64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.write(Released(id)).boxed()
+    }
+
+    fn chain_keys(&self, chain: i64) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        async move { self.read().await?.values(sql::CHAIN_KEYS, args![chain, 1_000]).await }.boxed()
     }
 
     fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {

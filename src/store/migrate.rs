@@ -15,6 +15,12 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/postgres/0001_records.sql"),
     ),
     (2, "facts", include_str!("migrations/sqlite/0002_facts.sql"), include_str!("migrations/postgres/0002_facts.sql")),
+    (
+        3,
+        "submissions",
+        include_str!("migrations/sqlite/0003_submissions.sql"),
+        include_str!("migrations/postgres/0003_submissions.sql"),
+    ),
 ];
 
 /// Why a database's tables are not as this program needs them.

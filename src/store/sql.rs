@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 
 pub mod read;
+pub mod submission;
 pub mod write;
 
 pub use read::*;
+pub use submission::*;
 pub use write::*;
 
 /// A statement over a list: `WHERE x IN (…)`.
