@@ -141,6 +141,14 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
         let path = format!("spec.readers[{index}]");
         named(&path, &reader.name, &mut names, errors);
         identity::validate(&path, reader.identity(), errors);
+        let oidc = reader.oidc.as_ref();
+        for (field, given) in
+            [("run", oidc.is_some_and(|o| o.run.is_some())), ("oneTime", oidc.is_some_and(|o| o.one_time))]
+        {
+            if given {
+                errors.push(FieldError::new(format!("{path}.oidc.{field}"), "means nothing for a reader"));
+            }
+        }
     }
 }
 

@@ -418,6 +418,12 @@ fn a_writer_proves_itself_in_one_way() {
         let expected = format!("spec.writers[0]{expected}");
         assert!(errors.iter().any(|e| e.message.starts_with(&expected)), "{identity}: {expected}: {errors:?}");
     }
+    for field in ["run: \"{a}\"", "oneTime: true"] {
+        let readers = format!("readers: [{{ name: r, {} }}]", more(field));
+        let spec = format!("{{ owners: {{ trust: o }}, images: [\"r.example/a\"], {readers} }}");
+        let errors = one("Chain", &spec).unwrap_err();
+        assert!(errors.iter().any(|e| e.message.ends_with("means nothing for a reader")), "{spec}: {errors:?}");
+    }
 }
 
 #[test]

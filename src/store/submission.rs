@@ -15,7 +15,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 /// Who brings a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// `token:<writer>`, `oidc:<issuer>#<sub>` or `mtls:<SPIFFE ID>`.
+    /// `token:<chain>/<writer>`, `oidc:<issuer>#<sub>` or `mtls:<SPIFFE ID>`.
     pub principal: String,
     pub issuer: Option<String>,
     pub subject: Option<String>,

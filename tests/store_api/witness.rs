@@ -48,7 +48,7 @@ async fn who_brought_a_record_is_kept_beside_it(on: On) {
     assert_eq!(shop.put(LAPTOP, &build(&shop)).await, yes(200));
     let principals = "SELECT principal FROM submission ORDER BY record_id";
     let expected = format!("oidc:{}#repo:shop/api", issuer.url);
-    assert_eq!(ask(&shop.place, principals).await, ["token:laptop".to_owned(), expected]);
+    assert_eq!(ask(&shop.place, principals).await, ["token:shop/laptop".to_owned(), expected]);
     let kept = ask(&shop.place, "SELECT claims FROM submission ORDER BY record_id").await;
     assert_eq!(kept[0], "{}");
     let kept: Value = serde_json::from_str(&kept[1]).unwrap();
@@ -60,7 +60,7 @@ async fn who_brought_a_record_is_kept_beside_it(on: On) {
         assert!(kept.get(missing).is_none(), "{missing}");
     }
     let issuers = ask(&shop.place, "SELECT issuer FROM submission WHERE issuer IS NOT NULL").await;
-    assert_eq!(issuers, [issuer.url.clone()]);
+    assert_eq!(issuers, std::slice::from_ref(&issuer.url));
     // A refused write leaves no witness.
     let refused = seal(&link("build", &Digest::sha256(b"other")), &[&shop.keys.stranger]);
     assert_eq!(shop.put(&issuer.token(token), &refused).await, no(422, "signature_untrusted"));
