@@ -16,7 +16,10 @@ use crate::{
     envelope::Envelope,
     json::Limits,
     reason::Reason,
-    store::{Kind, Once, Put, Submission, Submitted, artifacts},
+    store::{
+        Kind, Once, Put, Submission, Submitted, artifacts,
+        failpoint::{self, Point},
+    },
 };
 use axum::{
     Json, Router,
@@ -201,6 +204,7 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
     let writers = granted.iter().filter_map(|granted| Some((granted.chain, app.chains.writer(granted)?))).collect();
     let Parameters { run, step, subjects, .. } = item.parameters;
     let beside = (step.clone(), subjects.clone());
+    failpoint::reach(Point::Received);
     let request = Request {
         name: item.name.clone(),
         body: item.envelope,
@@ -229,6 +233,7 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
     let used = used.ok_or_else(|| Problem::forbidden("this token may not write here"))?;
     record.run = self::run(used, record.run)?;
     let (kind, chain, digest) = (record.kind, record.chain, record.digest.clone());
+    failpoint::reach(Point::Admitted);
     let put = match app.store.submit(record, submission(principal, used)?).await? {
         Submitted::Kept(put) => put,
         Submitted::Replayed => {
@@ -236,6 +241,7 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_replayed", detail));
         }
     };
+    failpoint::reach(Point::Answered);
     let (status, result) = match put {
         Put::Created => (StatusCode::CREATED, "created"),
         Put::Known => (StatusCode::OK, "known"),

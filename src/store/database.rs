@@ -3,6 +3,12 @@
 
 use super::{
     Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted,
+    blob::{
+        Codec,
+        keyframes::{Keyframes, Known, Place},
+        objects::Objects,
+    },
+    body::{self, Body},
     engine::Engine,
     migrate,
     quarantine::{self, Released},
@@ -10,7 +16,7 @@ use super::{
     session::{Pool, Session},
     sql,
     submission::Brought,
-    write::{ChainNamed, Queue, Work},
+    write::{ChainNamed, Queue, Recording, Work},
 };
 use crate::{args, digest::Digest};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -26,12 +32,14 @@ pub struct Options {
     pub pages_max: Option<u32>,
     /// Whether the tables are made and brought up to date; without it a database that is behind is refused.
     pub migrate: bool,
+    /// Where bodies go that are large packed; `None`: into the database.
+    pub objects: Option<Objects>,
 }
 
 impl Options {
     /// As usual.
     pub fn at(location: Location) -> Self {
-        Options { location, pages_max: None, migrate: true }
+        Options { location, pages_max: None, migrate: true, objects: None }
     }
 }
 
@@ -39,6 +47,8 @@ impl Options {
 pub struct Database {
     readers: Pool,
     writes: Queue,
+    objects: Option<Objects>,
+    keyframes: Keyframes,
 }
 
 impl Database {
@@ -50,8 +60,9 @@ impl Database {
         } else {
             migrate::check(&engine.writers).await?;
         }
-        let writes = Queue::start(engine.writers, engine.writers_count).await?;
-        Ok(Database { readers: engine.readers, writes })
+        let objects = options.objects;
+        let writes = Queue::start(engine.writers, engine.writers_count, objects.clone()).await?;
+        Ok(Database { readers: engine.readers, writes, objects, keyframes: Keyframes::default() })
     }
 
     /// Cancelled once the disk failed under a write (security §4.3 F9): the process must end and be started anew.
@@ -61,7 +72,40 @@ impl Database {
 
     /// A connection to read with.
     pub async fn read(&self) -> Result<Session, StoreError> {
-        self.readers.session().await
+        Ok(self.readers.session().await?.with_objects(self.objects.clone()))
+    }
+
+    /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
+    async fn pack(&self, record: &NewRecord, place: &Place) -> Result<Body, StoreError> {
+        let keyframe = match self.keyframes.next(place) {
+            Known::Use(keyframe) => Some(keyframe),
+            Known::UsedUp => None,
+            Known::No => {
+                let keyframe = body::keyframe_of_place(&mut self.read().await?, place).await?;
+                if let Some(keyframe) = &keyframe {
+                    self.keyframes.learn(place.clone(), keyframe.clone());
+                }
+                keyframe
+            }
+        };
+        body::prepare(self.objects.as_ref(), &record.envelope, keyframe.as_ref()).await
+    }
+
+    /// Packs a record's body and does the work that keeps it. `made`: whether there is a new record now.
+    async fn keep<W: Work>(
+        &self,
+        record: NewRecord,
+        work: impl FnOnce(Recording) -> W,
+        made: impl FnOnce(&W::Output) -> bool,
+    ) -> Result<W::Output, StoreError> {
+        let place: Place = (record.chain, record.step.clone());
+        let body = self.pack(&record, &place).await?;
+        let is_whole = body.codec != Codec::Delta;
+        let done = self.write(work(Recording { record, body })).await?;
+        if is_whole && made(&done) {
+            self.keyframes.forget(&place);
+        }
+        Ok(done)
     }
 
     /// Does the work in a transaction, with others' that wait; when it answers, what was written is durable.
@@ -84,11 +128,12 @@ impl Metadata for Database {
     }
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
-        self.write(record).boxed()
+        self.keep(record, |recording| recording, |put| *put == Put::Created).boxed()
     }
 
     fn submit(&self, record: NewRecord, submission: Submission) -> BoxFuture<'_, Result<Submitted, StoreError>> {
-        self.write(Brought { record, submission }).boxed()
+        let brought = |recording| Brought { recording, submission };
+        self.keep(record, brought, |done| *done == Submitted::Kept(Put::Created)).boxed()
     }
 
     fn quarantine(&self, link: Quarantined) -> BoxFuture<'_, Result<bool, StoreError>> {

@@ -3,10 +3,14 @@
 
 use std::fmt::Write as _;
 
+pub mod fsck;
+pub mod publication;
 pub mod read;
 pub mod submission;
 pub mod write;
 
+pub use fsck::*;
+pub use publication::*;
 pub use read::*;
 pub use submission::*;
 pub use write::*;

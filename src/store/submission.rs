@@ -2,8 +2,8 @@
 //! another key than the functionary's (store §3.5). And tokens that write once.
 
 use super::{
-    NewRecord, Put, StoreError, artifacts, sql,
-    write::{Work, Write},
+    Put, StoreError, artifacts, sql,
+    write::{Recording, Work, Write},
 };
 use crate::args;
 use futures::{FutureExt as _, future::BoxFuture};
@@ -43,7 +43,7 @@ pub enum Submitted {
 
 /// A record with who brings it.
 pub struct Brought {
-    pub record: NewRecord,
+    pub recording: Recording,
     pub submission: Submission,
 }
 
@@ -51,7 +51,7 @@ impl Work for Brought {
     type Output = Submitted;
 
     fn affinity(&self) -> u64 {
-        self.record.affinity()
+        self.recording.affinity()
     }
 
     fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<Submitted, StoreError>> {
@@ -61,7 +61,8 @@ impl Work for Brought {
 
 impl Brought {
     async fn bring(&self, write: &mut Write) -> Result<Submitted, StoreError> {
-        let Brought { record, submission } = self;
+        let Brought { recording, submission } = self;
+        let record = &recording.record;
         let name = artifacts::raw(&record.digest);
         if let Some(once) = &submission.once {
             // The same record may be sent again by whoever did not hear the answer.
@@ -75,7 +76,7 @@ impl Brought {
                 return Ok(Submitted::Replayed);
             }
         }
-        let put = record.run(write).await?;
+        let put = recording.run(write).await?;
         if put != Put::Known {
             let id: i64 =
                 write.session.one(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
