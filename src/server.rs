@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod parameters;
 pub mod problem;
 pub mod publisher;
+pub mod quarantine;
 pub mod records;
 
 pub use self::{budget::Rates, chains::Chains, http::Bounds};
@@ -116,6 +117,7 @@ impl Server {
             }
         });
         let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
+        let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {
             Some(operations) => {
@@ -129,6 +131,7 @@ impl Server {
         if let Some(publishing) = publishing {
             publishing.await.context("publishing")?;
         }
+        releases.await.context("the releases from quarantine")?;
         served?;
         if failed.is_cancelled() {
             bail!("the database could not be written");

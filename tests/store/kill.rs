@@ -95,7 +95,6 @@ fn a_configuration_in_error_starts_nothing() {
     let cases = [
         (good.replace("\"trust\":\"owners\"", "\"trust\":\"nobody\""), "there is no TrustRoot \"nobody\""),
         (good.replace("\"threshold\":2", "\"threshold\":3"), "3 owners must sign, and \"owners\" has 2 keys"),
-        (good.replace("\"readers\"", "\"quarantine\":true,\"readers\""), "spec.quarantine: is not supported yet"),
         (good.replace("\"images\"", "\"image\""), "image"),
         (
             good.replacen("\"tokenHash\"", "\"mtls\":{\"spiffe\":\"spiffe://*/a\"},\"tokenHash\"", 1),
