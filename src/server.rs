@@ -3,17 +3,25 @@
 //! Nothing a client sends is kept before its signatures were verified against the chain's owners or its layouts, and
 //! nothing a store answers is believed by those who read it. Where records lie is `store`'s business.
 
+pub mod access;
 pub mod admit;
+pub mod auth;
+pub mod body;
+pub mod budget;
 pub mod chains;
+pub mod clock;
+pub mod evidence;
 pub mod http;
 pub mod metrics;
+pub mod parameters;
 pub mod problem;
+pub mod records;
 
-pub use self::{chains::Chains, http::Bounds};
+pub use self::{budget::Rates, chains::Chains, http::Bounds};
 
 use crate::{
     serve,
-    store::{Metadata as _, Sqlite, sqlite},
+    store::{Database, Metadata as _, database},
 };
 use anyhow::{Context as _, bail};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -29,9 +37,11 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Certificate and key, PEM; `None`: plain http.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Authorities of client certificates, PEM; `None`: nobody is asked for one. Only with `tls`.
+    pub client_ca: Option<PathBuf>,
     /// Metrics and health, plain http.
     pub metrics_listen: Option<SocketAddr>,
-    pub database: sqlite::Options,
+    pub database: database::Options,
     pub chains: Chains,
     pub bounds: Bounds,
 }
@@ -47,8 +57,8 @@ pub struct Server {
 impl Server {
     /// Opens database and ports. The database's tables are made or brought up to date.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
-        let database = options.database.path.display().to_string();
-        let store = Sqlite::open(options.database).await.with_context(|| format!("database {database}"))?;
+        let database = options.database.location.to_string();
+        let store = Database::open(options.database).await.with_context(|| format!("database {database}"))?;
         let broken = store.broken();
         let mut ids = Vec::new();
         for (_, rules) in options.chains.iter() {
@@ -57,9 +67,12 @@ impl Server {
         let app = http::App::new(options.chains, ids, Arc::new(store), metrics::Metrics::new()?, options.bounds);
         let bind =
             |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
-        let api = bind(options.listen, options.tls.map(Into::into))
+        let mut api = bind(options.listen, options.tls.map(Into::into))
             .await
             .with_context(|| format!("listen on {}", options.listen))?;
+        if let Some(authorities) = options.client_ca {
+            api = api.ask_clients(&authorities)?;
+        }
         let operations = match options.metrics_listen {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,

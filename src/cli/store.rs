@@ -1,19 +1,24 @@
-//! `tidewaiter store serve|migrate`: the metadata store (docs/store.md).
+//! `tidewaiter store serve|migrate|fsck|backup`: the metadata store (docs/store.md).
 
 use super::ui;
 use crate::{
-    server::{Bounds, Chains, Options, Server},
-    store::sqlite,
+    server::{Bounds, Chains, Options, Rates, Server},
+    store::{Location, blob::objects::Objects, database},
 };
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio_util::sync::CancellationToken;
+
+mod backup;
+mod fsck;
 
 /// Keep layouts and links, and answer what is known about an image
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Serve(Box<ServeArgs>),
     Migrate(MigrateArgs),
+    Fsck(fsck::FsckArgs),
+    Backup(backup::BackupArgs),
 }
 
 /// Serve the metadata store over HTTP
@@ -21,17 +26,26 @@ pub enum Command {
 #[command(after_help = "Examples:
   tidewaiter store serve --database sqlite:/var/lib/tidewaiter/store.db \\
       --config chains.yaml
+  tidewaiter store serve --config chains.yaml \\
+      --database postgres://tidewaiter@db.example.com/tidewaiter
   tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt \\
       --tls-key tls.key \\
-      --database sqlite:store.db --config chains/ \\
-      --metrics-listen 0.0.0.0:9090")]
+      --database sqlite:store.db --objects file:///var/lib/tidewaiter/objects \\
+      --config chains/ --metrics-listen 0.0.0.0:9090")]
 pub struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where records are kept: sqlite:PATH
-    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE")]
+    /// Where records are kept: sqlite:PATH or postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE", hide_env_values = true)]
     database: String,
+    /// Bring the database's tables up to date first; with false, one that is behind is refused
+    #[arg(long, env = "TIDEWAITER_STORE_MIGRATE", default_value_t = true, action = clap::ArgAction::Set)]
+    migrate: bool,
+    /// Where bodies of more than 64 KiB go: file:///DIR or s3://BUCKET/PREFIX, with the environment of every client of S3;
+    /// without it, into the database
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_OBJECTS")]
+    objects: Option<String>,
     /// Chain and TrustRoot documents: a file, or a directory of *.yaml, *.yml and *.json
     #[arg(long, value_name = "FILE|DIR", env = "TIDEWAITER_STORE_CONFIG")]
     config: PathBuf,
@@ -41,6 +55,15 @@ pub struct ServeArgs {
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", env = "TIDEWAITER_STORE_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Authorities of client certificates, PEM: writers and readers may prove a SPIFFE ID
+    #[arg(long, value_name = "FILE", env = "TIDEWAITER_STORE_CLIENT_CA", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
+    /// Records that one principal may write per second, in bursts of ten seconds' worth; 0: no limit
+    #[arg(long, value_name = "N", env = "TIDEWAITER_STORE_BUDGET_WRITES_PER_SECOND", default_value_t = Rates::default().writes)]
+    budget_writes_per_second: u32,
+    /// Images that one principal may ask for per second, likewise
+    #[arg(long, value_name = "N", env = "TIDEWAITER_STORE_BUDGET_READS_PER_SECOND", default_value_t = Rates::default().reads)]
+    budget_reads_per_second: u32,
     /// Where /metrics, /healthz and /readyz listen, over plain http
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
@@ -51,8 +74,8 @@ pub struct ServeArgs {
 #[command(after_help = "Examples:
   tidewaiter store migrate --database sqlite:/var/lib/tidewaiter/store.db")]
 pub struct MigrateArgs {
-    /// The database: sqlite:PATH
-    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE")]
+    /// The database: sqlite:PATH or postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE", hide_env_values = true)]
     database: String,
 }
 
@@ -61,6 +84,8 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Serve(args) => serve(*args).await,
         Command::Migrate(args) => migrate(args).await,
+        Command::Fsck(args) => fsck::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
     }
 }
 
@@ -69,10 +94,18 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let options = Options {
         listen: args.listen,
         tls: args.tls_cert.zip(args.tls_key),
+        client_ca: args.client_ca,
         metrics_listen: args.metrics_listen,
-        database: sqlite::Options { path: sqlite_path(&args.database)?, pages_max: None },
+        database: database::Options {
+            migrate: args.migrate,
+            objects: args.objects.as_deref().map(Objects::open).transpose().context("--objects")?,
+            ..database::Options::at(location(&args.database)?)
+        },
         chains: Chains::read(&args.config)?,
-        bounds: Bounds::default(),
+        bounds: Bounds {
+            rates: Rates { writes: args.budget_writes_per_second, reads: args.budget_reads_per_second },
+            ..Bounds::default()
+        },
     };
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     if options.tls.is_none() && !args.listen.ip().is_loopback() {
@@ -98,20 +131,15 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
 }
 
 async fn migrate(args: MigrateArgs) -> anyhow::Result<u8> {
-    let path = sqlite_path(&args.database)?;
-    let count = sqlite::migrate(&path).await.with_context(|| format!("database {}", path.display()))?;
-    anstream::println!("{}: up to date, {count} migration(s)", path.display());
+    let location = location(&args.database)?;
+    let count = database::migrate(&location).await.with_context(|| format!("database {location}"))?;
+    anstream::println!("{location}: up to date, {count} migration(s)");
     Ok(0)
 }
 
-/// The file of `sqlite:PATH`.
-fn sqlite_path(database: &str) -> anyhow::Result<PathBuf> {
-    match database.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() && !path.contains(['?', '#']) => {
-            Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
-        }
-        _ => bail!("--database is \"{database}\", expected sqlite:PATH"),
-    }
+/// What `--database` names. The text may hold a password, so an error does not repeat it.
+fn location(database: &str) -> anyhow::Result<Location> {
+    database.parse().context("--database")
 }
 
 async fn signal() -> std::io::Result<()> {
@@ -122,19 +150,4 @@ async fn signal() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_is_an_sqlite_file() {
-        assert_eq!(sqlite_path("sqlite:store.db").unwrap(), PathBuf::from("store.db"));
-        assert_eq!(sqlite_path("sqlite:/var/store.db").unwrap(), PathBuf::from("/var/store.db"));
-        assert_eq!(sqlite_path("sqlite:///var/store.db").unwrap(), PathBuf::from("/var/store.db"));
-        for no in ["store.db", "sqlite:", "postgres://host/db", "sqlite:a?mode=memory"] {
-            assert!(sqlite_path(no).is_err(), "{no}");
-        }
-    }
 }

@@ -13,14 +13,11 @@ use crate::{
     json::{self, JsonError, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
-    store::{Kind, LayoutFacts, Metadata, NewRecord, StepKey, VerifiedSignature, artifacts},
+    store::{Kind, LayoutFacts, Metadata, NewRecord, RunFacts, StepKey, VerifiedSignature, artifacts},
     verify::quorum,
 };
 use jiff::Timestamp;
-use std::collections::BTreeSet;
-
-/// Images of one link that are found by their digest at once; any further one through `?subject=`.
-const SUBJECTS_MAX: usize = 1_024;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request to write.
 pub struct Request<'r> {
@@ -348,13 +345,18 @@ impl Record {
             envelope: request.body,
             signatures: self.signatures,
             run: request.run,
+            run_facts: RunFacts::default(),
             submitter: writer.name.clone(),
-            produced: artifacts::images(&products, SUBJECTS_MAX),
+            produced: artifacts::images(&products, artifacts::IMAGES_MAX),
             declared: request.declared,
             materials,
             products,
             return_code,
             received_at: request.now,
+            predicate_type: None,
+            started_at: None,
+            finished_at: None,
+            facts: BTreeMap::new(),
             layout: self.layout,
         })
     }

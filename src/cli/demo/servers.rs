@@ -8,7 +8,7 @@ use crate::{
     serve,
     server::{Bounds, Chains, Options, Server},
     source::store::{self, StoreClient},
-    store::sqlite,
+    store::{Location, database},
     webhook::{
         config::Directory,
         http::{self, Webhook},
@@ -120,8 +120,9 @@ impl Servers {
         let options = Options {
             listen: LOOPBACK,
             tls: None,
+            client_ca: None,
             metrics_listen: None,
-            database: sqlite::Options { path: directory.join("store.db"), pages_max: None },
+            database: database::Options::at(Location::Sqlite(directory.join("store.db"))),
             chains: Chains::read(&directory.join("policy"))?,
             bounds: Bounds::default(),
         };
@@ -150,8 +151,7 @@ impl Servers {
     pub fn store(&self) -> crate::capture::upload::Store {
         crate::capture::upload::Store {
             url: self.store_url(),
-            chain: None,
-            token_file: Some(self.token_file.clone()),
+            credential: crate::capture::upload::Credential::File(self.token_file.clone()),
             ca_file: None,
         }
     }

@@ -2,12 +2,42 @@ use super::*;
 use crate::{
     digest::DigestSet,
     intoto::Artifacts,
-    store::{Kind, LayoutFacts, StepKey, VerifiedSignature, artifacts},
+    store::{FactValue, Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use databases::{On, Place, on_both};
+use std::collections::BTreeMap;
 
-fn options(dir: &tempfile::TempDir) -> Options {
-    Options { path: dir.path().join("store.db"), pages_max: None }
+#[allow(dead_code)] // other tests use other parts
+#[path = "../../../tests/support/databases.rs"]
+mod databases;
+
+on_both!(
+    a_database_of_the_first_version_is_brought_up_to_date,
+    facts_and_the_run_of_a_record_are_kept,
+    the_stream_tells_of_each_record_and_of_its_further_signatures,
+    stores_on_one_database_do_not_get_in_each_others_way,
+    a_newer_database_is_refused,
+    what_was_acknowledged_is_there_after_opening_again_and_written_once,
+    a_further_signature_joins_the_record_and_the_same_one_does_not,
+    the_same_payload_belongs_to_each_chain_and_container_that_has_it,
+    a_run_brings_its_links_whatever_they_share,
+    without_a_run_shared_artifacts_bring_the_links_of_this_build_alone,
+    the_latest_layout_comes_with_earlier_ones_that_have_not_expired,
+    an_answer_stays_within_its_limits_and_says_so,
+    a_chain_that_names_anothers_image_leaves_room_for_what_that_knows,
+    damaged_bytes_are_said_to_be_and_leave_others_readable,
+    writers_at_once_are_all_answered_and_all_kept,
+);
+
+fn options(place: &Place) -> Options {
+    Options::at(place.url.parse().unwrap())
+}
+
+/// A database that is new.
+async fn open(on: On) -> (Database, Place) {
+    let place = Place::new(on);
+    (Database::open(options(&place)).await.unwrap(), place)
 }
 
 fn now() -> Timestamp {
@@ -43,6 +73,7 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         envelope: envelope.into_bytes(),
         signatures: signers.iter().enumerate().map(signature).collect(),
         run: None,
+        run_facts: RunFacts::default(),
         submitter: "ci".into(),
         produced: BTreeSet::new(),
         declared: BTreeSet::new(),
@@ -50,6 +81,10 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         products: Artifacts::new(),
         return_code: Some(0),
         received_at: now(),
+        predicate_type: None,
+        started_at: None,
+        finished_at: None,
+        facts: BTreeMap::new(),
         layout: None,
     }
 }
@@ -65,7 +100,7 @@ fn layout(chain: i64, text: &str, steps: &[&str], expires: &str) -> NewRecord {
     NewRecord { kind: Kind::Layout, step: None, layout: Some(facts), ..record(chain, "", text, &["alice"]) }
 }
 
-async fn names(store: &Sqlite, image: &str, chains: &[i64]) -> Vec<Digest> {
+async fn names(store: &Database, image: &str, chains: &[i64]) -> Vec<Digest> {
     let evidence = store
         .evidence(&digest(image), &chains.iter().copied().collect(), now(), EvidenceLimits::DEFAULT)
         .await
@@ -82,11 +117,15 @@ const PAST: &str = "2026-11-24T00:00:00Z";
 
 #[tokio::test]
 async fn no_statement_of_the_reading_path_scans_or_sorts() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
-    for statement in sql::READING {
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&store.readers).await.unwrap();
+    let (store, _place) = open(On::Sqlite).await;
+    let mut session = store.read().await.unwrap();
+    let lists = sql::READING_LISTS.iter().map(|list| list.text(3));
+    let statements: Vec<String> =
+        sql::READING.iter().chain(sql::PUBLICATION_READING).map(|text| text.to_string()).chain(lists).collect();
+    for statement in statements {
+        // A test's own text; it lives as long as the test.
+        let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
+        let plan: Vec<(i64, i64, i64, String)> = session.rows(explain, &[]).await.unwrap();
         assert!(!plan.is_empty(), "{statement}");
         for (_, _, _, line) in plan {
             assert!(!line.contains("SCAN") && !line.contains("TEMP B-TREE"), "{statement}: {line}");
@@ -94,21 +133,20 @@ async fn no_statement_of_the_reading_path_scans_or_sorts() {
     }
     // The same check finds a scan where there is one.
     let scan = "EXPLAIN QUERY PLAN SELECT id FROM record WHERE submitter = $1";
-    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(scan).fetch_all(&store.readers).await.unwrap();
+    let plan: Vec<(i64, i64, i64, String)> = session.rows(scan, &[]).await.unwrap();
     assert!(plan.iter().any(|(_, _, _, line)| line.contains("SCAN")));
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_is_there_after_opening_again_and_written_once() {
-    let dir = tempfile::tempdir().unwrap();
+async fn what_was_acknowledged_is_there_after_opening_again_and_written_once(on: On) {
+    let place = Place::new(on);
     let (chain, link) = {
-        let store = Sqlite::open(options(&dir)).await.unwrap();
+        let store = Database::open(options(&place)).await.unwrap();
         let chain = store.chain("shop").await.unwrap();
         let link = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["ci"]) };
         assert_eq!(store.put(link.clone()).await, Ok(Put::Created));
         (chain, link)
     };
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let store = Database::open(options(&place)).await.unwrap();
     assert_eq!(store.chain("shop").await, Ok(chain));
     assert_eq!(store.put(link.clone()).await, Ok(Put::Known));
     let evidence = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
@@ -117,10 +155,8 @@ async fn what_was_acknowledged_is_there_after_opening_again_and_written_once() {
     assert_eq!(names(&store, "another image", &[chain]).await, []);
 }
 
-#[tokio::test]
-async fn a_further_signature_joins_the_record_and_the_same_one_does_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn a_further_signature_joins_the_record_and_the_same_one_does_not(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     let first = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["one"]) };
     store.put(first.clone()).await.unwrap();
@@ -133,10 +169,8 @@ async fn a_further_signature_joins_the_record_and_the_same_one_does_not() {
     assert_eq!(evidence.records[0].envelope, both.envelope);
 }
 
-#[tokio::test]
-async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it(on: On) {
+    let (store, _place) = open(on).await;
     let (shop, other) = (store.chain("shop").await.unwrap(), store.chain("other").await.unwrap());
     let link = |chain| NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["ci"]) };
     assert_eq!(store.put(link(shop)).await, Ok(Put::Created));
@@ -148,10 +182,8 @@ async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it() {
     assert_eq!(names(&store, "image", &[]).await, []);
 }
 
-#[tokio::test]
-async fn a_run_brings_its_links_whatever_they_share() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn a_run_brings_its_links_whatever_they_share(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     let run = |key: &str, step: &str, text: &str, produced: &[&str]| NewRecord {
         run: Some(key.into()),
@@ -175,10 +207,8 @@ async fn a_run_brings_its_links_whatever_they_share() {
     assert_eq!(names(&store, "image 2", &[chain]).await.len(), 2);
 }
 
-#[tokio::test]
-async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     store.put(layout(chain, "layout", &["checkout", "review", "build", "package", "scan"], FUTURE)).await.unwrap();
     for build in 0..12 {
@@ -212,10 +242,8 @@ async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone() {
     }
 }
 
-#[tokio::test]
-async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     store.put(layout(chain, "old", &["build"], PAST)).await.unwrap();
     store.put(layout(chain, "bound", &["build"], PAST)).await.unwrap();
@@ -231,18 +259,15 @@ async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired() {
     assert_eq!(store.step_keys(chain + 1, "build").await.unwrap().len(), 0);
 }
 
-#[tokio::test]
-async fn an_answer_stays_within_its_limits_and_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn an_answer_stays_within_its_limits_and_says_so(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     for step in 0..10 {
         let text = format!("link {step}");
         let link = record(chain, &format!("step {step}"), &text, &["ci"]);
         store.put(NewRecord { run: Some("1".into()), produced: set(&["image"]), ..link }).await.unwrap();
     }
-    let ask = |limits| async move {
-        let store = Sqlite::open(options(&dir)).await.unwrap();
+    let ask = async |limits| {
         let all = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
         let some = store.evidence(&digest("image"), &[chain].into(), now(), limits).await.unwrap();
         assert_eq!((all.records.len(), all.truncated), (10, false));
@@ -253,10 +278,8 @@ async fn an_answer_stays_within_its_limits_and_says_so() {
     assert_eq!(ask(limits).await, (2, true));
 }
 
-#[tokio::test]
-async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows(on: On) {
+    let (store, _place) = open(on).await;
     // Made first, so read first.
     let (loud, shop) = (store.chain("loud").await.unwrap(), store.chain("shop").await.unwrap());
     let link =
@@ -273,9 +296,9 @@ async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows() {
 
 #[tokio::test]
 async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let small = Options { pages_max: Some(120), ..options(&dir) };
-    let store = Sqlite::open(small).await.unwrap();
+    let place = Place::new(On::Sqlite);
+    let small = Options { pages_max: Some(120), ..options(&place) };
+    let store = Database::open(small).await.unwrap();
     let chain = store.chain("shop").await.unwrap();
     let link = |number: usize| NewRecord {
         envelope: vec![b' '; 32 << 10],
@@ -302,27 +325,25 @@ async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused(
     assert_eq!(store.ready().await, Ok(()));
 }
 
-#[tokio::test]
-async fn damaged_bytes_are_said_to_be_and_leave_others_readable() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn damaged_bytes_are_said_to_be_and_leave_others_readable(on: On) {
+    let (store, place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     for (text, image) in [("link", "image"), ("other", "other image")] {
         store.put(NewRecord { produced: set(&[image]), ..record(chain, "build", text, &["ci"]) }).await.unwrap();
     }
-    let mut hand = SqliteConnection::connect_with(&connect_options(&options(&dir))).await.unwrap();
-    let digest_of = artifacts::raw(&Digest::sha256(&record(chain, "build", "link", &["ci"]).envelope));
-    let damage = sqlx::query("UPDATE blob SET inline = zeroblob(size) WHERE digest = $1").bind(digest_of);
-    assert_eq!(damage.execute(&mut hand).await.unwrap().rows_affected(), 1);
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let envelope = record(chain, "build", "link", &["ci"]).envelope;
+    let (name, zeros) = (artifacts::raw(&Digest::sha256(&envelope)), vec![0; envelope.len()]);
+    let damage = "UPDATE blob SET inline = $2 WHERE digest = $1";
+    let damaged = engine.writers.session().await.unwrap().execute(damage, args![&name, &zeros]).await;
+    assert_eq!(damaged, Ok(1));
     let damaged = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await;
     assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
     assert_eq!(names(&store, "other image", &[chain]).await, [digest("other")]);
 }
 
-#[tokio::test]
-async fn writers_at_once_are_all_answered_and_all_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn writers_at_once_are_all_answered_and_all_kept(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     let links = (0..100).map(|number| {
         // Every second one is the same record.
@@ -338,7 +359,140 @@ async fn writers_at_once_are_all_answered_and_all_kept() {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(options(&dir).path, "not a database, and longer than one hundred bytes: ".repeat(9)).unwrap();
-    assert!(Sqlite::open(options(&dir)).await.is_err());
-    assert!(migrate(&dir.path().join("new.db")).await.is_ok());
+    let file = |name: &str| Location::Sqlite(dir.path().join(name));
+    std::fs::write(dir.path().join("bad.db"), "not a database, and longer than one hundred bytes: ".repeat(9)).unwrap();
+    assert!(Database::open(Options::at(file("bad.db"))).await.is_err());
+    assert!(migrate(&file("new.db")).await.is_ok());
+}
+
+/// The rows of one link as the first version of the tables had them.
+const FIRST_VERSION: &[&str] = &[
+    "INSERT INTO chain (id, tenant_id, name) VALUES (10, 1, 'shop')",
+    "INSERT INTO blob (id, digest, size, codec, inline) VALUES (11, $1, $2, 0, $3)",
+    "INSERT INTO record (id, tenant_id, chain_id, kind, step, payload_digest, payload_type, blob_id, received_at, submitter) \
+     VALUES (12, 1, 10, 2, 'build', $1, 't', 11, 0, 'ci')",
+    "INSERT INTO record_key (payload_digest, tenant_id, chain_id, payload_type, record_id) VALUES ($1, 1, 10, 't', 12)",
+    "INSERT INTO signature (record_id, keyid, alg, sig) VALUES (12, 'ci', 'Ed25519', $1)",
+    "INSERT INTO subject (digest, chain_id, role, record_id) VALUES ($1, 10, 0, 12)",
+];
+
+async fn a_database_of_the_first_version_is_brought_up_to_date(on: On) {
+    let place = Place::new(on);
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    assert_eq!(migrate::run_first(&engine.writers, 1).await.unwrap(), 1);
+    let behind = Database::open(Options { migrate: false, ..options(&place) }).await.err().unwrap();
+    assert!(behind.to_string().starts_with("database_behind: the database has 1 of"), "{behind}");
+
+    let link = record(10, "build", "link", &["ci"]);
+    let (name, image) = (artifacts::raw(&link.digest), artifacts::raw(&digest("image")));
+    let body = artifacts::raw(&Digest::sha256(&link.envelope));
+    let size = i64::try_from(link.envelope.len()).unwrap();
+    let arguments =
+        [args![] as &[_], args![&body, size, &link.envelope], args![&name], args![&name], args![&name], args![&image]];
+    let mut session = engine.writers.session().await.unwrap();
+    for (statement, arguments) in FIRST_VERSION.iter().zip(arguments) {
+        assert_eq!(session.execute(statement, arguments).await, Ok(1), "{statement}");
+    }
+    drop(session);
+    engine.writers.close().await;
+
+    let store = Database::open(options(&place)).await.unwrap();
+    assert_eq!(store.chain("shop").await, Ok(10));
+    let evidence = store.evidence(&digest("image"), &[10].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
+    assert_eq!(evidence.records.len(), 1);
+    assert_eq!(evidence.records[0].envelope, link.envelope);
+    assert_eq!(store.put(link).await, Ok(Put::Known));
+    assert_eq!(store.put(record(10, "build", "another", &["ci"])).await, Ok(Put::Created));
+    let stream = stream(&store).await;
+    assert_eq!((stream.len(), stream[0], stream[1].0), (2, (1, 12, 1), 2));
+}
+
+async fn a_newer_database_is_refused(on: On) {
+    let (store, place) = open(on).await;
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let newer = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2";
+    assert_eq!(engine.writers.session().await.unwrap().execute(newer, &[]).await, Ok(1));
+    drop(store);
+    for migrate in [true, false] {
+        let refused = Database::open(Options { migrate, ..options(&place) }).await.err().unwrap();
+        assert!(refused.to_string().starts_with("database_ahead: the database has migration 9999"), "{refused}");
+    }
+}
+
+/// Position, record and why, in order.
+async fn stream(store: &Database) -> Vec<(i64, i64, i64)> {
+    let rows = "SELECT seq, record_id, what FROM stream ORDER BY seq";
+    store.read().await.unwrap().rows(rows, &[]).await.unwrap()
+}
+
+async fn the_stream_tells_of_each_record_and_of_its_further_signatures(on: On) {
+    let (store, _place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    store.put(record(chain, "build", "one", &["ci"])).await.unwrap();
+    store.put(record(chain, "build", "two", &["ci"])).await.unwrap();
+    store.put(record(chain, "build", "one", &["ci"])).await.unwrap();
+    store.put(record(chain, "build", "one", &["ci", "also"])).await.unwrap();
+    let stream = stream(&store).await;
+    assert_eq!(stream.iter().map(|(seq, _, what)| (*seq, *what)).collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 2)]);
+    assert_eq!(stream[0].1, stream[2].1);
+}
+
+async fn facts_and_the_run_of_a_record_are_kept(on: On) {
+    let (store, _place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    let facts = |commit: &str| RunFacts { commit_id: Some(commit.into()), outcome: Some(0), ..RunFacts::default() };
+    let link = |text: &str, commit: &str| NewRecord {
+        run: Some("7".into()),
+        run_facts: facts(commit),
+        facts: [
+            ("commit.signed".to_owned(), FactValue::Text("false".into())),
+            ("vulns.critical".to_owned(), FactValue::Number(3)),
+        ]
+        .into(),
+        predicate_type: Some("https://example.com/scan/v1".into()),
+        started_at: Some(now()),
+        ..record(chain, "scan", text, &["ci"])
+    };
+    store.put(link("one", "c0ffee")).await.unwrap();
+    store.put(link("two", "beef")).await.unwrap();
+    let mut session = store.read().await.unwrap();
+    let commits: Vec<Option<String>> = session.values("SELECT commit_id FROM run", &[]).await.unwrap();
+    assert_eq!(commits, [Some("c0ffee".into())], "the first that was said");
+    let facts =
+        "SELECT k.name, f.txt, f.num FROM fact f JOIN fact_key k ON k.id = f.key_id ORDER BY f.record_id, k.name";
+    let facts: Vec<(String, Option<String>, Option<i64>)> = session.rows(facts, &[]).await.unwrap();
+    let of_one =
+        [("commit.signed".to_owned(), Some("false".to_owned()), None), ("vulns.critical".to_owned(), None, Some(3))];
+    assert_eq!(facts, [of_one.clone(), of_one].concat());
+    let columns = "SELECT predicate_type, started_at, finished_at FROM record ORDER BY id LIMIT 1";
+    let columns: Option<(Option<String>, Option<i64>, Option<i64>)> = session.row(columns, &[]).await.unwrap();
+    assert_eq!(columns, Some((Some("https://example.com/scan/v1".into()), Some(now().as_microsecond()), None)));
+}
+
+/// Two processes on one database, as far as the database can tell.
+async fn stores_on_one_database_do_not_get_in_each_others_way(on: On) {
+    let (one, place) = open(on).await;
+    let other = Database::open(options(&place)).await.unwrap();
+    let chain = one.chain("shop").await.unwrap();
+    assert_eq!(other.chain("shop").await, Ok(chain));
+    let link = |number: usize| {
+        // The same runs, files and records from both.
+        let products = files(&[("a/x", &format!("x {}", number % 7)), ("b/y", &format!("y {}", number % 5))]);
+        let (run, facts) =
+            (Some(format!("{}", number % 3)), [(format!("f{}", number % 4), FactValue::Number(1))].into());
+        NewRecord {
+            run,
+            products,
+            facts,
+            produced: set(&["image"]),
+            ..record(chain, "build", &format!("{number}"), &["ci"])
+        }
+    };
+    let puts =
+        (0..120).map(|number| if number % 2 == 0 { one.put(link(number / 2)) } else { other.put(link(number / 2)) });
+    let answers = futures::future::join_all(puts).await;
+    let count = |put: Put| answers.iter().filter(|answer| **answer == Ok(put)).count();
+    assert_eq!((count(Put::Created), count(Put::Known)), (60, 60), "{answers:?}");
+    let positions: Vec<i64> = stream(&one).await.into_iter().map(|(seq, _, _)| seq).collect();
+    assert_eq!(positions, (1..=60).collect::<Vec<i64>>());
 }
