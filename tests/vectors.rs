@@ -129,6 +129,26 @@ fn a_given_layout_is_judged_by_alone() {
     assert_eq!(rejection.reason().as_str(), "rule_violation");
 }
 
+/// A verdict may be kept until the first of what it stands on ends: layout, layout inside, certificate, authority, OpenPGP signature.
+#[test]
+fn a_verdict_ends_with_the_first_that_it_stands_on() {
+    let chains = read(folder().join("chains.json"));
+    let ends = "2026-12-15T00:00:00Z";
+    // OpenPGP counts seconds from when the key was made.
+    let period = ends.parse::<jiff::Timestamp>().unwrap().as_second() - i64::from(openpgp::MADE);
+    for (base, place, value, end) in [
+        ("steps", "/envelopes/build/signed/environment", json!({}), "2027-01-01T00:00:00Z"),
+        ("steps", "/envelopes/layout/signed/expires", json!(ends), ends),
+        ("sublayout", "/envelopes/sub/signed/expires", json!(ends), ends),
+        ("certificates", "/certificates/cara/until", json!(ends), ends),
+        ("certificates", "/certificates/root/until", json!(ends), ends),
+        ("openpgp", "/owners/0", json!({"name": "pgp-olga", "period": period}), ends),
+    ] {
+        let chain = run(&chains, base, &json!({"set": {place: value}}), Profile::Strict).unwrap();
+        assert_eq!(chain.expires().to_string(), end, "{base}, {place}");
+    }
+}
+
 #[test]
 fn every_flaw_is_denied_for_its_own_reason() {
     let chains = read(folder().join("chains.json"));
