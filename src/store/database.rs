@@ -2,7 +2,7 @@
 //! the two it is, only `engine`, `session` and `fault` know.
 
 use super::{
-    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted,
+    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted, artifacts,
     blob::{
         Codec,
         keyframes::{Keyframe, Keyframes, Place},
@@ -76,7 +76,14 @@ impl Database {
     }
 
     /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
+    /// One that is known needs none, even where there is no room for it.
     async fn pack(&self, record: &NewRecord, places: &[Place]) -> Result<Body, StoreError> {
+        let name = artifacts::raw(&record.digest);
+        let name = args![&name, record.chain, &record.payload_type];
+        let known: Option<i64> = self.read().await?.value(sql::RECORD_BY_NAME, name).await?;
+        if known.is_some() {
+            return Ok(body::small(&record.envelope, &[]));
+        }
         let mut keyframes: Vec<Keyframe> = Vec::new();
         for place in places {
             let keyframe = match self.keyframes.of(place) {

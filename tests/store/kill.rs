@@ -23,7 +23,7 @@ async fn acknowledged_records_survive_a_kill(on: On) {
     let link = |round, number| seal(&link("build", &image(round, number)), &[&keys.ci]);
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let program = Program::start(place.dir.path(), &place.url, &[], None);
+        let program = Program::start(place.dir.path(), &place.url, &[], &[]);
         let status = program.put(&http, LAPTOP, &layout).await;
         assert_eq!(status, Some(if round == 0 { 201 } else { 200 }));
         // Eight at a time; the kill comes while others are being written.
@@ -44,7 +44,7 @@ async fn acknowledged_records_survive_a_kill(on: On) {
         drop(writes);
         drop(program);
     }
-    let program = Program::start(place.dir.path(), &place.url, &[], None);
+    let program = Program::start(place.dir.path(), &place.url, &[], &[]);
     for (round, number) in &acknowledged {
         let url = format!("{}/v1/evidence/{}", program.url, image(*round, *number));
         let body: serde_json::Value = http.get(url).bearer_auth(CLUSTER).send().await.unwrap().json().await.unwrap();
