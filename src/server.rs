@@ -13,7 +13,7 @@ pub use self::{chains::Chains, http::Bounds};
 
 use crate::{
     serve,
-    store::{Metadata as _, Sqlite, sqlite},
+    store::{Database, Metadata as _, database},
 };
 use anyhow::{Context as _, bail};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -31,7 +31,7 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Metrics and health, plain http.
     pub metrics_listen: Option<SocketAddr>,
-    pub database: sqlite::Options,
+    pub database: database::Options,
     pub chains: Chains,
     pub bounds: Bounds,
 }
@@ -47,8 +47,8 @@ pub struct Server {
 impl Server {
     /// Opens database and ports. The database's tables are made or brought up to date.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
-        let database = options.database.path.display().to_string();
-        let store = Sqlite::open(options.database).await.with_context(|| format!("database {database}"))?;
+        let database = options.database.location.to_string();
+        let store = Database::open(options.database).await.with_context(|| format!("database {database}"))?;
         let broken = store.broken();
         let mut ids = Vec::new();
         for (_, rules) in options.chains.iter() {

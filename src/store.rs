@@ -1,21 +1,29 @@
 //! Where metadata is kept (docs/store.md): the words of a store and the trait its databases implement.
 //!
 //! A store keeps what `server` has verified, and nothing here is believed by those who read from it.
-//! `sqlite` is the embedded database; all SQL text is in `sql`.
+//! `database` is both of them, over `session`; all SQL text is in `sql`.
 
 use crate::{digest::Digest, intoto::Artifacts};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub mod artifacts;
+pub mod database;
+pub mod engine;
+pub mod fault;
 pub mod id;
+pub mod location;
 pub mod merge;
+pub mod migrate;
+pub mod read;
+pub mod session;
 pub mod sql;
-pub mod sqlite;
 pub mod walk;
+pub mod write;
 
-pub use sqlite::Sqlite;
+pub use database::Database;
+pub use location::Location;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +91,30 @@ pub struct LayoutFacts {
     pub keys: Vec<StepKey>,
 }
 
+/// What a record says of itself, where it is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FactValue {
+    Text(String),
+    Number(i64),
+}
+
+/// What is known of a run beside its key. Of each the first that was said is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// The CI system.
+    pub provider: Option<String>,
+    pub url: Option<String>,
+    pub commit_id: Option<String>,
+    /// The branch or tag.
+    pub git_ref: Option<String>,
+    pub trigger: Option<String>,
+    pub actor: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// 0: well, anything else: not.
+    pub outcome: Option<i64>,
+}
+
 /// A record whose signatures and right to be written were checked.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
@@ -101,6 +133,8 @@ pub struct NewRecord {
     pub signatures: Vec<VerifiedSignature>,
     /// The run the writer says this belongs to.
     pub run: Option<String>,
+    /// What the record says of that run.
+    pub run_facts: RunFacts,
     /// The writer's name in its Chain document.
     pub submitter: String,
     /// Images among the link's products.
@@ -111,6 +145,13 @@ pub struct NewRecord {
     pub products: Artifacts,
     pub return_code: Option<i64>,
     pub received_at: Timestamp,
+    /// A statement's `predicateType`.
+    pub predicate_type: Option<String>,
+    /// When the step began and ended, as the record says.
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// By name.
+    pub facts: BTreeMap<String, FactValue>,
     /// For a layout.
     pub layout: Option<LayoutFacts>,
 }
@@ -175,12 +216,25 @@ pub enum StoreError {
     /// Another process holds the database.
     #[error("the database is busy")]
     Busy,
+    /// Another transaction got in the way, again and again.
+    #[error("others write the same")]
+    Conflict,
+    /// The database cannot be reached, or is starting or stopping; nothing is known to be kept.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
     /// More writes are waiting than the store queues.
     #[error("too many writes are waiting")]
     Overloaded,
     /// Anything else the database says.
     #[error("the database answered: {0}")]
     Database(String),
+}
+
+impl StoreError {
+    /// Whether one record may be to blame, so that others written with it may do without it.
+    pub(crate) fn is_of_one(&self) -> bool {
+        matches!(self, StoreError::Corrupt(_) | StoreError::Conflict | StoreError::Database(_))
+    }
 }
 
 /// A database of records. Append-only: nothing here replaces or deletes (security §2.H5).

@@ -21,7 +21,7 @@ use tidewaiter::{
         Sources,
         store::{self, StoreClient},
     },
-    store::sqlite,
+    store::{Location, database},
     webhook::Judge,
 };
 use world::{Chain, World};
@@ -168,7 +168,7 @@ async fn filled_store(world: &World, dir: &std::path::Path) -> String {
         listen: "127.0.0.1:0".parse().expect("an address"),
         tls: None,
         metrics_listen: None,
-        database: sqlite::Options { path: dir.join("store.db"), pages_max: None },
+        database: database::Options::at(Location::Sqlite(dir.join("store.db"))),
         chains: Chains::parse("chains.yaml", &text.join("\n---\n")).expect("chains"),
         bounds: Bounds::default(),
     })

@@ -2,6 +2,8 @@
 
 #[path = "store/client.rs"]
 mod client;
+#[path = "support/databases.rs"]
+mod databases;
 #[path = "store/kill.rs"]
 mod kill;
 #[allow(dead_code)] // other tests use other parts
@@ -11,6 +13,7 @@ mod openpgp;
 mod shop;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use databases::On;
 use serde_json::{Value, json};
 use shop::*;
 use std::time::Duration;
@@ -21,13 +24,28 @@ use tidewaiter::{
     server::Bounds,
 };
 
+databases::on_both!(
+    a_layout_needs_its_owners,
+    a_layout_must_be_one_and_be_alive,
+    a_link_needs_a_key_of_its_step,
+    a_key_that_says_more_is_another_key,
+    a_token_writes_the_steps_it_was_given,
+    a_record_is_what_its_name_says,
+    what_is_neither_layout_nor_link_is_refused,
+    a_statement_is_kept_as_the_link_it_is,
+    evidence_is_everything_for_the_image_as_it_was_received,
+    readers_see_their_chains_and_no_others,
+    a_chain_without_readers_is_open,
+    a_run_and_a_subject_tie_what_artifacts_do_not,
+    what_is_kept_outlives_the_server,
+);
+
 fn image() -> Digest {
     Digest::sha256(b"image")
 }
 
-#[tokio::test]
-async fn a_layout_needs_its_owners() {
-    let shop = Shop::open().await;
+async fn a_layout_needs_its_owners(on: On) {
+    let shop = Shop::on(on).await;
     let Keys { alice, bob, stranger, .. } = &shop.keys;
     let document = layout(&shop.keys, FUTURE, "");
     for too_few in [vec![alice], vec![alice, stranger], vec![alice, alice], vec![]] {
@@ -43,9 +61,8 @@ async fn a_layout_needs_its_owners() {
     assert_eq!(shop.put(LAPTOP, &older).await, yes(201));
 }
 
-#[tokio::test]
-async fn a_layout_must_be_one_and_be_alive() {
-    let shop = Shop::open().await;
+async fn a_layout_must_be_one_and_be_alive(on: On) {
+    let shop = Shop::on(on).await;
     let owners = [&shop.keys.alice, &shop.keys.bob];
     let expired = seal(&layout(&shop.keys, "2020-01-01T00:00:00Z", ""), &owners);
     assert_eq!(shop.put(LAPTOP, &expired).await, no(422, "layout_expired"));
@@ -55,9 +72,8 @@ async fn a_layout_must_be_one_and_be_alive() {
     assert_eq!(shop.put(LAPTOP, &seal(&layout(&shop.keys, FUTURE, ""), &owners)).await, yes(201));
 }
 
-#[tokio::test]
-async fn a_link_needs_a_key_of_its_step() {
-    let shop = Shop::open().await;
+async fn a_link_needs_a_key_of_its_step(on: On) {
+    let shop = Shop::on(on).await;
     let Keys { ci, tester, stranger, .. } = &shop.keys;
     let build = seal(&link("build", &image()), &[ci]);
     assert_eq!(shop.put(CI, &build).await, no(422, "signature_untrusted"), "no layout yet");
@@ -77,9 +93,8 @@ async fn a_link_needs_a_key_of_its_step() {
 }
 
 /// The id of an OpenPGP key is what a layout says it is: what the store knows it by is more than that.
-#[tokio::test]
-async fn a_key_that_says_more_is_another_key() {
-    let shop = Shop::open().await;
+async fn a_key_that_says_more_is_another_key(on: On) {
+    let shop = Shop::on(on).await;
     let (master, sub) = (openpgp::Key::ed25519(), openpgp::Key::ed25519());
     let put_layout = async |readme: &str, sub: Option<&openpgp::Key>| {
         let mut document = layout(&shop.keys, FUTURE, readme);
@@ -111,9 +126,8 @@ async fn a_key_that_says_more_is_another_key() {
     assert_eq!(shop.put(CI, &signed_by(&master)).await, yes(200));
 }
 
-#[tokio::test]
-async fn a_token_writes_the_steps_it_was_given() {
-    let shop = Shop::open().await;
+async fn a_token_writes_the_steps_it_was_given(on: On) {
+    let shop = Shop::on(on).await;
     shop.put_layout().await;
     let test = seal(&link("test", &image()), &[&shop.keys.tester]);
     assert_eq!(shop.put(CI, &test).await, no(403, "forbidden"));
@@ -128,9 +142,8 @@ async fn a_token_writes_the_steps_it_was_given() {
     assert_eq!(shop.put(LAPTOP, &test).await, yes(201));
 }
 
-#[tokio::test]
-async fn a_record_is_what_its_name_says() {
-    let shop = Shop::open().await;
+async fn a_record_is_what_its_name_says(on: On) {
+    let shop = Shop::on(on).await;
     shop.put_layout().await;
     let build = seal(&link("build", &image()), &[&shop.keys.ci]);
     let hex = build.name.strip_prefix("sha256:").unwrap().to_owned();
@@ -146,9 +159,8 @@ async fn a_record_is_what_its_name_says() {
     assert_eq!(shop.put_as(CI, &build.name, build.bytes).await, yes(200));
 }
 
-#[tokio::test]
-async fn what_is_neither_layout_nor_link_is_refused() {
-    let shop = Shop::open().await;
+async fn what_is_neither_layout_nor_link_is_refused(on: On) {
+    let shop = Shop::on(on).await;
     shop.put_layout().await;
     let ci = [&shop.keys.ci];
     let mut broken = link("build", &image());
@@ -167,9 +179,8 @@ fn provenance(image: &Digest) -> Value {
         "predicate": {"buildDefinition": {"resolvedDependencies": []}}})
 }
 
-#[tokio::test]
-async fn a_statement_is_kept_as_the_link_it_is() {
-    let shop = Shop::open().await;
+async fn a_statement_is_kept_as_the_link_it_is(on: On) {
+    let shop = Shop::on(on).await;
     shop.put_layout().await;
     let Keys { ci, tester, .. } = &shop.keys;
     let mut link = provenance(&image());
@@ -247,9 +258,8 @@ async fn a_full_store_says_so_and_serves_on() {
     assert!(!shop.names(&image()).await.is_empty());
 }
 
-#[tokio::test]
-async fn evidence_is_everything_for_the_image_as_it_was_received() {
-    let shop = Shop::open().await;
+async fn evidence_is_everything_for_the_image_as_it_was_received(on: On) {
+    let shop = Shop::on(on).await;
     let layout = shop.put_layout().await;
     let build = seal(&link("build", &image()), &[&shop.keys.ci]);
     assert_eq!(shop.put(CI, &build).await, yes(201));
@@ -271,8 +281,7 @@ async fn evidence_is_everything_for_the_image_as_it_was_received() {
     }
 }
 
-#[tokio::test]
-async fn readers_see_their_chains_and_no_others() {
+async fn readers_see_their_chains_and_no_others(on: On) {
     let keys = Keys::new();
     let writers =
         || json!([{"name": "laptop", "tokenHash": token_hash(LAPTOP), "steps": ["*"], "kinds": ["layout", "link"]}]);
@@ -283,7 +292,7 @@ async fn readers_see_their_chains_and_no_others() {
         chain("theirs", "registry.example.com/other", writers(), reader("their-cluster")),
     ];
     let documents = Some(documents.map(|document| document.to_string()).join("\n---\n"));
-    let shop = Shop::with(keys, Setup { documents, ..Setup::default() }).await;
+    let shop = Shop::with(keys, Setup { documents, ..Setup::on(on) }).await;
     // Both chains share the writer's token and the owners: the chain is named, or told by the image.
     let owners = [&shop.keys.alice, &shop.keys.bob];
     for chain in ["mine", "theirs"] {
@@ -320,14 +329,13 @@ async fn readers_see_their_chains_and_no_others() {
     assert_eq!(chains(None).await, (401, vec![]));
 }
 
-#[tokio::test]
-async fn a_chain_without_readers_is_open() {
+async fn a_chain_without_readers_is_open(on: On) {
     let keys = Keys::new();
     let writers =
         json!([{"name": "laptop", "tokenHash": token_hash(LAPTOP), "steps": ["*"], "kinds": ["layout", "link"]}]);
     let chain = chain("shop", "registry.example.com/shop/api", writers, json!([]));
     let documents = Some([owners(&keys), chain].map(|document| document.to_string()).join("\n---\n"));
-    let shop = Shop::with(keys, Setup { documents, ..Setup::default() }).await;
+    let shop = Shop::with(keys, Setup { documents, ..Setup::on(on) }).await;
     shop.put_layout().await;
     assert_eq!(shop.put(LAPTOP, &seal(&link("build", &image()), &[&shop.keys.ci])).await, yes(201));
     let (status, body) = shop.evidence(None, &image().to_string()).await;
@@ -335,9 +343,8 @@ async fn a_chain_without_readers_is_open() {
     assert_eq!(shop.evidence(Some("nobody"), &image().to_string()).await.0, 401);
 }
 
-#[tokio::test]
-async fn a_run_and_a_subject_tie_what_artifacts_do_not() {
-    let shop = Shop::open().await;
+async fn a_run_and_a_subject_tie_what_artifacts_do_not(on: On) {
+    let shop = Shop::on(on).await;
     shop.put_layout().await;
     let mut test = link("test", &image());
     test["materials"] = json!({});
@@ -361,14 +368,13 @@ async fn a_run_and_a_subject_tie_what_artifacts_do_not() {
     }
 }
 
-#[tokio::test]
-async fn what_is_kept_outlives_the_server() {
-    let shop = Shop::open().await;
+async fn what_is_kept_outlives_the_server(on: On) {
+    let shop = Shop::on(on).await;
     let layout = shop.put_layout().await;
     let build = seal(&link("build", &image()), &[&shop.keys.ci]);
     assert_eq!(shop.put(CI, &build).await, yes(201));
-    let (dir, keys) = shop.close().await;
-    let shop = Shop::at(dir, keys, Setup::default()).await;
+    let (place, keys) = shop.close().await;
+    let shop = Shop::at(place, keys, Setup::on(on)).await;
     assert_eq!(shop.names(&image()).await, [layout.name.clone(), build.name.clone()]);
     assert_eq!(shop.put(CI, &build).await, yes(200));
     // The layout's keys are still known.

@@ -3,9 +3,9 @@
 use super::ui;
 use crate::{
     server::{Bounds, Chains, Options, Server},
-    store::sqlite,
+    store::{Location, database},
 };
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,8 @@ pub enum Command {
 #[command(after_help = "Examples:
   tidewaiter store serve --database sqlite:/var/lib/tidewaiter/store.db \\
       --config chains.yaml
+  tidewaiter store serve --config chains.yaml \\
+      --database postgres://tidewaiter@db.example.com/tidewaiter
   tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt \\
       --tls-key tls.key \\
       --database sqlite:store.db --config chains/ \\
@@ -29,9 +31,12 @@ pub struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where records are kept: sqlite:PATH
-    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE")]
+    /// Where records are kept: sqlite:PATH or postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE", hide_env_values = true)]
     database: String,
+    /// Bring the database's tables up to date first; with false, one that is behind is refused
+    #[arg(long, env = "TIDEWAITER_STORE_MIGRATE", default_value_t = true, action = clap::ArgAction::Set)]
+    migrate: bool,
     /// Chain and TrustRoot documents: a file, or a directory of *.yaml, *.yml and *.json
     #[arg(long, value_name = "FILE|DIR", env = "TIDEWAITER_STORE_CONFIG")]
     config: PathBuf,
@@ -51,8 +56,8 @@ pub struct ServeArgs {
 #[command(after_help = "Examples:
   tidewaiter store migrate --database sqlite:/var/lib/tidewaiter/store.db")]
 pub struct MigrateArgs {
-    /// The database: sqlite:PATH
-    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE")]
+    /// The database: sqlite:PATH or postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_DATABASE", hide_env_values = true)]
     database: String,
 }
 
@@ -70,7 +75,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         listen: args.listen,
         tls: args.tls_cert.zip(args.tls_key),
         metrics_listen: args.metrics_listen,
-        database: sqlite::Options { path: sqlite_path(&args.database)?, pages_max: None },
+        database: database::Options { migrate: args.migrate, ..database::Options::at(location(&args.database)?) },
         chains: Chains::read(&args.config)?,
         bounds: Bounds::default(),
     };
@@ -98,20 +103,15 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
 }
 
 async fn migrate(args: MigrateArgs) -> anyhow::Result<u8> {
-    let path = sqlite_path(&args.database)?;
-    let count = sqlite::migrate(&path).await.with_context(|| format!("database {}", path.display()))?;
-    anstream::println!("{}: up to date, {count} migration(s)", path.display());
+    let location = location(&args.database)?;
+    let count = database::migrate(&location).await.with_context(|| format!("database {location}"))?;
+    anstream::println!("{location}: up to date, {count} migration(s)");
     Ok(0)
 }
 
-/// The file of `sqlite:PATH`.
-fn sqlite_path(database: &str) -> anyhow::Result<PathBuf> {
-    match database.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() && !path.contains(['?', '#']) => {
-            Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
-        }
-        _ => bail!("--database is \"{database}\", expected sqlite:PATH"),
-    }
+/// What `--database` names. The text may hold a password, so an error does not repeat it.
+fn location(database: &str) -> anyhow::Result<Location> {
+    database.parse().context("--database")
 }
 
 async fn signal() -> std::io::Result<()> {
@@ -122,19 +122,4 @@ async fn signal() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_is_an_sqlite_file() {
-        assert_eq!(sqlite_path("sqlite:store.db").unwrap(), PathBuf::from("store.db"));
-        assert_eq!(sqlite_path("sqlite:/var/store.db").unwrap(), PathBuf::from("/var/store.db"));
-        assert_eq!(sqlite_path("sqlite:///var/store.db").unwrap(), PathBuf::from("/var/store.db"));
-        for no in ["store.db", "sqlite:", "postgres://host/db", "sqlite:a?mode=memory"] {
-            assert!(sqlite_path(no).is_err(), "{no}");
-        }
-    }
 }

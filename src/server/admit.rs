@@ -13,11 +13,11 @@ use crate::{
     json::{self, JsonError, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
-    store::{Kind, LayoutFacts, Metadata, NewRecord, StepKey, VerifiedSignature, artifacts},
+    store::{Kind, LayoutFacts, Metadata, NewRecord, RunFacts, StepKey, VerifiedSignature, artifacts},
     verify::quorum,
 };
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Images of one link that are found by their digest at once; any further one through `?subject=`.
 const SUBJECTS_MAX: usize = 1_024;
@@ -348,6 +348,7 @@ impl Record {
             envelope: request.body,
             signatures: self.signatures,
             run: request.run,
+            run_facts: RunFacts::default(),
             submitter: writer.name.clone(),
             produced: artifacts::images(&products, SUBJECTS_MAX),
             declared: request.declared,
@@ -355,6 +356,10 @@ impl Record {
             products,
             return_code,
             received_at: request.now,
+            predicate_type: None,
+            started_at: None,
+            finished_at: None,
+            facts: BTreeMap::new(),
             layout: self.layout,
         })
     }

@@ -62,7 +62,12 @@ impl From<StoreError> for Problem {
         let (status, reason) = match &error {
             StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             StoreError::Overloaded => return Problem::overloaded(),
-            StoreError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "store_busy"),
+            StoreError::Busy | StoreError::Conflict => (StatusCode::SERVICE_UNAVAILABLE, "store_busy"),
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "store error");
+                let detail = "the database cannot be reached";
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail);
+            }
             StoreError::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
             StoreError::Broken(_) | StoreError::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         };

@@ -1,14 +1,15 @@
 //! A shop with a store: two owners, a pipeline of two steps, a server on a real socket over a database in a scratch directory.
 
+use super::databases::{On, Place};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 use tidewaiter::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     json as strict,
     key::{Scheme, SecretKey},
     server::{Bounds, Chains, Options, Server},
-    store::sqlite,
+    store::database,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -121,34 +122,53 @@ pub struct Shop {
     pub http: reqwest::Client,
     stop: CancellationToken,
     served: tokio::task::JoinHandle<anyhow::Result<()>>,
-    pub dir: tempfile::TempDir,
+    pub place: Place,
 }
 
 /// What is not as usual.
-#[derive(Default)]
 pub struct Setup {
+    pub on: On,
     pub documents: Option<String>,
     pub pages_max: Option<u32>,
     pub bounds: Option<Bounds>,
 }
 
+impl Setup {
+    pub fn on(on: On) -> Self {
+        Setup { on, documents: None, pages_max: None, bounds: None }
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup::on(On::Sqlite)
+    }
+}
+
 impl Shop {
     pub async fn open() -> Self {
-        Shop::with(Keys::new(), Setup::default()).await
+        Shop::on(On::Sqlite).await
+    }
+
+    pub async fn on(on: On) -> Self {
+        Shop::with(Keys::new(), Setup::on(on)).await
     }
 
     pub async fn with(keys: Keys, setup: Setup) -> Self {
-        Shop::at(tempfile::tempdir().unwrap(), keys, setup).await
+        Shop::at(Place::new(setup.on), keys, setup).await
     }
 
-    pub async fn at(dir: tempfile::TempDir, keys: Keys, setup: Setup) -> Self {
+    pub async fn at(place: Place, keys: Keys, setup: Setup) -> Self {
         let documents = setup.documents.unwrap_or_else(|| documents(&keys));
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = Options {
             listen: loopback,
             tls: None,
             metrics_listen: Some(loopback),
-            database: sqlite::Options { path: database(&dir), pages_max: setup.pages_max },
+            database: database::Options {
+                pages_max: setup.pages_max,
+                ..database::Options::at(place.url.parse().unwrap())
+            },
             chains: Chains::parse("chains.yaml", &documents).unwrap(),
             bounds: setup.bounds.unwrap_or_default(),
         };
@@ -156,14 +176,14 @@ impl Shop {
         let (address, metrics) = (server.local_addr(), server.metrics_addr().unwrap());
         let stop = CancellationToken::new();
         let served = tokio::spawn(server.run(stop.clone()));
-        Shop { keys, address, metrics, http: client(), stop, served, dir }
+        Shop { keys, address, metrics, http: client(), stop, served, place }
     }
 
     /// Ends the server and gives back what outlives it.
-    pub async fn close(self) -> (tempfile::TempDir, Keys) {
+    pub async fn close(self) -> (Place, Keys) {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
-        (self.dir, self.keys)
+        (self.place, self.keys)
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -202,10 +222,6 @@ impl Shop {
         assert_eq!(status, 200, "{body}");
         body["records"].as_array().unwrap().iter().map(|r| r["digest"].as_str().unwrap().to_owned()).collect()
     }
-}
-
-pub fn database(dir: &tempfile::TempDir) -> PathBuf {
-    dir.path().join("store.db")
 }
 
 pub fn client() -> reqwest::Client {

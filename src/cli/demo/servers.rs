@@ -8,7 +8,7 @@ use crate::{
     serve,
     server::{Bounds, Chains, Options, Server},
     source::store::{self, StoreClient},
-    store::sqlite,
+    store::{Location, database},
     webhook::{
         config::Directory,
         http::{self, Webhook},
@@ -121,7 +121,7 @@ impl Servers {
             listen: LOOPBACK,
             tls: None,
             metrics_listen: None,
-            database: sqlite::Options { path: directory.join("store.db"), pages_max: None },
+            database: database::Options::at(Location::Sqlite(directory.join("store.db"))),
             chains: Chains::read(&directory.join("policy"))?,
             bounds: Bounds::default(),
         };

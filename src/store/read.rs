@@ -1,12 +1,13 @@
 //! From an image digest to everything a verification of it needs: keyed statements only (docs/store.md).
 
-use super::error;
-use crate::{
-    digest::Digest,
-    store::{Evidence, EvidenceLimits, Found, Kind, StoreError, artifacts, sql, walk::Walk},
+use super::{
+    Evidence, EvidenceLimits, Found, Kind, StoreError, artifacts,
+    session::{Arg, Session},
+    sql,
+    walk::Walk,
 };
+use crate::{args, digest::Digest};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Chains that may share one answer; each has an equal part of its records.
@@ -42,23 +43,18 @@ impl From<Columns> for Row {
 
 /// Everything for the image in the chains that may be read.
 pub async fn evidence(
-    connection: &mut SqliteConnection,
+    session: &mut Session,
     image: &Digest,
     may_read: &BTreeSet<i64>,
     now: Timestamp,
     limits: EvidenceLimits,
 ) -> Result<Evidence, StoreError> {
     let mut bindings = BTreeMap::<i64, Vec<i64>>::new();
-    for (chain, layout) in bound_layouts(connection, image).await? {
+    for (chain, layout) in bound_layouts(session, image).await? {
         bindings.entry(chain).or_default().push(layout);
     }
     let mut chains: BTreeSet<i64> = bindings.keys().copied().collect();
-    let of_subject: Vec<i64> = sqlx::query_scalar(sql::CHAINS_OF_SUBJECT)
-        .bind(artifacts::raw(image))
-        .bind(1_024i64)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(error)?;
+    let of_subject: Vec<i64> = session.values(sql::CHAINS_OF_SUBJECT, args![&artifacts::raw(image), 1_024]).await?;
     chains.extend(of_subject);
     chains.retain(|chain| may_read.contains(chain));
 
@@ -69,22 +65,25 @@ pub async fn evidence(
     for (place, chain) in chains.into_iter().take(CHAINS_MAX).enumerate() {
         answer.next_chain(sharing - place);
         let bound = bindings.remove(&chain).unwrap_or_default();
-        let layouts = layouts(connection, chain, &bound, now, limits.layouts_max).await?;
-        let mut look = Look { connection: &mut *connection, chain, part, lookups: 0, seen: HashMap::new() };
+        let layouts = layouts(session, chain, &bound, now, limits.layouts_max).await?;
+        let mut look = Look { session: &mut *session, chain, part, lookups: 0, seen: HashMap::new() };
         let links = look.links(image, &layouts).await?;
         answer.evidence.truncated |= layouts.len() + links.len() > part;
         for id in layouts.into_iter().chain(links).take(part) {
-            answer.add(connection, id).await?;
+            answer.add(session, id).await?;
         }
     }
     Ok(answer.evidence)
 }
 
 /// The record as it is given out; its bytes are those that were written, or it is an error (security §4.3 F11).
-pub async fn envelope(connection: &mut SqliteConnection, id: i64) -> Result<Found, StoreError> {
+pub async fn envelope(session: &mut Session, id: i64) -> Result<Found, StoreError> {
     type Columns = (i64, Vec<u8>, i64, Option<String>, Vec<u8>, i64, Option<Vec<u8>>);
     let (chain, payload_digest, kind, step, digest, _, bytes): Columns =
-        sqlx::query_as(sql::ENVELOPE).bind(id).fetch_one(&mut *connection).await.map_err(error)?;
+        session
+            .row(sql::ENVELOPE, args![id])
+            .await?
+            .ok_or_else(|| StoreError::Corrupt(format!("record {id} has no envelope")))?;
     let corrupt = |what: &str| StoreError::Corrupt(format!("record {id} {what}"));
     let envelope = bytes.ok_or_else(|| corrupt("has no bytes"))?;
     if artifacts::raw(&Digest::sha256(&envelope)) != digest {
@@ -117,35 +116,32 @@ impl Answer {
     }
 
     /// Adds a record while there is room; its size is asked before its bytes are read.
-    async fn add(&mut self, connection: &mut SqliteConnection, id: i64) -> Result<(), StoreError> {
-        let size: i64 =
-            sqlx::query_scalar(sql::ENVELOPE_SIZE).bind(id).fetch_one(&mut *connection).await.map_err(error)?;
+    async fn add(&mut self, session: &mut Session, id: i64) -> Result<(), StoreError> {
+        let size: i64 = session.one(sql::ENVELOPE_SIZE, args![id]).await?;
         let bytes = self.bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
         if bytes > self.bytes_until || self.evidence.records.len() >= self.limits.records_max {
             self.evidence.truncated = true;
             return Ok(());
         }
         self.bytes = bytes;
-        self.evidence.records.push(envelope(connection, id).await?);
+        self.evidence.records.push(envelope(session, id).await?);
         Ok(())
     }
 }
 
-async fn bound_layouts(connection: &mut SqliteConnection, image: &Digest) -> Result<Vec<(i64, i64)>, StoreError> {
-    let bound = sqlx::query_as(sql::CHAINS_OF_BINDING).bind(artifacts::raw(image)).bind(SUBJECTS_MAX);
-    bound.fetch_all(connection).await.map_err(error)
+async fn bound_layouts(session: &mut Session, image: &Digest) -> Result<Vec<(i64, i64)>, StoreError> {
+    session.rows(sql::CHAINS_OF_BINDING, args![&artifacts::raw(image), SUBJECTS_MAX]).await
 }
 
 /// The layouts bound to the image, the chain's latest, and its earlier ones that have not expired.
 async fn layouts(
-    connection: &mut SqliteConnection,
+    session: &mut Session,
     chain: i64,
     bound: &[i64],
     now: Timestamp,
     max: usize,
 ) -> Result<Vec<i64>, StoreError> {
-    let known: Vec<(i64, i64)> =
-        sqlx::query_as(sql::LAYOUTS).bind(chain).bind(LAYOUTS_READ_MAX).fetch_all(connection).await.map_err(error)?;
+    let known: Vec<(i64, i64)> = session.rows(sql::LAYOUTS, args![chain, LAYOUTS_READ_MAX]).await?;
     let mut chosen: Vec<i64> = bound.iter().copied().take(max / 2).collect();
     for (place, (id, expires)) in known.into_iter().enumerate() {
         if (place == 0 || expires > now.as_microsecond()) && !chosen.contains(&id) {
@@ -158,7 +154,7 @@ async fn layouts(
 
 /// The search for an image's links in one chain.
 struct Look<'l> {
-    connection: &'l mut SqliteConnection,
+    session: &'l mut Session,
     chain: i64,
     /// Links wanted at most.
     part: usize,
@@ -178,23 +174,16 @@ impl Look<'_> {
     /// Links that made the image, all links of their runs, and for steps of the layouts still without links those that
     /// share artifacts with what is in hand.
     async fn links(&mut self, image: &Digest, layouts: &[i64]) -> Result<Vec<i64>, StoreError> {
-        let subjects: Vec<(i64, Option<i64>)> = sqlx::query_as(sql::SUBJECTS)
-            .bind(artifacts::raw(image))
-            .bind(self.chain)
-            .bind(SUBJECTS_MAX)
-            .fetch_all(&mut *self.connection)
-            .await
-            .map_err(error)?;
+        let subjects: Vec<(i64, Option<i64>)> =
+            self.session.rows(sql::SUBJECTS, args![&artifacts::raw(image), self.chain, SUBJECTS_MAX]).await?;
         let ids: Vec<i64> = subjects.iter().map(|(id, _)| *id).filter(|id| !layouts.contains(id)).collect();
         let mut links = self.some_of_each(&ids).await?;
         let runs: BTreeSet<i64> = subjects.into_iter().filter_map(|(_, run)| run).collect();
         for run in runs.into_iter().rev().take(EQUALS_MAX * 4) {
-            let of_run: Vec<Columns> = sqlx::query_as(sql::RECORDS_OF_RUN)
-                .bind(run)
-                .bind(i64::try_from(self.part).unwrap_or(i64::MAX))
-                .fetch_all(&mut *self.connection)
-                .await
-                .map_err(error)?;
+            let of_run: Vec<Columns> = self
+                .session
+                .rows(sql::RECORDS_OF_RUN, args![run, i64::try_from(self.part).unwrap_or(i64::MAX)])
+                .await?;
             for row in of_run.into_iter().filter(|row| row.1 == Kind::Link.code()).map(Row::from) {
                 if !links.iter().any(|link| link.id == row.id) {
                     links.push(row);
@@ -210,14 +199,16 @@ impl Look<'_> {
         let mut counts: BTreeMap<(Option<String>, Vec<String>), usize> = BTreeMap::new();
         let mut kept = Vec::new();
         for id in ids {
-            let row: Columns =
-                sqlx::query_as(sql::RECORD).bind(*id).fetch_one(&mut *self.connection).await.map_err(error)?;
+            let row: Columns = self
+                .session
+                .row(sql::RECORD, args![*id])
+                .await?
+                .ok_or_else(|| StoreError::Corrupt(format!("record {id} is not there")))?;
             if row.1 != Kind::Link.code() {
                 continue;
             }
             let row = Row::from(row);
-            let signers: Vec<String> =
-                sqlx::query_scalar(sql::SIGNERS).bind(*id).fetch_all(&mut *self.connection).await.map_err(error)?;
+            let signers: Vec<String> = self.session.values(sql::SIGNERS, args![*id]).await?;
             let count = counts.entry((row.step.clone(), signers)).or_default();
             *count += 1;
             if *count <= EQUALS_MAX {
@@ -232,11 +223,7 @@ impl Look<'_> {
         let filled: BTreeSet<String> = links.iter().filter_map(|link| link.step.clone()).collect();
         let mut wanted = BTreeSet::new();
         for layout in layouts {
-            let steps: Vec<String> = sqlx::query_scalar(sql::LAYOUT_STEPS)
-                .bind(*layout)
-                .fetch_all(&mut *self.connection)
-                .await
-                .map_err(error)?;
+            let steps: Vec<String> = self.session.values(sql::LAYOUT_STEPS, args![*layout]).await?;
             wanted.extend(steps);
         }
         let mut missing: BTreeSet<String> = wanted.difference(&filled).cloned().collect();
@@ -296,12 +283,8 @@ impl Look<'_> {
     /// The first eight bytes of every digest in a set.
     async fn digests(&mut self, set: Option<i64>) -> Result<BTreeSet<i64>, StoreError> {
         let Some(set) = set else { return Ok(BTreeSet::new()) };
-        let chunks: Vec<Option<Vec<u8>>> = sqlx::query_scalar(sql::CHUNKS_OF_SET)
-            .bind(set)
-            .bind(CHUNKS_OF_SET_MAX)
-            .fetch_all(&mut *self.connection)
-            .await
-            .map_err(error)?;
+        let chunks: Vec<Option<Vec<u8>>> =
+            self.session.values(sql::CHUNKS_OF_SET, args![set, CHUNKS_OF_SET_MAX]).await?;
         let mut digests = BTreeSet::new();
         for bytes in chunks.into_iter().flatten() {
             digests.extend(
@@ -315,17 +298,14 @@ impl Look<'_> {
     /// Which chunks hold which of the digests. Where a batch has more than it may return, each digest is asked alone, so
     /// that a common one does not hide a rare one.
     async fn chunks(&mut self, digests: &BTreeSet<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
-        let digests: Vec<i64> = digests.iter().copied().collect();
+        let digests: Vec<Arg<'_>> = digests.iter().map(|digest| Arg::from(*digest)).collect();
         let many = FAN_OUT_MAX * 16;
         let mut found = Vec::new();
-        for batch in digests.chunks(sql::BATCH) {
+        for batch in sql::pieces(&digests) {
             if !self.may_look() {
                 break;
             }
-            let Some(last) = batch.last() else { break };
-            let padding = std::iter::repeat_n(last, sql::BATCH - batch.len());
-            let query = batch.iter().chain(padding).fold(sqlx::query_as(sql::CHUNKS_OF_MANY), |q, d| q.bind(*d));
-            let rows: Vec<(i64, i64)> = query.bind(many).fetch_all(&mut *self.connection).await.map_err(error)?;
+            let rows: Vec<(i64, i64)> = self.session.rows_in(&sql::CHUNKS_OF_MANY, args![many], batch).await?;
             if (rows.len() as i64) < many {
                 found.extend(rows);
                 continue;
@@ -334,8 +314,8 @@ impl Look<'_> {
                 if !self.may_look() {
                     break;
                 }
-                let one = sqlx::query_as(sql::CHUNKS_OF_ONE).bind(*digest).bind(FAN_OUT_MAX);
-                let rows: Vec<(i64, i64)> = one.fetch_all(&mut *self.connection).await.map_err(error)?;
+                let rows: Vec<(i64, i64)> =
+                    self.session.rows(sql::CHUNKS_OF_ONE, &[*digest, FAN_OUT_MAX.into()]).await?;
                 found.extend(rows);
             }
         }
@@ -346,8 +326,7 @@ impl Look<'_> {
         if !self.may_look() {
             return Ok(Vec::new());
         }
-        let sets = sqlx::query_scalar(sql::SETS_OF_CHUNK).bind(chunk).bind(FAN_OUT_MAX);
-        sets.fetch_all(&mut *self.connection).await.map_err(error)
+        self.session.values(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await
     }
 
     async fn records(&mut self, side: Side, set: i64) -> Result<Vec<(i64, String)>, StoreError> {
@@ -361,13 +340,8 @@ impl Look<'_> {
             Side::Making => sql::RECORDS_MAKING,
             Side::Using => sql::RECORDS_USING,
         };
-        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(statement)
-            .bind(set)
-            .bind(self.chain)
-            .bind(FAN_OUT_MAX)
-            .fetch_all(&mut *self.connection)
-            .await
-            .map_err(error)?;
+        let rows: Vec<(i64, Option<String>)> =
+            self.session.rows(statement, args![set, self.chain, FAN_OUT_MAX]).await?;
         let records: Vec<(i64, String)> = rows.into_iter().filter_map(|(id, step)| Some((id, step?))).collect();
         self.seen.insert((side, set), records.clone());
         Ok(records)

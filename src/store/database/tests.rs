@@ -2,12 +2,37 @@ use super::*;
 use crate::{
     digest::DigestSet,
     intoto::Artifacts,
-    store::{Kind, LayoutFacts, StepKey, VerifiedSignature, artifacts},
+    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use databases::{On, Place, on_both};
+use std::collections::BTreeMap;
 
-fn options(dir: &tempfile::TempDir) -> Options {
-    Options { path: dir.path().join("store.db"), pages_max: None }
+#[allow(dead_code)] // other tests use other parts
+#[path = "../../../tests/support/databases.rs"]
+mod databases;
+
+on_both!(
+    what_was_acknowledged_is_there_after_opening_again_and_written_once,
+    a_further_signature_joins_the_record_and_the_same_one_does_not,
+    the_same_payload_belongs_to_each_chain_and_container_that_has_it,
+    a_run_brings_its_links_whatever_they_share,
+    without_a_run_shared_artifacts_bring_the_links_of_this_build_alone,
+    the_latest_layout_comes_with_earlier_ones_that_have_not_expired,
+    an_answer_stays_within_its_limits_and_says_so,
+    a_chain_that_names_anothers_image_leaves_room_for_what_that_knows,
+    damaged_bytes_are_said_to_be_and_leave_others_readable,
+    writers_at_once_are_all_answered_and_all_kept,
+);
+
+fn options(place: &Place) -> Options {
+    Options::at(place.url.parse().unwrap())
+}
+
+/// A database that is new.
+async fn open(on: On) -> (Database, Place) {
+    let place = Place::new(on);
+    (Database::open(options(&place)).await.unwrap(), place)
 }
 
 fn now() -> Timestamp {
@@ -43,6 +68,7 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         envelope: envelope.into_bytes(),
         signatures: signers.iter().enumerate().map(signature).collect(),
         run: None,
+        run_facts: RunFacts::default(),
         submitter: "ci".into(),
         produced: BTreeSet::new(),
         declared: BTreeSet::new(),
@@ -50,6 +76,10 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         products: Artifacts::new(),
         return_code: Some(0),
         received_at: now(),
+        predicate_type: None,
+        started_at: None,
+        finished_at: None,
+        facts: BTreeMap::new(),
         layout: None,
     }
 }
@@ -65,7 +95,7 @@ fn layout(chain: i64, text: &str, steps: &[&str], expires: &str) -> NewRecord {
     NewRecord { kind: Kind::Layout, step: None, layout: Some(facts), ..record(chain, "", text, &["alice"]) }
 }
 
-async fn names(store: &Sqlite, image: &str, chains: &[i64]) -> Vec<Digest> {
+async fn names(store: &Database, image: &str, chains: &[i64]) -> Vec<Digest> {
     let evidence = store
         .evidence(&digest(image), &chains.iter().copied().collect(), now(), EvidenceLimits::DEFAULT)
         .await
@@ -82,11 +112,14 @@ const PAST: &str = "2026-11-24T00:00:00Z";
 
 #[tokio::test]
 async fn no_statement_of_the_reading_path_scans_or_sorts() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
-    for statement in sql::READING {
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&store.readers).await.unwrap();
+    let (store, _place) = open(On::Sqlite).await;
+    let mut session = store.read().await.unwrap();
+    let lists = sql::READING_LISTS.iter().map(|list| list.text(3));
+    let statements: Vec<String> = sql::READING.iter().map(|text| text.to_string()).chain(lists).collect();
+    for statement in statements {
+        // A test's own text; it lives as long as the test.
+        let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
+        let plan: Vec<(i64, i64, i64, String)> = session.rows(explain, &[]).await.unwrap();
         assert!(!plan.is_empty(), "{statement}");
         for (_, _, _, line) in plan {
             assert!(!line.contains("SCAN") && !line.contains("TEMP B-TREE"), "{statement}: {line}");
@@ -94,21 +127,20 @@ async fn no_statement_of_the_reading_path_scans_or_sorts() {
     }
     // The same check finds a scan where there is one.
     let scan = "EXPLAIN QUERY PLAN SELECT id FROM record WHERE submitter = $1";
-    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(scan).fetch_all(&store.readers).await.unwrap();
+    let plan: Vec<(i64, i64, i64, String)> = session.rows(scan, &[]).await.unwrap();
     assert!(plan.iter().any(|(_, _, _, line)| line.contains("SCAN")));
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_is_there_after_opening_again_and_written_once() {
-    let dir = tempfile::tempdir().unwrap();
+async fn what_was_acknowledged_is_there_after_opening_again_and_written_once(on: On) {
+    let place = Place::new(on);
     let (chain, link) = {
-        let store = Sqlite::open(options(&dir)).await.unwrap();
+        let store = Database::open(options(&place)).await.unwrap();
         let chain = store.chain("shop").await.unwrap();
         let link = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["ci"]) };
         assert_eq!(store.put(link.clone()).await, Ok(Put::Created));
         (chain, link)
     };
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+    let store = Database::open(options(&place)).await.unwrap();
     assert_eq!(store.chain("shop").await, Ok(chain));
     assert_eq!(store.put(link.clone()).await, Ok(Put::Known));
     let evidence = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
@@ -117,10 +149,8 @@ async fn what_was_acknowledged_is_there_after_opening_again_and_written_once() {
     assert_eq!(names(&store, "another image", &[chain]).await, []);
 }
 
-#[tokio::test]
-async fn a_further_signature_joins_the_record_and_the_same_one_does_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn a_further_signature_joins_the_record_and_the_same_one_does_not(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     let first = NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["one"]) };
     store.put(first.clone()).await.unwrap();
@@ -133,10 +163,8 @@ async fn a_further_signature_joins_the_record_and_the_same_one_does_not() {
     assert_eq!(evidence.records[0].envelope, both.envelope);
 }
 
-#[tokio::test]
-async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it(on: On) {
+    let (store, _place) = open(on).await;
     let (shop, other) = (store.chain("shop").await.unwrap(), store.chain("other").await.unwrap());
     let link = |chain| NewRecord { produced: set(&["image"]), ..record(chain, "build", "link", &["ci"]) };
     assert_eq!(store.put(link(shop)).await, Ok(Put::Created));
@@ -148,10 +176,8 @@ async fn the_same_payload_belongs_to_each_chain_and_container_that_has_it() {
     assert_eq!(names(&store, "image", &[]).await, []);
 }
 
-#[tokio::test]
-async fn a_run_brings_its_links_whatever_they_share() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn a_run_brings_its_links_whatever_they_share(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     let run = |key: &str, step: &str, text: &str, produced: &[&str]| NewRecord {
         run: Some(key.into()),
@@ -175,10 +201,8 @@ async fn a_run_brings_its_links_whatever_they_share() {
     assert_eq!(names(&store, "image 2", &[chain]).await.len(), 2);
 }
 
-#[tokio::test]
-async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     store.put(layout(chain, "layout", &["checkout", "review", "build", "package", "scan"], FUTURE)).await.unwrap();
     for build in 0..12 {
@@ -212,10 +236,8 @@ async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone() {
     }
 }
 
-#[tokio::test]
-async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     store.put(layout(chain, "old", &["build"], PAST)).await.unwrap();
     store.put(layout(chain, "bound", &["build"], PAST)).await.unwrap();
@@ -231,18 +253,15 @@ async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired() {
     assert_eq!(store.step_keys(chain + 1, "build").await.unwrap().len(), 0);
 }
 
-#[tokio::test]
-async fn an_answer_stays_within_its_limits_and_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn an_answer_stays_within_its_limits_and_says_so(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     for step in 0..10 {
         let text = format!("link {step}");
         let link = record(chain, &format!("step {step}"), &text, &["ci"]);
         store.put(NewRecord { run: Some("1".into()), produced: set(&["image"]), ..link }).await.unwrap();
     }
-    let ask = |limits| async move {
-        let store = Sqlite::open(options(&dir)).await.unwrap();
+    let ask = async |limits| {
         let all = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
         let some = store.evidence(&digest("image"), &[chain].into(), now(), limits).await.unwrap();
         assert_eq!((all.records.len(), all.truncated), (10, false));
@@ -253,10 +272,8 @@ async fn an_answer_stays_within_its_limits_and_says_so() {
     assert_eq!(ask(limits).await, (2, true));
 }
 
-#[tokio::test]
-async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows(on: On) {
+    let (store, _place) = open(on).await;
     // Made first, so read first.
     let (loud, shop) = (store.chain("loud").await.unwrap(), store.chain("shop").await.unwrap());
     let link =
@@ -273,9 +290,9 @@ async fn a_chain_that_names_anothers_image_leaves_room_for_what_that_knows() {
 
 #[tokio::test]
 async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let small = Options { pages_max: Some(120), ..options(&dir) };
-    let store = Sqlite::open(small).await.unwrap();
+    let place = Place::new(On::Sqlite);
+    let small = Options { pages_max: Some(120), ..options(&place) };
+    let store = Database::open(small).await.unwrap();
     let chain = store.chain("shop").await.unwrap();
     let link = |number: usize| NewRecord {
         envelope: vec![b' '; 32 << 10],
@@ -302,27 +319,25 @@ async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused(
     assert_eq!(store.ready().await, Ok(()));
 }
 
-#[tokio::test]
-async fn damaged_bytes_are_said_to_be_and_leave_others_readable() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn damaged_bytes_are_said_to_be_and_leave_others_readable(on: On) {
+    let (store, place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     for (text, image) in [("link", "image"), ("other", "other image")] {
         store.put(NewRecord { produced: set(&[image]), ..record(chain, "build", text, &["ci"]) }).await.unwrap();
     }
-    let mut hand = SqliteConnection::connect_with(&connect_options(&options(&dir))).await.unwrap();
-    let digest_of = artifacts::raw(&Digest::sha256(&record(chain, "build", "link", &["ci"]).envelope));
-    let damage = sqlx::query("UPDATE blob SET inline = zeroblob(size) WHERE digest = $1").bind(digest_of);
-    assert_eq!(damage.execute(&mut hand).await.unwrap().rows_affected(), 1);
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let envelope = record(chain, "build", "link", &["ci"]).envelope;
+    let (name, zeros) = (artifacts::raw(&Digest::sha256(&envelope)), vec![0; envelope.len()]);
+    let damage = "UPDATE blob SET inline = $2 WHERE digest = $1";
+    let damaged = engine.writers.session().await.unwrap().execute(damage, args![&name, &zeros]).await;
+    assert_eq!(damaged, Ok(1));
     let damaged = store.evidence(&digest("image"), &[chain].into(), now(), EvidenceLimits::DEFAULT).await;
     assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
     assert_eq!(names(&store, "other image", &[chain]).await, [digest("other")]);
 }
 
-#[tokio::test]
-async fn writers_at_once_are_all_answered_and_all_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(options(&dir)).await.unwrap();
+async fn writers_at_once_are_all_answered_and_all_kept(on: On) {
+    let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
     let links = (0..100).map(|number| {
         // Every second one is the same record.
@@ -338,7 +353,8 @@ async fn writers_at_once_are_all_answered_and_all_kept() {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(options(&dir).path, "not a database, and longer than one hundred bytes: ".repeat(9)).unwrap();
-    assert!(Sqlite::open(options(&dir)).await.is_err());
-    assert!(migrate(&dir.path().join("new.db")).await.is_ok());
+    let file = |name: &str| Location::Sqlite(dir.path().join(name));
+    std::fs::write(dir.path().join("bad.db"), "not a database, and longer than one hundred bytes: ".repeat(9)).unwrap();
+    assert!(Database::open(Options::at(file("bad.db"))).await.is_err());
+    assert!(migrate(&file("new.db")).await.is_ok());
 }

@@ -1,0 +1,113 @@
+//! A database behind the trait: SQLite (WAL, `synchronous = FULL`, one writer with group commit) or PostgreSQL (several writers). Which of
+//! the two it is, only `engine`, `session` and `fault` know.
+
+use super::{
+    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, StoreError,
+    engine::Engine,
+    migrate, read,
+    session::{Pool, Session},
+    sql,
+    write::{ChainNamed, Queue, Work},
+};
+use crate::{args, digest::Digest};
+use futures::{FutureExt as _, future::BoxFuture};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
+
+/// Which database, and how it is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub location: Location,
+    /// How large a file of SQLite may grow, in pages of 4,096 bytes; `None`: as the disk allows. Beyond it a write is `Full`.
+    pub pages_max: Option<u32>,
+    /// Whether the tables are made and brought up to date; without it a database that is behind is refused.
+    pub migrate: bool,
+}
+
+impl Options {
+    /// As usual.
+    pub fn at(location: Location) -> Self {
+        Options { location, pages_max: None, migrate: true }
+    }
+}
+
+/// An open database.
+pub struct Database {
+    readers: Pool,
+    writes: Queue,
+}
+
+impl Database {
+    /// Opens the database, makes a file of SQLite where there is none, and brings its tables up to date.
+    pub async fn open(options: Options) -> anyhow::Result<Self> {
+        let engine = Engine::connect(&options.location, options.pages_max).await?;
+        if options.migrate {
+            migrate::run(&engine.writers).await?;
+        } else {
+            migrate::check(&engine.writers).await?;
+        }
+        let writes = Queue::start(engine.writers, engine.writers_count).await?;
+        Ok(Database { readers: engine.readers, writes })
+    }
+
+    /// Cancelled once the disk failed under a write (security §4.3 F9): the process must end and be started anew.
+    pub fn broken(&self) -> CancellationToken {
+        self.writes.broken()
+    }
+
+    /// A connection to read with.
+    pub async fn read(&self) -> Result<Session, StoreError> {
+        self.readers.session().await
+    }
+
+    /// Does the work in a transaction, with others' that wait; when it answers, what was written is durable.
+    pub fn write<W: Work>(&self, work: W) -> impl Future<Output = Result<W::Output, StoreError>> + Send + use<W> {
+        self.writes.ask(work)
+    }
+}
+
+/// Brings the tables of a database up to date and says how many migrations it then has.
+pub async fn migrate(location: &Location) -> anyhow::Result<usize> {
+    let engine = Engine::connect(location, None).await?;
+    let count = migrate::run(&engine.writers).await?;
+    engine.writers.close().await;
+    Ok(count)
+}
+
+impl Metadata for Database {
+    fn chain<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, StoreError>> {
+        self.write(ChainNamed(name.to_owned())).boxed()
+    }
+
+    fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
+        self.write(record).boxed()
+    }
+
+    fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        async move { self.read().await?.values(sql::STEP_KEYS, args![chain, step, 1_000]).await }.boxed()
+    }
+
+    fn evidence<'a>(
+        &'a self,
+        image: &'a Digest,
+        may_read: &'a BTreeSet<i64>,
+        now: Timestamp,
+        limits: EvidenceLimits,
+    ) -> BoxFuture<'a, Result<Evidence, StoreError>> {
+        async move { read::evidence(&mut self.read().await?, image, may_read, now, limits).await }.boxed()
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            if self.broken().is_cancelled() {
+                return Err(StoreError::Broken("an earlier write failed".into()));
+            }
+            self.read().await?.value::<i64>(sql::CHAIN_BY_NAME, args![""]).await.map(drop)
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

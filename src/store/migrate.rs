@@ -1,0 +1,80 @@
+//! A database's tables: made and brought up to date by steps that go forward only.
+
+use super::session::Pool;
+use sqlx::{
+    SqlStr,
+    migrate::{Migrate, Migration, MigrationType, Migrator},
+};
+
+/// Each step: its number, its name, and its text for SQLite and for PostgreSQL. A step that was released never changes.
+const STEPS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "records",
+        include_str!("migrations/sqlite/0001_records.sql"),
+        include_str!("migrations/postgres/0001_records.sql"),
+    ),
+    (2, "facts", include_str!("migrations/sqlite/0002_facts.sql"), include_str!("migrations/postgres/0002_facts.sql")),
+];
+
+/// Why a database's tables are not as this program needs them.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// `--migrate=false`, and steps are missing.
+    #[error("database_behind: the database has {has} of {needs} migrations; run `tidewaiter store migrate`")]
+    Behind { has: usize, needs: usize },
+    /// A newer program was here.
+    #[error("database_ahead: the database has migration {0}, which this version does not know")]
+    Ahead(i64),
+    #[error(transparent)]
+    Failed(#[from] sqlx::migrate::MigrateError),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Brings the tables up to date and says how many steps the database then has.
+pub async fn run(writers: &Pool) -> Result<usize, MigrateError> {
+    let migrator = migrator(writers, STEPS.len());
+    let done = match writers {
+        Pool::Sqlite(pool) => migrator.run(pool).await,
+        Pool::Postgres(pool) => migrator.run(pool).await,
+    };
+    match done {
+        Ok(()) => Ok(STEPS.len()),
+        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => Err(MigrateError::Ahead(version)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// That nothing is left to be done.
+pub async fn check(writers: &Pool) -> Result<(), MigrateError> {
+    let applied = match writers {
+        Pool::Sqlite(pool) => applied(&mut *pool.acquire().await?).await?,
+        Pool::Postgres(pool) => applied(&mut *pool.acquire().await?).await?,
+    };
+    if let Some(ahead) = applied.iter().find(|version| STEPS.iter().all(|step| step.0 != **version)) {
+        return Err(MigrateError::Ahead(*ahead));
+    }
+    if applied.len() < STEPS.len() {
+        return Err(MigrateError::Behind { has: applied.len(), needs: STEPS.len() });
+    }
+    Ok(())
+}
+
+async fn applied(connection: &mut impl Migrate) -> Result<Vec<i64>, MigrateError> {
+    connection.ensure_migrations_table(&Migrator::DEFAULT.table_name).await?;
+    let applied = connection.list_applied_migrations(&Migrator::DEFAULT.table_name).await?;
+    Ok(applied.into_iter().map(|migration| migration.version).collect())
+}
+
+/// The first `count` steps.
+fn migrator(pool: &Pool, count: usize) -> Migrator {
+    let step = |(version, name, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {
+        let text = match pool {
+            Pool::Sqlite(_) => sqlite,
+            Pool::Postgres(_) => postgres,
+        };
+        Migration::new(*version, (*name).into(), MigrationType::Simple, SqlStr::from_static(text), false)
+    };
+    Migrator::with_migrations(STEPS.iter().take(count).map(step).collect())
+}

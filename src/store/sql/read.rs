@@ -1,0 +1,59 @@
+//! From an image to its chains, their layouts, and the links in hand. `READING` has them all, for the tests that look at their plans.
+
+use super::{InList, RECORD_BY_NAME};
+
+// From an image to its chains, their layouts, and the links in hand.
+
+pub const CHAINS_OF_SUBJECT: &str = "SELECT DISTINCT chain_id FROM subject WHERE digest = $1 LIMIT $2";
+pub const CHAINS_OF_BINDING: &str = "SELECT l.chain_id, b.layout_id FROM layout_binding b JOIN layout l ON l.id = b.layout_id \
+     WHERE b.digest = $1 ORDER BY b.layout_id DESC LIMIT $2";
+pub const SUBJECTS: &str = "SELECT record_id, run_id FROM subject WHERE digest = $1 AND chain_id = $2 \
+     ORDER BY role DESC, record_id DESC LIMIT $3";
+pub const LAYOUTS: &str = "SELECT id, expires_at FROM layout WHERE chain_id = $1 ORDER BY version DESC LIMIT $2";
+pub const LAYOUT_STEPS: &str = "SELECT DISTINCT step FROM layout_key WHERE layout_id = $1";
+pub const RECORD: &str = "SELECT id, kind, step, in_set, out_set FROM record WHERE id = $1";
+pub const RECORDS_OF_RUN: &str =
+    "SELECT id, kind, step, in_set, out_set FROM record WHERE run_id = $1 ORDER BY id DESC LIMIT $2";
+pub const SIGNERS: &str = "SELECT keyid FROM signature WHERE record_id = $1 ORDER BY keyid";
+pub const ENVELOPE: &str = "SELECT r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.size, b.inline FROM record r \
+     JOIN blob b ON b.id = r.blob_id WHERE r.id = $1";
+pub const ENVELOPE_SIZE: &str = "SELECT b.size FROM record r JOIN blob b ON b.id = r.blob_id WHERE r.id = $1";
+pub const STEP_KEYS: &str = "SELECT k.public FROM key_grant g JOIN key_ k ON k.keyid = g.keyid \
+     WHERE g.chain_id = $1 AND g.step = $2 LIMIT $3";
+
+// By shared artifacts.
+
+pub const CHUNKS_OF_SET: &str = "SELECT b.inline FROM set_chunk s JOIN chunk c ON c.id = s.chunk_id JOIN blob b ON b.id = c.blob_id \
+     WHERE s.set_id = $1 LIMIT $2";
+pub const CHUNKS_OF_ONE: &str = "SELECT d64, chunk_id FROM posting WHERE d64 = $1 ORDER BY chunk_id DESC LIMIT $2";
+pub const CHUNKS_OF_MANY: InList =
+    InList { before: "SELECT d64, chunk_id FROM posting WHERE d64 IN ", fixed: 1, after: " LIMIT $1" };
+pub const SETS_OF_CHUNK: &str = "SELECT set_id FROM set_chunk WHERE chunk_id = $1 ORDER BY set_id DESC LIMIT $2";
+pub const RECORDS_MAKING: &str =
+    "SELECT id, step FROM record WHERE out_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
+pub const RECORDS_USING: &str =
+    "SELECT id, step FROM record WHERE in_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
+
+/// Every statement of the reading path.
+pub const READING: &[&str] = &[
+    CHAINS_OF_SUBJECT,
+    CHAINS_OF_BINDING,
+    SUBJECTS,
+    LAYOUTS,
+    LAYOUT_STEPS,
+    RECORD,
+    RECORDS_OF_RUN,
+    SIGNERS,
+    ENVELOPE,
+    ENVELOPE_SIZE,
+    STEP_KEYS,
+    CHUNKS_OF_SET,
+    CHUNKS_OF_ONE,
+    SETS_OF_CHUNK,
+    RECORDS_MAKING,
+    RECORDS_USING,
+    RECORD_BY_NAME,
+];
+
+/// And those over lists.
+pub const READING_LISTS: &[InList] = &[CHUNKS_OF_MANY];

@@ -1,0 +1,205 @@
+//! A record: made where it is new, extended where it is known.
+
+use super::{Arg, Digest, News, StoreError, Work, Write, affinity, args, artifacts, sql};
+use crate::store::{FactValue, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature, merge, read};
+use futures::{FutureExt as _, future::BoxFuture};
+use std::collections::HashMap;
+
+impl Work for NewRecord {
+    type Output = Put;
+
+    fn affinity(&self) -> u64 {
+        match (&self.layout, &self.run) {
+            (Some(_), _) => affinity(self.chain),
+            (None, Some(run)) => affinity((self.chain, run)),
+            (None, None) => affinity((self.chain, self.digest.hex())),
+        }
+    }
+
+    fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<Put, StoreError>> {
+        write.record(self).boxed()
+    }
+}
+
+impl Write {
+    async fn record(&mut self, record: &NewRecord) -> Result<Put, StoreError> {
+        let name = artifacts::raw(&record.digest);
+        let known = self.session.value(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
+        match known {
+            Some(id) => self.extend(id, record).await,
+            None => self.create(record).await.map(|()| Put::Created),
+        }
+    }
+
+    async fn create(&mut self, record: &NewRecord) -> Result<(), StoreError> {
+        let run = self.run(record).await?;
+        let inputs = self.set(&record.materials).await?;
+        let outputs = self.set(&record.products).await?;
+        let blob = self.blob(&record.envelope).await?;
+        let (id, name) = (self.id(), artifacts::raw(&record.digest));
+        let columns = args![
+            id,
+            record.chain,
+            run,
+            record.kind.code(),
+            &record.step,
+            &name,
+            &record.payload_type,
+            blob,
+            inputs,
+            outputs,
+            record.return_code,
+            record.received_at.as_microsecond(),
+            &record.submitter,
+            &record.predicate_type,
+            record.started_at.map(|time| time.as_microsecond()),
+            record.finished_at.map(|time| time.as_microsecond()),
+        ];
+        self.session.execute(sql::ADD_RECORD, columns).await?;
+        self.session.execute(sql::ADD_RECORD_KEY, args![&name, record.chain, &record.payload_type, id]).await?;
+        let signatures: Vec<&VerifiedSignature> = record.signatures.iter().collect();
+        self.signatures(id, &signatures).await?;
+        if let Some(facts) = &record.layout {
+            self.layout(id, record, facts).await?;
+        }
+        self.subjects(id, record, run).await?;
+        self.facts(id, record).await?;
+        self.announce(id, News::New);
+        Ok(())
+    }
+
+    /// A known record gains what the write adds: signatures of further keys, subjects, the run it had not named.
+    async fn extend(&mut self, id: i64, record: &NewRecord) -> Result<Put, StoreError> {
+        let signers: Vec<String> = self.session.values(sql::SIGNERS, args![id]).await?;
+        let new: Vec<&VerifiedSignature> =
+            record.signatures.iter().filter(|signature| !signers.contains(&signature.keyid)).collect();
+        if !new.is_empty() {
+            let stored = read::envelope(&mut self.session, id).await?;
+            let indexes: Vec<usize> = new.iter().map(|signature| signature.index).collect();
+            let merged = merge::add_signatures(&stored.envelope, &record.envelope, &indexes)
+                .ok_or_else(|| StoreError::Corrupt(format!("record {} has no list of signatures", record.digest)))?;
+            let blob = self.blob(&merged).await?;
+            self.session.execute(sql::SET_RECORD_BLOB, args![id, blob]).await?;
+            self.signatures(id, &new).await?;
+            self.announce(id, News::Signed);
+        }
+        let ran = self.join_run(id, record).await?;
+        let run: Option<i64> = self.session.one(sql::RUN_OF_RECORD, args![id]).await?;
+        let named = self.subjects(id, record, run).await?;
+        Ok(if new.is_empty() && !ran && !named { Put::Known } else { Put::Extended })
+    }
+
+    async fn join_run(&mut self, id: i64, record: &NewRecord) -> Result<bool, StoreError> {
+        let Some(run) = self.run(record).await? else { return Ok(false) };
+        let joined = self.session.execute(sql::SET_RECORD_RUN, args![id, run]).await? > 0;
+        if joined {
+            for digest in record.produced.union(&record.declared) {
+                let digest = artifacts::raw(digest);
+                self.session.execute(sql::SET_SUBJECT_RUN, args![&digest, record.chain, id, run]).await?;
+            }
+        }
+        Ok(joined)
+    }
+
+    /// The run a record names, made where it is new.
+    async fn run(&mut self, record: &NewRecord) -> Result<Option<i64>, StoreError> {
+        let Some(key) = &record.run else { return Ok(None) };
+        let run = match self.session.value(sql::RUN_BY_KEY, args![record.chain, key]).await? {
+            Some(run) => run,
+            None => {
+                let run = self.id();
+                self.session.execute(sql::ADD_RUN, args![run, record.chain, key]).await?;
+                run
+            }
+        };
+        let facts = &record.run_facts;
+        if *facts != RunFacts::default() {
+            let columns = args![
+                run,
+                &facts.provider,
+                &facts.url,
+                &facts.commit_id,
+                &facts.git_ref,
+                &facts.trigger,
+                &facts.actor,
+                facts.started_at.map(|time| time.as_microsecond()),
+                facts.finished_at.map(|time| time.as_microsecond()),
+                facts.outcome,
+            ];
+            self.session.execute(sql::SET_RUN_FACTS, columns).await?;
+        }
+        Ok(Some(run))
+    }
+
+    async fn signatures(&mut self, id: i64, signatures: &[&VerifiedSignature]) -> Result<(), StoreError> {
+        let rows: Vec<[Arg<'_>; 4]> = signatures
+            .iter()
+            .map(|signature| [id.into(), (&signature.keyid).into(), (&signature.alg).into(), (&signature.sig).into()])
+            .collect();
+        self.session.add_rows(&sql::ADD_SIGNATURES, &rows).await.map(drop)
+    }
+
+    /// Whether any was new.
+    async fn subjects(&mut self, id: i64, record: &NewRecord, run: Option<i64>) -> Result<bool, StoreError> {
+        let named = |role: i64, digest: &Digest| (role, artifacts::raw(digest));
+        let produced = record.produced.iter().map(|digest| named(0, digest));
+        let subjects: Vec<(i64, Vec<u8>)> =
+            produced.chain(record.declared.iter().map(|digest| named(1, digest))).collect();
+        let rows: Vec<[Arg<'_>; 5]> = subjects
+            .iter()
+            .map(|(role, digest)| [digest.into(), record.chain.into(), (*role).into(), id.into(), run.into()])
+            .collect();
+        let mut added = self.session.add_rows(&sql::ADD_SUBJECTS, &rows).await?;
+        if record.layout.is_some() {
+            let declared = subjects.iter().filter(|(role, _)| *role == 1);
+            let rows: Vec<[Arg<'_>; 2]> = declared.map(|(_, digest)| [digest.into(), id.into()]).collect();
+            added += self.session.add_rows(&sql::ADD_BINDINGS, &rows).await?;
+        }
+        Ok(added > 0)
+    }
+
+    async fn layout(&mut self, id: i64, record: &NewRecord, facts: &LayoutFacts) -> Result<(), StoreError> {
+        let version: i64 = self.session.one(sql::NEXT_VERSION, args![record.chain]).await?;
+        let times = (record.received_at.as_microsecond(), facts.expires.as_microsecond());
+        self.session.execute(sql::ADD_LAYOUT, args![id, record.chain, version, times.0, times.1]).await?;
+        let keys = &facts.keys;
+        let rows: Vec<[Arg<'_>; 3]> =
+            keys.iter().map(|key| [(&key.keyid).into(), (&key.alg).into(), (&key.public).into()]).collect();
+        self.session.add_rows(&sql::ADD_KEYS, &rows).await?;
+        let of = |owner: i64| -> Vec<[Arg<'_>; 3]> {
+            keys.iter().map(|key| [owner.into(), (&key.step).into(), (&key.keyid).into()]).collect()
+        };
+        self.session.add_rows(&sql::ADD_LAYOUT_KEYS, &of(id)).await?;
+        self.session.add_rows(&sql::ADD_GRANTS, &of(record.chain)).await.map(drop)
+    }
+
+    async fn facts(&mut self, id: i64, record: &NewRecord) -> Result<(), StoreError> {
+        if record.facts.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<Arg<'_>> = record.facts.keys().map(Arg::from).collect();
+        let known: Vec<(String, i64)> = self.session.rows_in(&sql::FACT_KEYS, &[], &names).await?;
+        let mut keys: HashMap<String, i64> = known.into_iter().collect();
+        for name in record.facts.keys() {
+            if !keys.contains_key(name) {
+                let key = self.id();
+                self.session.execute(sql::ADD_FACT_KEY, args![key, name]).await?;
+                let kept: Vec<(String, i64)> = self.session.rows_in(&sql::FACT_KEYS, &[], args![name]).await?;
+                keys.extend(kept);
+            }
+        }
+        let row = |(name, value): (&String, &'_ FactValue)| {
+            let (text, number) = match value {
+                FactValue::Text(text) => (Some(text.clone()), None),
+                FactValue::Number(number) => (None, Some(*number)),
+            };
+            keys.get(name).map(|key| (*key, text, number))
+        };
+        let facts: Vec<(i64, Option<String>, Option<i64>)> = record.facts.iter().filter_map(row).collect();
+        let rows: Vec<[Arg<'_>; 5]> = facts
+            .iter()
+            .map(|(key, text, number)| [id.into(), (*key).into(), record.chain.into(), text.into(), (*number).into()])
+            .collect();
+        self.session.add_rows(&sql::ADD_FACTS, &rows).await.map(drop)
+    }
+}
