@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 
 pub mod read;
+pub mod search;
 pub mod write;
 
 pub use read::*;
+pub use search::*;
 pub use write::*;
 
 /// A statement over a list: `WHERE x IN (…)`.
