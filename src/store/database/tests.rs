@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     digest::DigestSet,
-    intoto::Artifacts,
+    intoto::{Artifacts, Facts},
     store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -79,7 +79,7 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         predicate_type: None,
         started_at: None,
         finished_at: None,
-        facts: BTreeMap::new(),
+        facts: Facts::default(),
         layout: None,
     }
 }
