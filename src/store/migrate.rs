@@ -34,13 +34,25 @@ pub enum MigrateError {
 
 /// Brings the tables up to date and says how many steps the database then has.
 pub async fn run(writers: &Pool) -> Result<usize, MigrateError> {
-    let migrator = migrator(writers, STEPS.len());
+    run_first(writers, STEPS.len()).await
+}
+
+/// The first `count` steps, as an earlier version left a database.
+pub(super) async fn run_first(writers: &Pool, count: usize) -> Result<usize, MigrateError> {
+    let step = |(version, name, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {
+        let text = match writers {
+            Pool::Sqlite(_) => sqlite,
+            Pool::Postgres(_) => postgres,
+        };
+        Migration::new(*version, (*name).into(), MigrationType::Simple, SqlStr::from_static(text), false)
+    };
+    let migrator = Migrator::with_migrations(STEPS.iter().take(count).map(step).collect());
     let done = match writers {
         Pool::Sqlite(pool) => migrator.run(pool).await,
         Pool::Postgres(pool) => migrator.run(pool).await,
     };
     match done {
-        Ok(()) => Ok(STEPS.len()),
+        Ok(()) => Ok(count),
         Err(sqlx::migrate::MigrateError::VersionMissing(version)) => Err(MigrateError::Ahead(version)),
         Err(error) => Err(error.into()),
     }
@@ -65,16 +77,4 @@ async fn applied(connection: &mut impl Migrate) -> Result<Vec<i64>, MigrateError
     connection.ensure_migrations_table(&Migrator::DEFAULT.table_name).await?;
     let applied = connection.list_applied_migrations(&Migrator::DEFAULT.table_name).await?;
     Ok(applied.into_iter().map(|migration| migration.version).collect())
-}
-
-/// The first `count` steps.
-fn migrator(pool: &Pool, count: usize) -> Migrator {
-    let step = |(version, name, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {
-        let text = match pool {
-            Pool::Sqlite(_) => sqlite,
-            Pool::Postgres(_) => postgres,
-        };
-        Migration::new(*version, (*name).into(), MigrationType::Simple, SqlStr::from_static(text), false)
-    };
-    Migrator::with_migrations(STEPS.iter().take(count).map(step).collect())
 }

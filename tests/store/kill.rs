@@ -1,12 +1,17 @@
 //! The program itself, killed without a warning: what it acknowledged is there when it comes back.
 
-use super::shop::*;
+use super::{
+    databases::{On, Place, on_both},
+    shop::*,
+};
 use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
 };
 use tidewaiter::digest::Digest;
+
+on_both!(acknowledged_records_survive_a_kill, migrate_makes_the_tables_and_serve_refuses_without);
 
 /// `tidewaiter store serve` as a process of its own; killed when dropped.
 struct Program {
@@ -15,12 +20,11 @@ struct Program {
 }
 
 impl Program {
-    fn start(dir: &Path) -> Self {
+    fn start(place: &Place) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
             .args(["store", "serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(dir.join("chains.yaml"))
-            .arg("--database")
-            .arg(format!("sqlite:{}", dir.join("store.db").display()))
+            .arg(place.dir.path().join("chains.yaml"))
+            .args(["--database", &place.url])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -44,17 +48,16 @@ impl Drop for Program {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn acknowledged_records_survive_a_kill() {
-    let (dir, keys) = (tempfile::tempdir().unwrap(), Keys::new());
-    std::fs::write(dir.path().join("chains.yaml"), documents(&keys)).unwrap();
+async fn acknowledged_records_survive_a_kill(on: On) {
+    let (place, keys) = (Place::new(on), Keys::new());
+    std::fs::write(place.dir.path().join("chains.yaml"), documents(&keys)).unwrap();
     let http = client();
     let layout = seal(&layout(&keys, FUTURE, ""), &[&keys.alice, &keys.bob]);
     let image = |round: usize, number: usize| Digest::sha256(format!("image {round} {number}").as_bytes());
     let link = |round, number| seal(&link("build", &image(round, number)), &[&keys.ci]);
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let program = Program::start(dir.path());
+        let program = Program::start(&place);
         let status = program.put(&http, LAPTOP, &layout).await;
         assert_eq!(status, Some(if round == 0 { 201 } else { 200 }));
         // Eight at a time; the kill comes while others are being written.
@@ -75,7 +78,7 @@ async fn acknowledged_records_survive_a_kill() {
         drop(writes);
         drop(program);
     }
-    let program = Program::start(dir.path());
+    let program = Program::start(&place);
     for (round, number) in &acknowledged {
         let url = format!("{}/v1/evidence/{}", program.url, image(*round, *number));
         let body: serde_json::Value = http.get(url).bearer_auth(CLUSTER).send().await.unwrap().json().await.unwrap();
@@ -86,24 +89,37 @@ async fn acknowledged_records_survive_a_kill() {
     }
 }
 
-#[test]
-fn migrate_makes_the_tables_and_says_so_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let migrate = |database: &str| {
-        Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
-            .args(["store", "migrate", "--database", database])
-            .output()
-            .unwrap()
-    };
-    let database = format!("sqlite:{}", dir.path().join("store.db").display());
+async fn migrate_makes_the_tables_and_serve_refuses_without(on: On) {
+    let place = Place::new(on);
+    std::fs::write(place.dir.path().join("chains.yaml"), documents(&Keys::new())).unwrap();
+    let (line, output) = serve_and_end(place.dir.path(), &["--database", &place.url, "--migrate=false"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((line.as_str(), output.status.code()), ("", Some(2)), "{stderr}");
+    assert!(stderr.contains("database_behind: the database has 0 of"), "{stderr}");
     for _ in 0..2 {
-        let output = migrate(&database);
+        let output = migrate(&place.url);
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("up to date"), "{output:?}");
     }
-    let refused = migrate("postgres://host/db");
+    let (line, output) = serve_and_end(place.dir.path(), &["--database", &place.url, "--migrate=false"]);
+    assert!(line.starts_with("store listening on"), "{output:?}");
+}
+
+fn migrate(database: &str) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewaiter"));
+    command.args(["store", "migrate", "--database", database]).output().unwrap()
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_a_password_not_repeated() {
+    let refused = migrate("mysql://me:secret@host/db");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("expected sqlite:PATH"), "{refused:?}");
+    assert!(stderr.contains("expected sqlite:PATH or postgres://") && !stderr.contains("secret"), "{stderr}");
+    let away = migrate("postgres://me:secret@127.0.0.1:1/db");
+    let stderr = String::from_utf8_lossy(&away.stderr);
+    assert_eq!(away.status.code(), Some(2));
+    assert!(stderr.contains("database postgres://127.0.0.1:1/db") && !stderr.contains("secret"), "{stderr}");
 }
 
 #[test]
@@ -120,7 +136,8 @@ fn a_configuration_in_error_starts_nothing() {
     for (documents, expected) in cases {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("chains.yaml"), documents).unwrap();
-        let (line, output) = serve_and_end(dir.path());
+        let database = format!("sqlite:{}", dir.path().join("store.db").display());
+        let (line, output) = serve_and_end(dir.path(), &["--database", &database]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!((line.as_str(), output.status.code()), ("", Some(2)), "{stderr}");
         assert!(stderr.contains(expected), "{expected}: {stderr}");
@@ -129,12 +146,11 @@ fn a_configuration_in_error_starts_nothing() {
 }
 
 /// Starts a server and ends it at once should it have come up: its first line and what it leaves.
-fn serve_and_end(dir: &Path) -> (String, std::process::Output) {
+fn serve_and_end(dir: &Path, arguments: &[&str]) -> (String, std::process::Output) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
         .args(["store", "serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(dir)
-        .arg("--database")
-        .arg(format!("sqlite:{}", dir.join("store.db").display()))
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -23,9 +23,7 @@ const SBOM: &str = "https://spdx.dev/Document/v2.3";
 
 /// The usual chain, whose `laptop` also writes facts, whose `cluster` reports, and which adds the fact `shard`.
 fn setup(on: On, keys: &Keys) -> Setup {
-    let writer = |name: &str, token: &str, steps: Value, kinds: Value| {
-        json!({"name": name, "tokenHash": token_hash(token), "steps": steps, "kinds": kinds})
-    };
+    let writer = |name: &str, token: &str, steps: Value, kinds: Value| json!({"name": name, "tokenHash": token_hash(token), "steps": steps, "kinds": kinds});
     let writers = json!([
         writer("laptop", LAPTOP, json!(["*"]), json!(["layout", "link", "fact"])),
         writer("ci", CI, json!(["build"]), json!(["link"])),
@@ -91,7 +89,11 @@ async fn a_statement_comes_after_the_links_and_stands_in_for_none(on: On) {
     let record = seal(&sbom(&made, 3), &[tester]);
     assert_eq!(put(&shop, LAPTOP, &record, "").await, no(400, "request_malformed"), "it names no step");
     assert_eq!(put(&shop, CI, &record, "?step=test").await, no(403, "forbidden"), "no kind `fact`");
-    assert_eq!(put(&shop, LAPTOP, &record, "?step=build").await, no(422, "signature_untrusted"), "not its signer's step");
+    assert_eq!(
+        put(&shop, LAPTOP, &record, "?step=build").await,
+        no(422, "signature_untrusted"),
+        "not its signer's step"
+    );
     assert_eq!(put(&shop, LAPTOP, &record, "?step=deploy").await, no(422, "signature_untrusted"), "no such step");
     let strangers = seal(&sbom(&made, 3), &[stranger]);
     assert_eq!(put(&shop, LAPTOP, &strangers, "?step=test").await, no(422, "signature_untrusted"));
@@ -130,7 +132,11 @@ async fn the_newest_statements_of_each_kind_come_along(on: On) {
     assert!(!response.headers().contains_key("tidewaiter-truncated"));
     let evidence: Value = response.json().await.unwrap();
     let found = all(&evidence["records"], "digest");
-    assert_eq!(found[1..], [vex.name.as_str(), names[3].as_str(), names[2].as_str()], "the layout, and the newest two of a kind");
+    assert_eq!(
+        found[1..],
+        [vex.name.as_str(), names[3].as_str(), names[2].as_str()],
+        "the layout, and the newest two of a kind"
+    );
     // What is too large to come along is there by its name.
     let whole = get(&shop, &format!("/v1/records/{}", huge.name)).await;
     assert_eq!(whole["predicateType"], json!("https://example.com/other"));
@@ -156,8 +162,13 @@ async fn each_table_stake_is_one_question(on: On) {
         let level = if bad { "error" } else { "note" };
         let sarif = json!({"runs": [{"tool": {"driver": {"name": "semgrep"}}, "results": [{"level": level}]}]});
         let severity = json!([{"method": "nvd", "score": if bad { "critical" } else { "low" }}]);
-        let scan = json!({"scanner": {"uri": "pkg:github/anchore/grype", "result": [{"id": "CVE-1", "severity": severity}]}});
-        let junit = if bad { "<testsuite><testcase><failure/></testcase></testsuite>" } else { "<testsuite><testcase/></testsuite>" };
+        let scan =
+            json!({"scanner": {"uri": "pkg:github/anchore/grype", "result": [{"id": "CVE-1", "severity": severity}]}});
+        let junit = if bad {
+            "<testsuite><testcase><failure/></testcase></testsuite>"
+        } else {
+            "<testsuite><testcase/></testsuite>"
+        };
         let checkstyle = if bad { "<checkstyle><file><error/></file></checkstyle>" } else { "<checkstyle/>" };
         for (predicate_type, predicate) in [
             (ours("sarif"), json!({ "content": sarif })),
@@ -311,7 +322,10 @@ async fn runs_layouts_and_keys_are_listed(on: On) {
     assert_eq!(all(&chains["chains"], "name"), ["shop"]);
     assert_eq!(chains["chains"][0]["layout"]["digest"], json!(second.name));
     let layouts = get(&shop, "/v1/layouts?chain=shop&limit=1").await;
-    assert_eq!((&layouts["layouts"][0]["version"], all(&layouts["layouts"], "digest")), (&json!(2), vec![second.name.as_str()]));
+    assert_eq!(
+        (&layouts["layouts"][0]["version"], all(&layouts["layouts"], "digest")),
+        (&json!(2), vec![second.name.as_str()])
+    );
     let cursor = layouts["cursor"].as_str().unwrap();
     let layouts = get(&shop, &format!("/v1/layouts?chain=shop&cursor={cursor}")).await;
     assert_eq!(all(&layouts["layouts"], "expiresAt"), [FUTURE]);
@@ -399,7 +413,10 @@ async fn the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it
     // Who does not report for the cluster does not see what runs there.
     let (_, down) = get_as(&shop, "auditor-token", &format!("/v1/graph/{base}?dir=down")).await;
     let found = edges(&down);
-    assert!(found.contains(&edge("used", &base, "build")) && found.contains(&edge("made", "build", &made)), "{found:?}");
+    assert!(
+        found.contains(&edge("used", &base, "build")) && found.contains(&edge("made", "build", &made)),
+        "{found:?}"
+    );
     assert!(!found.contains(&edge("runs", &made, "api")));
     let nothing = get(&shop, &format!("/v1/graph/{}?dir=down", image("nothing"))).await;
     assert_eq!((nothing["nodes"].as_array().unwrap().len(), &nothing["edges"]), (1, &json!([])));
@@ -473,7 +490,12 @@ async fn a_malformed_report_is_kept_by_none_of_its_verdicts(on: On) {
         json!([]),
     ] {
         let shown = body.to_string();
-        assert_eq!(report(&shop, CLUSTER, body).await, no(400, "request_malformed"), "{}", &shown[..shown.len().min(400)]);
+        assert_eq!(
+            report(&shop, CLUSTER, body).await,
+            no(400, "request_malformed"),
+            "{}",
+            &shown[..shown.len().min(400)]
+        );
     }
     let huge = json!({"verdicts": [], "filler": "x".repeat(3 << 20)});
     assert_eq!(report(&shop, CLUSTER, huge).await, no(413, "record_too_large"));

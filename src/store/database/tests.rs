@@ -13,6 +13,11 @@ use std::collections::BTreeMap;
 mod databases;
 
 on_both!(
+    a_database_of_the_first_version_is_brought_up_to_date,
+    facts_and_the_run_of_a_record_are_kept,
+    the_stream_tells_of_each_record_and_of_its_further_signatures,
+    stores_on_one_database_do_not_get_in_each_others_way,
+    a_newer_database_is_refused,
     what_was_acknowledged_is_there_after_opening_again_and_written_once,
     a_further_signature_joins_the_record_and_the_same_one_does_not,
     the_same_payload_belongs_to_each_chain_and_container_that_has_it,
@@ -357,4 +362,136 @@ async fn a_file_that_is_no_database_is_refused() {
     std::fs::write(dir.path().join("bad.db"), "not a database, and longer than one hundred bytes: ".repeat(9)).unwrap();
     assert!(Database::open(Options::at(file("bad.db"))).await.is_err());
     assert!(migrate(&file("new.db")).await.is_ok());
+}
+
+/// The rows of one link as the first version of the tables had them.
+const FIRST_VERSION: &[&str] = &[
+    "INSERT INTO chain (id, tenant_id, name) VALUES (10, 1, 'shop')",
+    "INSERT INTO blob (id, digest, size, codec, inline) VALUES (11, $1, $2, 0, $3)",
+    "INSERT INTO record (id, tenant_id, chain_id, kind, step, payload_digest, payload_type, blob_id, received_at, submitter) \
+     VALUES (12, 1, 10, 2, 'build', $1, 't', 11, 0, 'ci')",
+    "INSERT INTO record_key (payload_digest, tenant_id, chain_id, payload_type, record_id) VALUES ($1, 1, 10, 't', 12)",
+    "INSERT INTO signature (record_id, keyid, alg, sig) VALUES (12, 'ci', 'Ed25519', $1)",
+    "INSERT INTO subject (digest, chain_id, role, record_id) VALUES ($1, 10, 0, 12)",
+];
+
+async fn a_database_of_the_first_version_is_brought_up_to_date(on: On) {
+    let place = Place::new(on);
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    assert_eq!(migrate::run_first(&engine.writers, 1).await.unwrap(), 1);
+    let behind = Database::open(Options { migrate: false, ..options(&place) }).await.err().unwrap();
+    assert!(behind.to_string().starts_with("database_behind: the database has 1 of"), "{behind}");
+
+    let link = record(10, "build", "link", &["ci"]);
+    let (name, image) = (artifacts::raw(&link.digest), artifacts::raw(&digest("image")));
+    let body = artifacts::raw(&Digest::sha256(&link.envelope));
+    let size = i64::try_from(link.envelope.len()).unwrap();
+    let arguments =
+        [args![] as &[_], args![&body, size, &link.envelope], args![&name], args![&name], args![&name], args![&image]];
+    let mut session = engine.writers.session().await.unwrap();
+    for (statement, arguments) in FIRST_VERSION.iter().zip(arguments) {
+        assert_eq!(session.execute(statement, arguments).await, Ok(1), "{statement}");
+    }
+    drop(session);
+    engine.writers.close().await;
+
+    let store = Database::open(options(&place)).await.unwrap();
+    assert_eq!(store.chain("shop").await, Ok(10));
+    let evidence = store.evidence(&digest("image"), &[10].into(), now(), EvidenceLimits::DEFAULT).await.unwrap();
+    assert_eq!(evidence.records.len(), 1);
+    assert_eq!(evidence.records[0].envelope, link.envelope);
+    assert_eq!(store.put(link).await, Ok(Put::Known));
+    assert_eq!(store.put(record(10, "build", "another", &["ci"])).await, Ok(Put::Created));
+    let stream = stream(&store).await;
+    assert_eq!((stream.len(), stream[0], stream[1].0), (2, (1, 12, 1), 2));
+}
+
+async fn a_newer_database_is_refused(on: On) {
+    let (store, place) = open(on).await;
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let newer = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2";
+    assert_eq!(engine.writers.session().await.unwrap().execute(newer, &[]).await, Ok(1));
+    drop(store);
+    for migrate in [true, false] {
+        let refused = Database::open(Options { migrate, ..options(&place) }).await.err().unwrap();
+        assert!(refused.to_string().starts_with("database_ahead: the database has migration 9999"), "{refused}");
+    }
+}
+
+/// Position, record and why, in order.
+async fn stream(store: &Database) -> Vec<(i64, i64, i64)> {
+    let rows = "SELECT seq, record_id, what FROM stream ORDER BY seq";
+    store.read().await.unwrap().rows(rows, &[]).await.unwrap()
+}
+
+async fn the_stream_tells_of_each_record_and_of_its_further_signatures(on: On) {
+    let (store, _place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    store.put(record(chain, "build", "one", &["ci"])).await.unwrap();
+    store.put(record(chain, "build", "two", &["ci"])).await.unwrap();
+    store.put(record(chain, "build", "one", &["ci"])).await.unwrap();
+    store.put(record(chain, "build", "one", &["ci", "also"])).await.unwrap();
+    let stream = stream(&store).await;
+    assert_eq!(stream.iter().map(|(seq, _, what)| (*seq, *what)).collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 2)]);
+    assert_eq!(stream[0].1, stream[2].1);
+}
+
+async fn facts_and_the_run_of_a_record_are_kept(on: On) {
+    let (store, _place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    let facts = |commit: &str| RunFacts { commit_id: Some(commit.into()), outcome: Some(0), ..RunFacts::default() };
+    let link = |text: &str, commit: &str| NewRecord {
+        run: Some("7".into()),
+        run_facts: facts(commit),
+        facts: [
+            ("commit.signed".to_owned(), FactValue::Text("false".into())),
+            ("vulns.critical".to_owned(), FactValue::Number(3)),
+        ]
+        .into(),
+        predicate_type: Some("https://example.com/scan/v1".into()),
+        started_at: Some(now()),
+        ..record(chain, "scan", text, &["ci"])
+    };
+    store.put(link("one", "c0ffee")).await.unwrap();
+    store.put(link("two", "beef")).await.unwrap();
+    let mut session = store.read().await.unwrap();
+    let commits: Vec<Option<String>> = session.values("SELECT commit_id FROM run", &[]).await.unwrap();
+    assert_eq!(commits, [Some("c0ffee".into())], "the first that was said");
+    let facts =
+        "SELECT k.name, f.txt, f.num FROM fact f JOIN fact_key k ON k.id = f.key_id ORDER BY f.record_id, k.name";
+    let facts: Vec<(String, Option<String>, Option<i64>)> = session.rows(facts, &[]).await.unwrap();
+    let of_one =
+        [("commit.signed".to_owned(), Some("false".to_owned()), None), ("vulns.critical".to_owned(), None, Some(3))];
+    assert_eq!(facts, [of_one.clone(), of_one].concat());
+    let columns = "SELECT predicate_type, started_at, finished_at FROM record ORDER BY id LIMIT 1";
+    let columns: Option<(Option<String>, Option<i64>, Option<i64>)> = session.row(columns, &[]).await.unwrap();
+    assert_eq!(columns, Some((Some("https://example.com/scan/v1".into()), Some(now().as_microsecond()), None)));
+}
+
+/// Two processes on one database, as far as the database can tell.
+async fn stores_on_one_database_do_not_get_in_each_others_way(on: On) {
+    let (one, place) = open(on).await;
+    let other = Database::open(options(&place)).await.unwrap();
+    let chain = one.chain("shop").await.unwrap();
+    assert_eq!(other.chain("shop").await, Ok(chain));
+    let link = |number: usize| {
+        // The same runs, files and records from both.
+        let products = files(&[("a/x", &format!("x {}", number % 7)), ("b/y", &format!("y {}", number % 5))]);
+        let (run, facts) =
+            (Some(format!("{}", number % 3)), [(format!("f{}", number % 4), FactValue::Number(1))].into());
+        NewRecord {
+            run,
+            products,
+            facts,
+            produced: set(&["image"]),
+            ..record(chain, "build", &format!("{number}"), &["ci"])
+        }
+    };
+    let puts =
+        (0..120).map(|number| if number % 2 == 0 { one.put(link(number / 2)) } else { other.put(link(number / 2)) });
+    let answers = futures::future::join_all(puts).await;
+    let count = |put: Put| answers.iter().filter(|answer| **answer == Ok(put)).count();
+    assert_eq!((count(Put::Created), count(Put::Known)), (60, 60), "{answers:?}");
+    let positions: Vec<i64> = stream(&one).await.into_iter().map(|(seq, _, _)| seq).collect();
+    assert_eq!(positions, (1..=60).collect::<Vec<i64>>());
 }
