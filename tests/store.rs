@@ -6,6 +6,8 @@ mod client;
 mod databases;
 #[path = "store/kill.rs"]
 mod kill;
+#[path = "store/openapi.rs"]
+mod openapi;
 #[allow(dead_code)] // other tests use other parts
 #[path = "support/openpgp.rs"]
 mod openpgp;

@@ -52,7 +52,7 @@ fn image(name: &str) -> Digest {
 }
 
 /// A statement about an image.
-fn statement(predicate_type: &str, image: &Digest, predicate: Value) -> Value {
+pub fn statement(predicate_type: &str, image: &Digest, predicate: Value) -> Value {
     json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": predicate_type, "predicate": predicate,
         "subject": [{"name": "registry.example.com/shop/api", "digest": {"sha256": image.hex()}}]})
 }
@@ -62,7 +62,7 @@ fn sbom(image: &Digest, packages: usize) -> Value {
 }
 
 /// Writes a record with a query.
-async fn put(shop: &Shop, token: &str, record: &Record, query: &str) -> (u16, String) {
+pub async fn put(shop: &Shop, token: &str, record: &Record, query: &str) -> (u16, String) {
     shop.put_as(token, &format!("{}{query}", record.name), record.bytes.clone()).await
 }
 
@@ -422,13 +422,13 @@ async fn the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it
     assert_eq!((nothing["nodes"].as_array().unwrap().len(), &nothing["edges"]), (1, &json!([])));
 }
 
-fn verdict(cluster: &str, image: &Digest, decision: &str) -> Value {
+pub fn verdict(cluster: &str, image: &Digest, decision: &str) -> Value {
     json!({"cluster": cluster, "namespace": "shop", "workload": {"kind": "Deployment", "name": "api", "uid": "u-1"},
         "image": "registry.example.com/shop/api:1", "digest": image.to_string(), "decision": decision,
         "reason": "threshold_not_met", "policy": "ClusterImagePolicy/shop", "at": "2026-11-28T12:00:00Z"})
 }
 
-async fn report(shop: &Shop, token: &str, body: Value) -> (u16, String) {
+pub async fn report(shop: &Shop, token: &str, body: Value) -> (u16, String) {
     let post = shop.http.post(shop.url("/v1/verdicts:batch")).bearer_auth(token).json(&body);
     answer(post.send().await.unwrap()).await
 }
