@@ -34,7 +34,7 @@ manifests: ## what the chart renders to, for those without Helm; CRDs from the t
 	charts/render >manifests/tidewaiter.yaml
 
 bench: ## ratios, measured side by side in one run (release build)
-	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) bench --locked --bench in_toto
+	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) bench --locked --bench in_toto --bench capture
 	$(CARGO) bench --locked --bench decision
 	export TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) bench --locked --bench admission
 

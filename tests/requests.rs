@@ -187,13 +187,31 @@ async fn filled_store(world: &World, dir: &std::path::Path) -> String {
     url
 }
 
+/// The store, each question to it counted among the registry's requests, and as late.
+async fn counted(store: String, counting: Counting) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let client = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
+    let pass = move |request: axum::extract::Request| async move {
+        let (head, body) = request.into_parts();
+        let what = format!("{} {}", head.method, head.uri.path());
+        let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
+        let asked = client.request(head.method, format!("{store}{}", head.uri)).headers(head.headers).body(body);
+        let answer = counting.trip(what, asked.send()).await.expect("an answer");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        (status, headers, answer.bytes().await.expect("a body"))
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(pass)).await });
+    url
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn signature_and_chain_take_two_round_trips_with_the_store() {
     let mut spec = World::demands();
     spec["require"]["all"][1]["supplyChain"]["evidence"] = json!(["store"]);
     let mut site = Site::new(spec, signed).await;
     let dir = tempfile::tempdir().expect("a scratch directory");
-    let url = filled_store(&site.world, dir.path()).await;
+    let url = counted(filled_store(&site.world, dir.path()).await, site.registry.clone()).await;
     let client = |token: &str| {
         let options = store::Options {
             url: url.clone(),

@@ -22,9 +22,6 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// Images of one link that are found by their digest at once; any further one through `?subject=`.
-const SUBJECTS_MAX: usize = 1_024;
-
 /// A request to write.
 pub struct Request<'r> {
     /// The record's name in the request.
@@ -277,7 +274,7 @@ async fn admit_statement(
     let asked = Asked { request: &request, envelope: &envelope, kind: Kind::Statement, step };
     let (index, writer, signatures) = asked.functionary(chains, ids, store, names).await?;
     let subjects = statement.subject.iter().filter_map(|subject| artifacts::sha256(&subject.digest));
-    let subjects = subjects.take(SUBJECTS_MAX).collect();
+    let subjects = subjects.take(artifacts::IMAGES_MAX).collect();
     let record = Record { signatures, said, subjects, ..Record::of(Kind::Statement, Some(step.to_owned())) };
     record.finish(request, &envelope, (index, writer), chains, ids)
 }
@@ -426,7 +423,7 @@ impl Record {
             Some(link) => (link.materials, link.products),
             None => (Artifacts::new(), Artifacts::new()),
         };
-        let produced = artifacts::images(&products, SUBJECTS_MAX);
+        let produced = artifacts::images(&products, artifacts::IMAGES_MAX);
         let run_facts = RunFacts::of(&self.said.facts);
         Ok(NewRecord {
             chain: *chain,

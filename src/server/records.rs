@@ -10,7 +10,15 @@ use super::{
     parameters::{Parameters, image, is_word},
     problem::Problem,
 };
-use crate::{digest::Digest, envelope::Envelope, json::Limits, store::Put};
+use crate::{
+    digest::Digest,
+    envelope::Envelope,
+    json::Limits,
+    store::{
+        Put,
+        failpoint::{self, Point},
+    },
+};
 use axum::{
     Json, Router,
     body::Body,
@@ -196,6 +204,7 @@ fn may_write<'p>(principal: &'p Principal, app: &App, chain: Option<&str>) -> Re
 async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, Problem> {
     let granted = may_write(principal, app, item.parameters.chain.as_deref())?;
     let writers = granted.iter().filter_map(|granted| Some((granted.chain, app.chains.writer(granted)?))).collect();
+    failpoint::reach(Point::Received);
     let request = Request {
         name: item.name,
         body: item.envelope,
@@ -214,7 +223,10 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
     let used = used.ok_or_else(|| Problem::forbidden("this token may not write here"))?;
     record.run = run(used, record.run)?;
     let (kind, chain, digest) = (record.kind, record.chain, record.digest.clone());
-    let (status, result) = match app.store.put(record).await? {
+    failpoint::reach(Point::Admitted);
+    let put = app.store.put(record).await?;
+    failpoint::reach(Point::Answered);
+    let (status, result) = match put {
         Put::Created => (StatusCode::CREATED, "created"),
         Put::Known => (StatusCode::OK, "known"),
         Put::Extended => (StatusCode::OK, "extended"),

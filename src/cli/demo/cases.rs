@@ -160,7 +160,7 @@ fn plans() -> Vec<Plan> {
 /// Every case in its turn.
 pub async fn play(world: World<'_>, mut servers: Servers, tell: &impl Fn(&str)) -> anyhow::Result<Vec<Answer>> {
     let store = servers.store();
-    upload::put(&store, &world.layouts.good).await.context("the layout, to the store")?;
+    upload::put(&store, &world.layouts.good, &upload::Belongs::default()).await.context("the layout, to the store")?;
     let mut good: Option<Built> = None;
     let mut answers = Vec::new();
     for plan in plans() {
@@ -234,7 +234,7 @@ async fn prepare(
         Papers::InStore => {
             let store = store.context("a case without its store")?;
             for link in [&built.checkout, &built.build, &built.package] {
-                upload::put(store, link).await?;
+                upload::put(store, link, &upload::Belongs::default()).await?;
             }
         }
         Papers::BesideImage => beside(links(&built))?,

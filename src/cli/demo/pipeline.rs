@@ -3,7 +3,7 @@
 use super::{image, keys::Keys};
 use crate::{
     author,
-    capture::{self, Container, Job, Progress, Recorder, image::Images},
+    capture::{self, Container, Job, Progress, Recorder, Tree, image::Images},
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     file,
@@ -150,17 +150,18 @@ async fn step(
     images: Images,
 ) -> anyhow::Result<Envelope> {
     let paths = |path: &str| if path.is_empty() { Vec::new() } else { vec![path.to_owned()] };
+    let tree = Tree { base: work.to_owned(), recorder: Recorder::new(&[], &[], false)?, progress: Progress::Hidden };
     let job = Job {
         step: name,
         materials: &paths(reads),
         products: &paths(writes),
+        tree: &tree,
         argv,
-        base: work.to_owned(),
-        recorder: Recorder::new(&[], &[], false)?,
-        images,
+        directory: work,
+        images: &images,
         container: Container::Dsse,
-        progress: &Progress::default(),
-        inherit_streams: false,
+        streams: capture::command::Streams::Silent,
+        notes: capture::Notes::default(),
     };
     let run = match capture::run(&job, key).await {
         Ok(run) => run,
@@ -168,7 +169,8 @@ async fn step(
             return Err(error.context(format!("step {name}")));
         }
     };
-    anyhow::ensure!(run.outcome.exit_code == 0, "step {name} ended with {}", run.outcome.exit_code);
+    let code = run.outcome.map_or(0, |outcome| outcome.exit_code);
+    anyhow::ensure!(code == 0, "step {name} ended with {code}");
     file::write(&work.join(capture::link_file_name(name, key)), &run.envelope.to_bytes())?;
     Ok(run.envelope)
 }

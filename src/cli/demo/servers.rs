@@ -151,8 +151,7 @@ impl Servers {
     pub fn store(&self) -> crate::capture::upload::Store {
         crate::capture::upload::Store {
             url: self.store_url(),
-            chain: None,
-            token_file: Some(self.token_file.clone()),
+            credential: crate::capture::upload::Credential::File(self.token_file.clone()),
             ca_file: None,
         }
     }

@@ -119,7 +119,8 @@ async fn no_statement_of_the_reading_path_scans_or_sorts() {
     let (store, _place) = open(On::Sqlite).await;
     let mut session = store.read().await.unwrap();
     let lists = sql::READING_LISTS.iter().map(|list| list.text(3));
-    let statements: Vec<String> = sql::READING.iter().map(|text| text.to_string()).chain(lists).collect();
+    let statements: Vec<String> =
+        sql::READING.iter().chain(sql::PUBLICATION_READING).map(|text| text.to_string()).chain(lists).collect();
     for statement in statements {
         // A test's own text; it lives as long as the test.
         let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
