@@ -110,10 +110,13 @@ pub fn small(bytes: &[u8], keyframe: Option<&Keyframe>) -> Body {
 
 /// What the next record of a place may be packed against: the keyframe of the latest one.
 pub async fn keyframe_of_place(session: &mut Session, place: &Place) -> Result<Option<Keyframe>, StoreError> {
-    let (chain, step) = place;
-    let latest: Option<i64> = match step {
-        Some(step) => session.value(sql::LATEST_OF_STEP, args![*chain, step]).await?,
-        None => session.value(sql::LATEST_LAYOUT, args![*chain]).await?,
+    let (chain, step, predicate) = place;
+    let latest: Option<i64> = match (step, predicate) {
+        (Some(step), Some(predicate)) => {
+            session.value(sql::LATEST_OF_PREDICATE, args![*chain, step, predicate]).await?
+        }
+        (Some(step), None) => session.value(sql::LATEST_OF_STEP, args![*chain, step]).await?,
+        (None, _) => session.value(sql::LATEST_LAYOUT, args![*chain]).await?,
     };
     match latest {
         Some(blob) => keyframe(session, blob).await,

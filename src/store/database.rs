@@ -109,7 +109,7 @@ impl Metadata for Database {
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
         async move {
-            let place: Place = (record.chain, record.step.clone());
+            let place: Place = (record.chain, record.step.clone(), record.predicate_type.clone());
             let body = self.pack(&record, &place).await?;
             let is_whole = body.codec != Codec::Delta;
             let put = self.write(Recording { record, body }).await?;

@@ -8,7 +8,7 @@ use tidewaiter::{
     Link, args,
     digest::Digest,
     envelope::Envelope,
-    intoto::Profile,
+    intoto::{Facts, Profile},
     store::{
         Database, Kind, Location, Metadata as _, NewRecord, RunFacts, VerifiedSignature, artifacts, database, engine,
     },
@@ -77,7 +77,7 @@ fn record(chain: i64, build: usize, step: &str, tree: &Value) -> NewRecord {
         predicate_type: None,
         started_at: None,
         finished_at: None,
-        facts: BTreeMap::new(),
+        facts: Facts::default(),
         layout: None,
     }
 }

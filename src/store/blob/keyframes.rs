@@ -1,4 +1,4 @@
-//! Which keyframe the next record of a chain and step is packed against. Remembered, so that the database is asked once for many
+//! Which keyframe the next record of a chain, step and predicate is packed against. Remembered, so that the database is asked once for many
 //! records; forgotten at will, for the database knows.
 
 use super::Base;
@@ -12,8 +12,9 @@ const USES_MAX: usize = 64;
 /// Bytes of all keyframes remembered.
 const BYTES_MAX: usize = 32 << 20;
 
-/// The chain, and the step; a layout has none.
-pub type Place = (i64, Option<String>);
+/// The chain, the step (a layout has none), and what a statement's predicate is: a bill of materials is like the one before it, and like
+/// no link.
+pub type Place = (i64, Option<String>, Option<String>);
 
 /// A blob that is kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +112,7 @@ mod tests {
     }
 
     fn place(chain: i64) -> Place {
-        (chain, Some("build".into()))
+        (chain, Some("build".into()), None)
     }
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
             assert_eq!(keyframes.next(&place(1)), Known::Use(keyframe(7, 10)));
         }
         assert_eq!(keyframes.next(&place(1)), Known::UsedUp);
-        assert_eq!(keyframes.next(&(1, None)), Known::No);
+        assert_eq!(keyframes.next(&(1, None, None)), Known::No);
         keyframes.forget(&place(1));
         assert_eq!(keyframes.next(&place(1)), Known::No);
     }
