@@ -97,6 +97,14 @@ fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
     Problem::unprocessable(Fault::new(reason, message))
 }
 
+/// What a link, or a statement that counts as one, says that its step made.
+pub fn products(envelope: &Envelope) -> Artifacts {
+    match document(envelope) {
+        Ok(Document::Link(_, link, _)) => link.products,
+        Ok(Document::Layout(_) | Document::Statement(..)) | Err(_) => Artifacts::new(),
+    }
+}
+
 /// Layout, link or statement, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
 fn document(envelope: &Envelope) -> Result<Document, Problem> {
     let payload_type = envelope.payload_type();

@@ -41,10 +41,9 @@ pub const RECORDS_USING: &str =
 
 // What the next body is packed against: the keyframe of another body, or that body itself where it is kept whole.
 
-pub const LATEST_OF_STEP: &str = "SELECT blob_id FROM record WHERE chain_id = $1 AND step = $2 AND predicate_type IS NULL \
-     ORDER BY id DESC LIMIT 1";
-pub const LATEST_OF_PREDICATE: &str = "SELECT blob_id FROM record WHERE chain_id = $1 AND step = $2 AND predicate_type = $3 \
-     ORDER BY id DESC LIMIT 1";
+pub const LATEST_OF_STEP: &str =
+    "SELECT blob_id FROM record WHERE chain_id = $1 AND step = $2 ORDER BY id DESC LIMIT 1";
+pub const LATEST_OF_CHAIN: &str = "SELECT blob_id FROM record WHERE chain_id = $1 ORDER BY id DESC LIMIT 1";
 pub const LATEST_LAYOUT: &str = "SELECT r.blob_id FROM layout l JOIN record r ON r.id = l.id WHERE l.chain_id = $1 \
      ORDER BY l.version DESC LIMIT 1";
 pub const LATEST_OF_NAMES: &str = "SELECT blob_id FROM chunk WHERE names = $1 ORDER BY id DESC LIMIT 1";
@@ -73,7 +72,7 @@ pub const READING: &[&str] = &[
     RECORDS_USING,
     RECORD_BY_NAME,
     LATEST_OF_STEP,
-    LATEST_OF_PREDICATE,
+    LATEST_OF_CHAIN,
     LATEST_LAYOUT,
     LATEST_OF_NAMES,
     BLOB_OF_RECORD,
