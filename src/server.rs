@@ -11,13 +11,23 @@ pub mod budget;
 pub mod chains;
 pub mod clock;
 pub mod evidence;
+pub mod graph;
 pub mod http;
+pub mod lists;
 pub mod metrics;
+pub mod openapi;
 pub mod parameters;
 pub mod problem;
 pub mod publisher;
 pub mod quarantine;
+pub mod question;
+pub mod record;
 pub mod records;
+pub mod search;
+pub mod sight;
+pub mod stream;
+pub mod verdicts;
+pub mod views;
 
 pub use self::{budget::Rates, chains::Chains, http::Bounds};
 
@@ -107,7 +117,7 @@ impl Server {
     /// Serves until `stop`, then drains. An error when the disk failed under a write: what is durable is then found out by
     /// starting anew (security §4.3 F9).
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let (broken, watched) = (self.broken, stop.clone());
+        let (broken, watched, stopping) = (self.broken, stop.clone(), self.app.stopping.clone());
         let failed = broken.clone();
         // Ends with the server: `stop` is cancelled below.
         let watch = tokio::spawn(async move {
@@ -115,6 +125,8 @@ impl Server {
                 () = broken.cancelled() => watched.cancel(),
                 () = watched.cancelled() => {}
             }
+            // Those who wait for records go home, so that the drain is short.
+            stopping.cancel();
         });
         let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
         let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
