@@ -9,9 +9,14 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub mod artifacts;
+pub mod backup;
+pub mod blob;
+pub mod body;
 pub mod database;
 pub mod engine;
+pub mod failpoint;
 pub mod fault;
+pub mod fsck;
 pub mod id;
 pub mod location;
 pub mod merge;

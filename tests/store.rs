@@ -1,16 +1,26 @@
 //! The metadata store over real sockets and a real database: for everything it does, what it refuses (docs/store.md).
 
+#[path = "store/bodies.rs"]
+mod bodies;
 #[path = "store/client.rs"]
 mod client;
 #[path = "support/databases.rs"]
 mod databases;
+#[path = "store/failpoints.rs"]
+mod failpoints;
+#[path = "store/full.rs"]
+mod full;
 #[path = "store/kill.rs"]
 mod kill;
 #[allow(dead_code)] // other tests use other parts
 #[path = "support/openpgp.rs"]
 mod openpgp;
+#[path = "store/program.rs"]
+mod program;
 #[path = "store/shop.rs"]
 mod shop;
+#[path = "store/size.rs"]
+mod size;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use databases::On;

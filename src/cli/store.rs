@@ -1,19 +1,24 @@
-//! `tidewaiter store serve|migrate`: the metadata store (docs/store.md).
+//! `tidewaiter store serve|migrate|fsck|backup`: the metadata store (docs/store.md).
 
 use super::ui;
 use crate::{
     server::{Bounds, Chains, Options, Server},
-    store::{Location, database},
+    store::{Location, blob::objects::Objects, database},
 };
 use anyhow::Context as _;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio_util::sync::CancellationToken;
+
+mod backup;
+mod fsck;
 
 /// Keep layouts and links, and answer what is known about an image
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Serve(Box<ServeArgs>),
     Migrate(MigrateArgs),
+    Fsck(fsck::FsckArgs),
+    Backup(backup::BackupArgs),
 }
 
 /// Serve the metadata store over HTTP
@@ -25,8 +30,8 @@ pub enum Command {
       --database postgres://tidewaiter@db.example.com/tidewaiter
   tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt \\
       --tls-key tls.key \\
-      --database sqlite:store.db --config chains/ \\
-      --metrics-listen 0.0.0.0:9090")]
+      --database sqlite:store.db --objects file:///var/lib/tidewaiter/objects \\
+      --config chains/ --metrics-listen 0.0.0.0:9090")]
 pub struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_LISTEN", default_value = "127.0.0.1:8080")]
@@ -37,6 +42,10 @@ pub struct ServeArgs {
     /// Bring the database's tables up to date first; with false, one that is behind is refused
     #[arg(long, env = "TIDEWAITER_STORE_MIGRATE", default_value_t = true, action = clap::ArgAction::Set)]
     migrate: bool,
+    /// Where bodies of more than 64 KiB go: file:///DIR or s3://BUCKET/PREFIX, with the environment of every client of S3;
+    /// without it, into the database
+    #[arg(long, value_name = "URL", env = "TIDEWAITER_STORE_OBJECTS")]
+    objects: Option<String>,
     /// Chain and TrustRoot documents: a file, or a directory of *.yaml, *.yml and *.json
     #[arg(long, value_name = "FILE|DIR", env = "TIDEWAITER_STORE_CONFIG")]
     config: PathBuf,
@@ -66,6 +75,8 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Serve(args) => serve(*args).await,
         Command::Migrate(args) => migrate(args).await,
+        Command::Fsck(args) => fsck::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
     }
 }
 
@@ -75,7 +86,11 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         listen: args.listen,
         tls: args.tls_cert.zip(args.tls_key),
         metrics_listen: args.metrics_listen,
-        database: database::Options { migrate: args.migrate, ..database::Options::at(location(&args.database)?) },
+        database: database::Options {
+            migrate: args.migrate,
+            objects: args.objects.as_deref().map(Objects::open).transpose().context("--objects")?,
+            ..database::Options::at(location(&args.database)?)
+        },
         chains: Chains::read(&args.config)?,
         bounds: Bounds::default(),
     };

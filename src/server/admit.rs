@@ -19,9 +19,6 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Images of one link that are found by their digest at once; any further one through `?subject=`.
-const SUBJECTS_MAX: usize = 1_024;
-
 /// A request to write.
 pub struct Request<'r> {
     /// The record's name in the request.
@@ -350,7 +347,7 @@ impl Record {
             run: request.run,
             run_facts: RunFacts::default(),
             submitter: writer.name.clone(),
-            produced: artifacts::images(&products, SUBJECTS_MAX),
+            produced: artifacts::images(&products, artifacts::IMAGES_MAX),
             declared: request.declared,
             materials,
             products,

@@ -10,7 +10,10 @@ use crate::{
     digest::Digest,
     json::Limits,
     source::store::TRUNCATED,
-    store::{EvidenceLimits, Metadata, Put},
+    store::{
+        EvidenceLimits, Metadata, Put,
+        failpoint::{self, Point},
+    },
 };
 use axum::{
     Router,
@@ -244,6 +247,7 @@ async fn write(
     }
     let name = image(name)?;
     let body = read(headers, body).await?;
+    failpoint::reach(Point::Received);
     let request = Request {
         name,
         body,
@@ -254,8 +258,10 @@ async fn write(
         now: Timestamp::now(),
     };
     let record = admit::admit(request, &app.chains, &app.ids, &*app.store).await?;
+    failpoint::reach(Point::Admitted);
     let (kind, chain, digest) = (record.kind, record.chain, record.digest.clone());
     let put = app.store.put(record).await?;
+    failpoint::reach(Point::Answered);
     let (status, result) = match put {
         Put::Created => (StatusCode::CREATED, "created"),
         Put::Known => (StatusCode::OK, "known"),

@@ -11,6 +11,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+/// Images of one link that are found by their digest at once; any further one is named beside it.
+pub const IMAGES_MAX: usize = 1_024;
+/// Fewer names are kept whole: the hash would cost what it saves.
+const NAMES_MIN: usize = 4;
+
 /// One directory's sorted (name, digests).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -18,6 +23,9 @@ pub struct Chunk {
     pub digest: Vec<u8>,
     /// JSON: `[[name, {algorithm: hex}], …]`; the directory's own name is not in it.
     pub bytes: Vec<u8>,
+    /// What its names hash to, where they are many: chunks of the same names are one directory at different times, and each is kept as
+    /// the difference to the first.
+    pub names: Option<i64>,
     /// What it is found by: the first eight bytes of every digest.
     pub postings: BTreeSet<i64>,
     /// How many artifacts.
@@ -56,6 +64,7 @@ pub fn set(artifacts: &Artifacts) -> Option<Set> {
         chunks.push(Chunk {
             digest: raw(&digest),
             bytes: text.into_bytes(),
+            names: names(entries),
             postings: entries.iter().flat_map(|(_, digests)| digests.iter().filter_map(prefix)).collect(),
             count: entries.len(),
         });
@@ -63,11 +72,11 @@ pub fn set(artifacts: &Artifacts) -> Option<Set> {
     Some(Set { root: raw(&Digest::sha256(roots.as_bytes())), count: artifacts.len(), chunks })
 }
 
-/// The postings of a stored chunk; `None` when its bytes are none we wrote.
-pub fn postings(bytes: &[u8]) -> Option<BTreeSet<i64>> {
+/// How many artifacts a stored chunk has, and their postings; `None` when its bytes are none we wrote.
+pub fn entries(bytes: &[u8]) -> Option<(usize, BTreeSet<i64>)> {
     let entries: Vec<(String, BTreeMap<String, String>)> = serde_json::from_slice(bytes).ok()?;
     let hashes = entries.iter().flat_map(|(_, digests)| digests);
-    Some(hashes.filter_map(|(algorithm, hex)| prefix((algorithm, hex.into()))).collect())
+    Some((entries.len(), hashes.filter_map(|(algorithm, hex)| prefix((algorithm, hex.into()))).collect()))
 }
 
 /// The images among a link's products: what `oci:…` names, and files of an OCI image layout, `…blobs/sha256/<hex>`, whose
@@ -88,6 +97,15 @@ pub fn images(products: &Artifacts, max: usize) -> BTreeSet<Digest> {
 /// The bytes of a digest.
 pub fn raw(digest: &Digest) -> Vec<u8> {
     hex::decode(digest.hex()).unwrap_or_default()
+}
+
+fn names(entries: &[Entry<'_>]) -> Option<i64> {
+    let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+    if names.len() < NAMES_MIN {
+        return None;
+    }
+    let digest = raw(&Digest::sha256(serde_json::json!(names).to_string().as_bytes()));
+    digest.first_chunk().map(|head| i64::from_be_bytes(*head))
 }
 
 fn sha256(digests: &DigestSet) -> Option<Digest> {
@@ -140,9 +158,20 @@ mod tests {
     #[test]
     fn a_chunk_reads_back_its_postings() {
         let set = set(&tree(&[("a", "1"), ("b", "2"), ("c", "1")])).unwrap();
-        assert_eq!(postings(&set.chunks[0].bytes), Some(set.chunks[0].postings.clone()));
+        assert_eq!(entries(&set.chunks[0].bytes), Some((3, set.chunks[0].postings.clone())));
         assert_eq!(set.chunks[0].postings.len(), 2);
-        assert_eq!(postings(b"[[1]]"), None);
+        assert_eq!(entries(b"[[1]]"), None);
+    }
+
+    #[test]
+    fn a_directory_is_known_by_its_names_where_they_are_many() {
+        let names = |files: &[(&str, &str)]| set(&tree(files)).unwrap().chunks[0].names;
+        let five = [("a/1", "x"), ("a/2", "x"), ("a/3", "x"), ("a/4", "x"), ("a/5", "x")];
+        let changed = [("b/1", "x"), ("b/2", "y"), ("b/3", "x"), ("b/4", "x"), ("b/5", "x")];
+        assert!(names(&five).is_some());
+        assert_eq!(names(&five), names(&changed));
+        assert_ne!(names(&five), names(&five[1..]));
+        assert_eq!(names(&five[..3]), None);
     }
 
     #[test]

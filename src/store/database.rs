@@ -3,11 +3,17 @@
 
 use super::{
     Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, StoreError,
+    blob::{
+        Codec,
+        keyframes::{Keyframes, Known, Place},
+        objects::Objects,
+    },
+    body::{self, Body},
     engine::Engine,
     migrate, read,
     session::{Pool, Session},
     sql,
-    write::{ChainNamed, Queue, Work},
+    write::{ChainNamed, Queue, Recording, Work},
 };
 use crate::{args, digest::Digest};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -23,12 +29,14 @@ pub struct Options {
     pub pages_max: Option<u32>,
     /// Whether the tables are made and brought up to date; without it a database that is behind is refused.
     pub migrate: bool,
+    /// Where bodies go that are large packed; `None`: into the database.
+    pub objects: Option<Objects>,
 }
 
 impl Options {
     /// As usual.
     pub fn at(location: Location) -> Self {
-        Options { location, pages_max: None, migrate: true }
+        Options { location, pages_max: None, migrate: true, objects: None }
     }
 }
 
@@ -36,6 +44,8 @@ impl Options {
 pub struct Database {
     readers: Pool,
     writes: Queue,
+    objects: Option<Objects>,
+    keyframes: Keyframes,
 }
 
 impl Database {
@@ -47,8 +57,9 @@ impl Database {
         } else {
             migrate::check(&engine.writers).await?;
         }
-        let writes = Queue::start(engine.writers, engine.writers_count).await?;
-        Ok(Database { readers: engine.readers, writes })
+        let objects = options.objects;
+        let writes = Queue::start(engine.writers, engine.writers_count, objects.clone()).await?;
+        Ok(Database { readers: engine.readers, writes, objects, keyframes: Keyframes::default() })
     }
 
     /// Cancelled once the disk failed under a write (security §4.3 F9): the process must end and be started anew.
@@ -58,7 +69,23 @@ impl Database {
 
     /// A connection to read with.
     pub async fn read(&self) -> Result<Session, StoreError> {
-        self.readers.session().await
+        Ok(self.readers.session().await?.with_objects(self.objects.clone()))
+    }
+
+    /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
+    async fn pack(&self, record: &NewRecord, place: &Place) -> Result<Body, StoreError> {
+        let keyframe = match self.keyframes.next(place) {
+            Known::Use(keyframe) => Some(keyframe),
+            Known::UsedUp => None,
+            Known::No => {
+                let keyframe = body::keyframe_of_place(&mut self.read().await?, place).await?;
+                if let Some(keyframe) = &keyframe {
+                    self.keyframes.learn(place.clone(), keyframe.clone());
+                }
+                keyframe
+            }
+        };
+        body::prepare(self.objects.as_ref(), &record.envelope, keyframe.as_ref()).await
     }
 
     /// Does the work in a transaction, with others' that wait; when it answers, what was written is durable.
@@ -81,7 +108,17 @@ impl Metadata for Database {
     }
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
-        self.write(record).boxed()
+        async move {
+            let place: Place = (record.chain, record.step.clone());
+            let body = self.pack(&record, &place).await?;
+            let is_whole = body.codec != Codec::Delta;
+            let put = self.write(Recording { record, body }).await?;
+            if is_whole && put == Put::Created {
+                self.keyframes.forget(&place);
+            }
+            Ok(put)
+        }
+        .boxed()
     }
 
     fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {

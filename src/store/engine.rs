@@ -23,6 +23,26 @@ const STATEMENT_TIMEOUT: &str = "30s";
 /// Statements that a connection keeps prepared; more than we have.
 const STATEMENTS_MAX: usize = 512;
 
+/// A connection that reads all there is and changes nothing, not even the state of a file of SQLite: for looking and copying.
+///
+/// # Errors
+/// There is no such database.
+pub async fn look(location: &Location) -> anyhow::Result<Pool> {
+    match location {
+        Location::Sqlite(path) => {
+            let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+            let options = options.pragma("temp_store", "MEMORY");
+            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+            Ok(Pool::Sqlite(pool.with_context(|| path.display().to_string())?))
+        }
+        Location::Postgres(url) => {
+            let options: PgConnectOptions = url.as_str().parse().context("the database's address")?;
+            let options = options.application_name("tidewaiter").options([("default_transaction_read_only", "on")]);
+            Ok(Pool::Postgres(PgPoolOptions::new().max_connections(1).connect_with(options).await?))
+        }
+    }
+}
+
 /// The pools of one database.
 #[derive(Clone, Debug)]
 pub struct Engine {

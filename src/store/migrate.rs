@@ -15,6 +15,12 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/postgres/0001_records.sql"),
     ),
     (2, "facts", include_str!("migrations/sqlite/0002_facts.sql"), include_str!("migrations/postgres/0002_facts.sql")),
+    (
+        4,
+        "chunks",
+        include_str!("migrations/sqlite/0004_chunks.sql"),
+        include_str!("migrations/postgres/0004_chunks.sql"),
+    ),
 ];
 
 /// Why a database's tables are not as this program needs them.

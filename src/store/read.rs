@@ -2,6 +2,7 @@
 
 use super::{
     Evidence, EvidenceLimits, Found, Kind, StoreError, artifacts,
+    body::{self, BlobColumns},
     session::{Arg, Session},
     sql,
     walk::Walk,
@@ -76,19 +77,31 @@ pub async fn evidence(
     Ok(answer.evidence)
 }
 
+/// Of `ENVELOPE`: chain, payload digest, kind and step, then a `BlobColumns`.
+type EnvelopeColumns = (
+    i64,
+    Vec<u8>,
+    i64,
+    Option<String>,
+    Vec<u8>,
+    i64,
+    i64,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<String>,
+);
+
 /// The record as it is given out; its bytes are those that were written, or it is an error (security §4.3 F11).
 pub async fn envelope(session: &mut Session, id: i64) -> Result<Found, StoreError> {
-    type Columns = (i64, Vec<u8>, i64, Option<String>, Vec<u8>, i64, Option<Vec<u8>>);
-    let (chain, payload_digest, kind, step, digest, _, bytes): Columns =
-        session
-            .row(sql::ENVELOPE, args![id])
-            .await?
-            .ok_or_else(|| StoreError::Corrupt(format!("record {id} has no envelope")))?;
     let corrupt = |what: &str| StoreError::Corrupt(format!("record {id} {what}"));
-    let envelope = bytes.ok_or_else(|| corrupt("has no bytes"))?;
-    if artifacts::raw(&Digest::sha256(&envelope)) != digest {
-        return Err(corrupt("has other bytes than were written"));
-    }
+    let row: Option<EnvelopeColumns> = session.row(sql::ENVELOPE, args![id]).await?;
+    let (chain, payload_digest, kind, step, digest, codec, size, inline, location, k1, k2, k3, k4) =
+        row.ok_or_else(|| corrupt("has no envelope"))?;
+    let blob = (digest, codec, size, inline, location, k1, k2, k3, k4);
+    let envelope = body::bytes(session, blob, &format!("record {id}")).await?;
     let name = format!("sha256:{}", hex::encode(payload_digest));
     Ok(Found {
         chain,
@@ -283,14 +296,14 @@ impl Look<'_> {
     /// The first eight bytes of every digest in a set.
     async fn digests(&mut self, set: Option<i64>) -> Result<BTreeSet<i64>, StoreError> {
         let Some(set) = set else { return Ok(BTreeSet::new()) };
-        let chunks: Vec<Option<Vec<u8>>> =
-            self.session.values(sql::CHUNKS_OF_SET, args![set, CHUNKS_OF_SET_MAX]).await?;
+        let chunks: Vec<BlobColumns> = self.session.rows(sql::CHUNKS_OF_SET, args![set, CHUNKS_OF_SET_MAX]).await?;
+        let what = format!("a chunk of artifact list {set}");
         let mut digests = BTreeSet::new();
-        for bytes in chunks.into_iter().flatten() {
-            digests.extend(
-                artifacts::postings(&bytes)
-                    .ok_or_else(|| StoreError::Corrupt(format!("a chunk of artifact list {set} does not parse")))?,
-            );
+        for chunk in chunks {
+            let bytes = body::bytes(self.session, chunk, &what).await?;
+            let entries = artifacts::entries(&bytes);
+            let (_, postings) = entries.ok_or_else(|| StoreError::Corrupt(format!("{what} does not parse")))?;
+            digests.extend(postings);
         }
         Ok(digests)
     }

@@ -1,7 +1,7 @@
 //! One connection to whichever database it is: a statement and its arguments in, rows out. All that the store asks goes through here, so
 //! that there is one body of reading and one of writing.
 
-use super::{StoreError, fault::fault, sql};
+use super::{StoreError, blob::objects::Objects, fault::fault, sql};
 use sqlx::{
     AssertSqlSafe, FromRow, Postgres, Sqlite,
     pool::PoolConnection,
@@ -23,7 +23,7 @@ impl Pool {
             Pool::Sqlite(pool) => Connection::Sqlite(pool.acquire().await.map_err(fault)?),
             Pool::Postgres(pool) => Connection::Postgres(pool.acquire().await.map_err(fault)?),
         };
-        Ok(Session { connection, doubtful: false })
+        Ok(Session { connection, doubtful: false, objects: None })
     }
 
     /// Ends the connections once they are idle.
@@ -41,6 +41,8 @@ pub struct Session {
     connection: Connection,
     /// Nobody knows what it is in the middle of.
     doubtful: bool,
+    /// Where the large bodies of its rows are.
+    objects: Option<Objects>,
 }
 
 impl Drop for Session {
@@ -151,6 +153,26 @@ macro_rules! ask {
 }
 
 impl Session {
+    /// The session, with the place of the large bodies that its rows name.
+    pub fn with_objects(mut self, objects: Option<Objects>) -> Self {
+        self.objects = objects;
+        self
+    }
+
+    /// Where large bodies are, if anywhere.
+    pub fn objects(&self) -> Option<&Objects> {
+        self.objects.as_ref()
+    }
+
+    /// What the database says is damaged of its own pages and indexes. PostgreSQL says so when it reads them, and looks at no others.
+    pub async fn integrity(&mut self) -> Result<Option<String>, StoreError> {
+        if let Connection::Postgres(_) = self.connection {
+            return Ok(None);
+        }
+        let said: Vec<String> = self.values("PRAGMA integrity_check(20)", &[]).await?;
+        Ok((said != ["ok"]).then(|| said.join("; ")))
+    }
+
     /// All rows.
     pub async fn rows<T: Columns>(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<T>, StoreError> {
         ask!(self, query_as(statement), args.iter().copied(), fetch_all)

@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
+pub mod fsck;
 pub mod read;
 pub mod write;
 
+pub use fsck::*;
 pub use read::*;
 pub use write::*;
 

@@ -3,6 +3,7 @@
 
 use super::{
     StoreError, artifacts,
+    failpoint::{self, Point},
     id::Ids,
     session::{Arg, Session},
     sql,
@@ -20,6 +21,7 @@ mod queue;
 mod record;
 
 pub use queue::Queue;
+pub use record::Recording;
 
 /// Something to write. It may be run again, after all it did was undone.
 pub trait Work: Send + Sync + 'static {
@@ -80,7 +82,10 @@ impl Write {
                 .collect();
             self.session.add_rows(&sql::ADD_POSITIONS, &positions).await?;
         }
-        self.session.commit().await
+        failpoint::reach(Point::Written);
+        self.session.commit().await?;
+        failpoint::reach(Point::Committed);
+        Ok(())
     }
 }
 

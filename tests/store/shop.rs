@@ -9,7 +9,7 @@ use tidewaiter::{
     json as strict,
     key::{Scheme, SecretKey},
     server::{Bounds, Chains, Options, Server},
-    store::database,
+    store::{blob::objects::Objects, database},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -130,12 +130,14 @@ pub struct Setup {
     pub on: On,
     pub documents: Option<String>,
     pub pages_max: Option<u32>,
+    /// Whether large bodies are objects, in a directory beside the database.
+    pub objects: bool,
     pub bounds: Option<Bounds>,
 }
 
 impl Setup {
     pub fn on(on: On) -> Self {
-        Setup { on, documents: None, pages_max: None, bounds: None }
+        Setup { on, documents: None, pages_max: None, objects: false, bounds: None }
     }
 }
 
@@ -167,6 +169,7 @@ impl Shop {
             metrics_listen: Some(loopback),
             database: database::Options {
                 pages_max: setup.pages_max,
+                objects: setup.objects.then(|| Objects::open(&objects_url(place.dir.path())).unwrap()),
                 ..database::Options::at(place.url.parse().unwrap())
             },
             chains: Chains::parse("chains.yaml", &documents).unwrap(),
@@ -222,6 +225,11 @@ impl Shop {
         assert_eq!(status, 200, "{body}");
         body["records"].as_array().unwrap().iter().map(|r| r["digest"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+/// Where large bodies of a database in this directory are.
+pub fn objects_url(dir: &std::path::Path) -> String {
+    format!("file://{}", dir.join("objects").display())
 }
 
 pub fn client() -> reqwest::Client {

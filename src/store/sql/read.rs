@@ -15,15 +15,18 @@ pub const RECORD: &str = "SELECT id, kind, step, in_set, out_set FROM record WHE
 pub const RECORDS_OF_RUN: &str =
     "SELECT id, kind, step, in_set, out_set FROM record WHERE run_id = $1 ORDER BY id DESC LIMIT $2";
 pub const SIGNERS: &str = "SELECT keyid FROM signature WHERE record_id = $1 ORDER BY keyid";
-pub const ENVELOPE: &str = "SELECT r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.size, b.inline FROM record r \
-     JOIN blob b ON b.id = r.blob_id WHERE r.id = $1";
+/// A record with its body's row and that of the body's keyframe (`body::BlobColumns`).
+pub const ENVELOPE: &str = "SELECT r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.codec, b.size, b.inline, b.location, \
+     k.codec, k.size, k.inline, k.location FROM record r JOIN blob b ON b.id = r.blob_id LEFT JOIN blob k ON k.id = b.base_id \
+     WHERE r.id = $1";
 pub const ENVELOPE_SIZE: &str = "SELECT b.size FROM record r JOIN blob b ON b.id = r.blob_id WHERE r.id = $1";
 pub const STEP_KEYS: &str = "SELECT k.public FROM key_grant g JOIN key_ k ON k.keyid = g.keyid \
      WHERE g.chain_id = $1 AND g.step = $2 LIMIT $3";
 
 // By shared artifacts.
 
-pub const CHUNKS_OF_SET: &str = "SELECT b.inline FROM set_chunk s JOIN chunk c ON c.id = s.chunk_id JOIN blob b ON b.id = c.blob_id \
+pub const CHUNKS_OF_SET: &str = "SELECT b.digest, b.codec, b.size, b.inline, b.location, k.codec, k.size, k.inline, k.location \
+     FROM set_chunk s JOIN chunk c ON c.id = s.chunk_id JOIN blob b ON b.id = c.blob_id LEFT JOIN blob k ON k.id = b.base_id \
      WHERE s.set_id = $1 LIMIT $2";
 pub const CHUNKS_OF_ONE: &str = "SELECT d64, chunk_id FROM posting WHERE d64 = $1 ORDER BY chunk_id DESC LIMIT $2";
 pub const CHUNKS_OF_MANY: InList =
@@ -33,6 +36,17 @@ pub const RECORDS_MAKING: &str =
     "SELECT id, step FROM record WHERE out_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
 pub const RECORDS_USING: &str =
     "SELECT id, step FROM record WHERE in_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
+
+// What the next body is packed against: the keyframe of another body, or that body itself where it is kept whole.
+
+pub const LATEST_OF_STEP: &str =
+    "SELECT blob_id FROM record WHERE chain_id = $1 AND step = $2 ORDER BY id DESC LIMIT 1";
+pub const LATEST_LAYOUT: &str = "SELECT r.blob_id FROM layout l JOIN record r ON r.id = l.id WHERE l.chain_id = $1 \
+     ORDER BY l.version DESC LIMIT 1";
+pub const LATEST_OF_NAMES: &str = "SELECT blob_id FROM chunk WHERE names = $1 ORDER BY id DESC LIMIT 1";
+pub const BLOB_OF_RECORD: &str = "SELECT blob_id FROM record WHERE id = $1";
+pub const KEYFRAME: &str = "SELECT k.id, k.codec, k.size, k.inline, k.location FROM blob b \
+     JOIN blob k ON k.id = coalesce(b.base_id, b.id) WHERE b.id = $1";
 
 /// Every statement of the reading path.
 pub const READING: &[&str] = &[
@@ -53,6 +67,11 @@ pub const READING: &[&str] = &[
     RECORDS_MAKING,
     RECORDS_USING,
     RECORD_BY_NAME,
+    LATEST_OF_STEP,
+    LATEST_LAYOUT,
+    LATEST_OF_NAMES,
+    BLOB_OF_RECORD,
+    KEYFRAME,
 ];
 
 /// And those over lists.

@@ -14,15 +14,15 @@ pub const SET_RUN_FACTS: &str = "UPDATE run SET provider = coalesce(provider, $2
      commit_id = coalesce(commit_id, $4), ref = coalesce(ref, $5), trigger_ = coalesce(trigger_, $6), \
      actor = coalesce(actor, $7), started_at = coalesce(started_at, $8), finished_at = coalesce(finished_at, $9), \
      outcome = coalesce(outcome, $10) WHERE id = $1";
-pub const ADD_BLOB: &str = "INSERT INTO blob (id, digest, size, codec, inline) VALUES ($1, $2, $3, 0, $4) \
-     ON CONFLICT (digest) DO NOTHING RETURNING id";
+pub const ADD_BLOB: &str = "INSERT INTO blob (id, digest, size, codec, base_id, inline, location) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO NOTHING RETURNING id";
 pub const BLOB_BY_DIGEST: &str = "SELECT id FROM blob WHERE digest = $1";
 pub const SET_BY_ROOT: &str = "SELECT id FROM art_set WHERE root = $1";
 pub const ADD_SET: &str = "INSERT INTO art_set (id, root, n) VALUES ($1, $2, $3)";
 pub const CHUNKS_BY_DIGEST: InList =
     InList { before: "SELECT digest, id FROM chunk WHERE digest IN ", fixed: 0, after: "" };
 pub const ADD_CHUNKS: Rows =
-    Rows { before: "INSERT INTO chunk (id, digest, n, blob_id) VALUES", columns: 4, after: "" };
+    Rows { before: "INSERT INTO chunk (id, digest, n, names, blob_id) VALUES", columns: 5, after: "" };
 pub const ADD_SET_CHUNKS: Rows =
     Rows { before: "INSERT INTO set_chunk (chunk_id, set_id) VALUES", columns: 2, after: " ON CONFLICT DO NOTHING" };
 pub const ADD_POSTINGS: Rows = Rows { before: "INSERT INTO posting (d64, chunk_id) VALUES", columns: 2, after: "" };

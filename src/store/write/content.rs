@@ -1,17 +1,20 @@
 //! Bytes and artifact lists, each kept once, by their hash.
 
-use super::{Arg, Digest, StoreError, Write, args, artifacts, sql};
-use crate::intoto::Artifacts;
+use super::{Arg, StoreError, Write, args, artifacts, sql};
+use crate::{
+    intoto::Artifacts,
+    store::body::{self, Body},
+};
 use std::collections::HashMap;
 
 impl Write {
-    /// The id of these bytes.
-    pub async fn blob(&mut self, bytes: &[u8]) -> Result<i64, StoreError> {
-        let digest = artifacts::raw(&Digest::sha256(bytes));
-        let (id, size) = (self.id(), count(bytes.len()));
-        match self.session.value(sql::ADD_BLOB, args![id, &digest, size, bytes]).await? {
+    /// The id of a body; whether it is this very row, or one that was there before, is not the caller's to know.
+    pub async fn body(&mut self, body: &Body) -> Result<i64, StoreError> {
+        let id = self.id();
+        let columns = args![id, &body.digest, body.size, body.codec.code(), body.base, &body.inline, &body.location];
+        match self.session.value(sql::ADD_BLOB, columns).await? {
             Some(id) => Ok(id),
-            None => self.session.one(sql::BLOB_BY_DIGEST, args![&digest]).await,
+            None => self.session.one(sql::BLOB_BY_DIGEST, args![&body.digest]).await,
         }
     }
 
@@ -30,6 +33,19 @@ impl Write {
         Ok(Some(id))
     }
 
+    /// A chunk packed against an earlier one of the same names.
+    async fn chunk_body(&mut self, chunk: &artifacts::Chunk) -> Result<Body, StoreError> {
+        let earlier: Option<i64> = match chunk.names {
+            Some(names) => self.session.value(sql::LATEST_OF_NAMES, args![names]).await?,
+            None => None,
+        };
+        let keyframe = match earlier {
+            Some(blob) => body::keyframe(&mut self.session, blob).await?,
+            None => None,
+        };
+        Ok(body::small(&chunk.bytes, keyframe.as_ref()))
+    }
+
     /// The ids of chunks, with those that are new added.
     async fn chunks(&mut self, chunks: &[artifacts::Chunk]) -> Result<Vec<i64>, StoreError> {
         let digests: Vec<Arg<'_>> = chunks.iter().map(|chunk| Arg::from(&chunk.digest)).collect();
@@ -41,15 +57,19 @@ impl Write {
         sorted.sort_unstable_by(|one, other| one.digest.cmp(&other.digest));
         for chunk in sorted {
             if !ids.contains_key(&chunk.digest) {
-                let blob = self.blob(&chunk.bytes).await?;
+                let body = self.chunk_body(chunk).await?;
+                let blob = self.body(&body).await?;
                 let id = self.id();
                 ids.insert(chunk.digest.clone(), id);
                 new.push((id, chunk, blob));
             }
         }
-        let rows: Vec<[Arg<'_>; 4]> = new
+        let rows: Vec<[Arg<'_>; 5]> = new
             .iter()
-            .map(|(id, chunk, blob)| [(*id).into(), (&chunk.digest).into(), count(chunk.count).into(), (*blob).into()])
+            .map(|(id, chunk, blob)| {
+                let many = count(chunk.count);
+                [(*id).into(), (&chunk.digest).into(), many.into(), chunk.names.into(), (*blob).into()]
+            })
             .collect();
         self.session.add_rows(&sql::ADD_CHUNKS, &rows).await?;
         let postings: Vec<[Arg<'_>; 2]> = new

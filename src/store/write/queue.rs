@@ -1,7 +1,14 @@
 //! The writers and what waits for them.
 
 use super::{Work, Write};
-use crate::store::{StoreError, id::Ids, session::Pool, sql};
+use crate::store::{
+    StoreError,
+    blob::objects::Objects,
+    failpoint::{self, Point},
+    id::Ids,
+    session::Pool,
+    sql,
+};
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{
     sync::{Arc, Mutex},
@@ -55,7 +62,7 @@ pub struct Queue {
 
 impl Queue {
     /// Starts so many writers.
-    pub async fn start(pool: Pool, count: u32) -> Result<Self, StoreError> {
+    pub async fn start(pool: Pool, count: u32, objects: Option<Objects>) -> Result<Self, StoreError> {
         let mut session = pool.session().await?;
         let lane = session.one(sql::NEXT_LANE, &[]).await?;
         let last: Option<i64> = session.one(sql::LAST_IDS, &[]).await?;
@@ -64,7 +71,8 @@ impl Queue {
         let broken = CancellationToken::new();
         let writers = (0..count.max(1)).map(|_| {
             let (sender, jobs) = mpsc::channel(WAITING_MAX);
-            let writer = Writer { pool: pool.clone(), ids: ids.clone(), broken: broken.clone() };
+            let writer =
+                Writer { pool: pool.clone(), objects: objects.clone(), ids: ids.clone(), broken: broken.clone() };
             tokio::spawn(writer.run(jobs));
             sender
         });
@@ -100,6 +108,7 @@ fn ended() -> StoreError {
 /// One writer's state.
 struct Writer {
     pool: Pool,
+    objects: Option<Objects>,
     ids: Arc<Mutex<Ids>>,
     broken: CancellationToken,
 }
@@ -109,6 +118,7 @@ impl Writer {
     async fn run(self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while jobs.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            failpoint::reach(Point::Taken);
             match self.write(&mut batch).await {
                 // One of them may be to blame: each alone, so that it takes nothing of the others with it.
                 Err(error) if batch.len() > 1 && error.is_of_one() => {
@@ -154,10 +164,11 @@ impl Writer {
     }
 
     async fn transaction(&self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        let session = self.pool.session().await?;
+        let session = self.pool.session().await?.with_objects(self.objects.clone());
         let mut write = Write { session, ids: self.ids.clone(), news: Vec::new() };
         let all = async {
             write.session.begin().await?;
+            failpoint::reach(Point::Begun);
             for job in batch {
                 job.run(&mut write).await?;
             }

@@ -1,41 +1,56 @@
 //! A record: made where it is new, extended where it is known.
 
 use super::{Arg, Digest, News, StoreError, Work, Write, affinity, args, artifacts, sql};
-use crate::store::{FactValue, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature, merge, read};
+use crate::store::{
+    FactValue, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature,
+    body::{self, Body},
+    failpoint::{self, Point},
+    merge, read,
+};
 use futures::{FutureExt as _, future::BoxFuture};
 use std::collections::HashMap;
 
-impl Work for NewRecord {
+/// A record whose body is packed, and durable already where it is an object.
+pub struct Recording {
+    pub record: NewRecord,
+    pub body: Body,
+}
+
+impl Work for Recording {
     type Output = Put;
 
     fn affinity(&self) -> u64 {
-        match (&self.layout, &self.run) {
-            (Some(_), _) => affinity(self.chain),
-            (None, Some(run)) => affinity((self.chain, run)),
-            (None, None) => affinity((self.chain, self.digest.hex())),
+        let record = &self.record;
+        match (&record.layout, &record.run) {
+            (Some(_), _) => affinity(record.chain),
+            (None, Some(run)) => affinity((record.chain, run)),
+            (None, None) => affinity((record.chain, record.digest.hex())),
         }
     }
 
     fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<Put, StoreError>> {
-        write.record(self).boxed()
+        write.record(&self.record, &self.body).boxed()
     }
 }
 
 impl Write {
-    async fn record(&mut self, record: &NewRecord) -> Result<Put, StoreError> {
+    async fn record(&mut self, record: &NewRecord, body: &Body) -> Result<Put, StoreError> {
         let name = artifacts::raw(&record.digest);
         let known = self.session.value(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
         match known {
             Some(id) => self.extend(id, record).await,
-            None => self.create(record).await.map(|()| Put::Created),
+            None => self.create(record, body).await.map(|()| Put::Created),
         }
     }
 
-    async fn create(&mut self, record: &NewRecord) -> Result<(), StoreError> {
+    async fn create(&mut self, record: &NewRecord, body: &Body) -> Result<(), StoreError> {
         let run = self.run(record).await?;
+        failpoint::reach(Point::Run);
         let inputs = self.set(&record.materials).await?;
         let outputs = self.set(&record.products).await?;
-        let blob = self.blob(&record.envelope).await?;
+        failpoint::reach(Point::Listed);
+        let blob = self.body(body).await?;
+        failpoint::reach(Point::Body);
         let (id, name) = (self.id(), artifacts::raw(&record.digest));
         let columns = args![
             id,
@@ -57,12 +72,15 @@ impl Write {
         ];
         self.session.execute(sql::ADD_RECORD, columns).await?;
         self.session.execute(sql::ADD_RECORD_KEY, args![&name, record.chain, &record.payload_type, id]).await?;
+        failpoint::reach(Point::Record);
         let signatures: Vec<&VerifiedSignature> = record.signatures.iter().collect();
         self.signatures(id, &signatures).await?;
+        failpoint::reach(Point::Signed);
         if let Some(facts) = &record.layout {
             self.layout(id, record, facts).await?;
         }
         self.subjects(id, record, run).await?;
+        failpoint::reach(Point::Subjects);
         self.facts(id, record).await?;
         self.announce(id, News::New);
         Ok(())
@@ -78,7 +96,11 @@ impl Write {
             let indexes: Vec<usize> = new.iter().map(|signature| signature.index).collect();
             let merged = merge::add_signatures(&stored.envelope, &record.envelope, &indexes)
                 .ok_or_else(|| StoreError::Corrupt(format!("record {} has no list of signatures", record.digest)))?;
-            let blob = self.blob(&merged).await?;
+            // What joined it is little beside what was there.
+            let whole: i64 = self.session.one(sql::BLOB_OF_RECORD, args![id]).await?;
+            let keyframe = body::keyframe(&mut self.session, whole).await?;
+            let body = body::prepare(self.session.objects(), &merged, keyframe.as_ref()).await?;
+            let blob = self.body(&body).await?;
             self.session.execute(sql::SET_RECORD_BLOB, args![id, blob]).await?;
             self.signatures(id, &new).await?;
             self.announce(id, News::Signed);

@@ -1,0 +1,136 @@
+//! Rows of `blob`: what is read from one, and what becomes one. `blob` knows how bytes are packed, this where they lie.
+
+use super::{
+    StoreError, artifacts,
+    blob::{
+        self, Base, Codec, INLINE_BYTES_MAX,
+        keyframes::{Keyframe, Place},
+        objects::Objects,
+    },
+    failpoint::{self, Point},
+    session::Session,
+    sql,
+};
+use crate::{args, digest::Digest};
+use std::sync::Arc;
+
+/// Packed bytes as a row has them: codec, size, inline, location.
+pub type PackedColumns = (i64, i64, Option<Vec<u8>>, Option<String>);
+
+/// A row of `blob` with that of its keyframe: digest, then codec, size, inline and location of both.
+pub type BlobColumns =
+    (Vec<u8>, i64, i64, Option<Vec<u8>>, Option<String>, Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
+
+/// A row of `blob` to be.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// SHA-256 of the bytes.
+    pub digest: Vec<u8>,
+    /// How many they are.
+    pub size: i64,
+    pub codec: Codec,
+    /// The keyframe of a difference.
+    pub base: Option<i64>,
+    /// The packed bytes, or
+    pub inline: Option<Vec<u8>>,
+    /// the object that they are.
+    pub location: Option<String>,
+}
+
+/// The bytes of a row, as they were written. `what` is named in the error.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for anything else; an object that cannot be reached.
+pub async fn bytes(session: &Session, row: BlobColumns, what: &str) -> Result<Vec<u8>, StoreError> {
+    let (digest, codec, size, inline, location, base_codec, base_size, base_inline, base_location) = row;
+    let size = blob::size(size).map_err(|damage| damage.of(what))?;
+    let codec = Codec::from_code(codec).ok_or_else(|| blob::Damage::Codec.of(what))?;
+    let base = match (codec, base_codec, base_size) {
+        (Codec::Delta, Some(codec), Some(size)) => {
+            Some(base(session, (codec, size, base_inline, base_location), &format!("the keyframe of {what}")).await?)
+        }
+        _ => None,
+    };
+    let packed = packed(session, inline, location, what).await?;
+    blob::unpack(codec, &packed, size, &digest, base.as_ref()).map_err(|damage| damage.of(what))
+}
+
+/// The base that a row of a keyframe makes.
+async fn base(session: &Session, row: PackedColumns, what: &str) -> Result<Base, StoreError> {
+    let (codec, size, inline, location) = row;
+    let size = blob::size(size).map_err(|damage| damage.of(what))?;
+    let codec = Codec::from_code(codec).ok_or_else(|| blob::Damage::Codec.of(what))?;
+    let packed = packed(session, inline, location, what).await?;
+    Base::unpack(codec, &packed, size).map_err(|damage| damage.of(what))
+}
+
+async fn packed(
+    session: &Session,
+    inline: Option<Vec<u8>>,
+    location: Option<String>,
+    what: &str,
+) -> Result<Vec<u8>, StoreError> {
+    match (inline, location, session.objects()) {
+        (Some(inline), ..) => Ok(inline),
+        (None, Some(location), Some(objects)) => objects.get(&location).await,
+        // Nothing is damaged: who started this store forgot where the bodies are.
+        (None, Some(location), None) => {
+            Err(StoreError::Unavailable(format!("{what} is object {location}, and no object storage is configured")))
+        }
+        (None, None, _) => Err(StoreError::Corrupt(format!("{what} has no bytes"))),
+    }
+}
+
+/// The bytes packed, and in object storage where they are many and there is one; durable then. The row is still to be written.
+///
+/// # Errors
+/// [`StoreError::Full`] or [`StoreError::Unavailable`] of the object storage.
+pub async fn prepare(objects: Option<&Objects>, bytes: &[u8], keyframe: Option<&Keyframe>) -> Result<Body, StoreError> {
+    let mut body = small(bytes, keyframe);
+    failpoint::reach(Point::Packed);
+    if let (Some(objects), Some(packed)) = (objects, body.inline.take_if(|inline| inline.len() > INLINE_BYTES_MAX)) {
+        body.location = Some(objects.put(packed).await?);
+        failpoint::reach(Point::Stored);
+    }
+    Ok(body)
+}
+
+/// The bytes packed, and inline whatever their number.
+pub fn small(bytes: &[u8], keyframe: Option<&Keyframe>) -> Body {
+    let packed = blob::pack(bytes, keyframe.map(|keyframe| &*keyframe.base));
+    Body {
+        digest: artifacts::raw(&Digest::sha256(bytes)),
+        size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+        codec: packed.codec,
+        base: keyframe.filter(|_| packed.codec == Codec::Delta).map(|keyframe| keyframe.blob),
+        inline: Some(packed.bytes),
+        location: None,
+    }
+}
+
+/// What the next record of a place may be packed against: the keyframe of the latest one.
+pub async fn keyframe_of_place(session: &mut Session, place: &Place) -> Result<Option<Keyframe>, StoreError> {
+    let (chain, step) = place;
+    let latest: Option<i64> = match step {
+        Some(step) => session.value(sql::LATEST_OF_STEP, args![*chain, step]).await?,
+        None => session.value(sql::LATEST_LAYOUT, args![*chain]).await?,
+    };
+    match latest {
+        Some(blob) => keyframe(session, blob).await,
+        None => Ok(None),
+    }
+}
+
+/// What a body is packed against, or the body itself where it is kept whole. One that is damaged serves nobody any more.
+pub async fn keyframe(session: &mut Session, blob: i64) -> Result<Option<Keyframe>, StoreError> {
+    type Columns = (i64, i64, i64, Option<Vec<u8>>, Option<String>);
+    let row: Option<Columns> = session.row(sql::KEYFRAME, args![blob]).await?;
+    let Some((blob, codec, size, inline, location)) = row else { return Ok(None) };
+    match base(session, (codec, size, inline, location), &format!("keyframe {blob}")).await {
+        Ok(base) => Ok(Some(Keyframe { blob, base: Arc::new(base) })),
+        Err(error) => {
+            tracing::warn!(%error, "a body is kept whole");
+            Ok(None)
+        }
+    }
+}
