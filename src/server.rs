@@ -5,9 +5,19 @@
 
 pub mod admit;
 pub mod chains;
+pub mod graph;
 pub mod http;
+pub mod lists;
 pub mod metrics;
+pub mod openapi;
+pub mod parameters;
 pub mod problem;
+pub mod reader;
+pub mod records;
+pub mod search;
+pub mod stream;
+pub mod verdicts;
+pub mod views;
 
 pub use self::{chains::Chains, http::Bounds};
 
@@ -80,7 +90,7 @@ impl Server {
     /// Serves until `stop`, then drains. An error when the disk failed under a write: what is durable is then found out by
     /// starting anew (security §4.3 F9).
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let (broken, watched) = (self.broken, stop.clone());
+        let (broken, watched, stopping) = (self.broken, stop.clone(), self.app.stopping.clone());
         let failed = broken.clone();
         // Ends with the server: `stop` is cancelled below.
         let watch = tokio::spawn(async move {
@@ -88,6 +98,8 @@ impl Server {
                 () = broken.cancelled() => watched.cancel(),
                 () = watched.cancelled() => {}
             }
+            // Those who wait for records go home, so that the drain is short.
+            stopping.cancel();
         });
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {

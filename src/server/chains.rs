@@ -10,7 +10,11 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, header};
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+};
 use subtle::ConstantTimeEq as _;
 
 /// A token longer than this is nobody's.
@@ -33,9 +37,9 @@ impl Writer {
         self.kinds.contains(&kind)
     }
 
-    /// Whether it may write links of this step.
-    pub fn may_write_step(&self, step: &str) -> bool {
-        self.may_write(Kind::Link) && self.steps.iter().any(|allowed| allowed == "*" || allowed == step)
+    /// Whether it may write records of this kind and step.
+    pub fn may_write_step(&self, kind: Kind, step: &str) -> bool {
+        self.may_write(kind) && self.steps.iter().any(|allowed| allowed == "*" || allowed == step)
     }
 }
 
@@ -46,10 +50,21 @@ pub struct ChainRules {
     pub owners: KeyRing,
     /// Distinct owners that must have signed a layout.
     pub threshold: usize,
+    /// Facts its records are found by, beside those of every store.
+    pub facts: BTreeSet<String>,
     images: Vec<ImagePattern>,
     writers: Vec<Writer>,
     /// Empty: anybody may read.
-    readers: Vec<Token>,
+    readers: Vec<Reader>,
+}
+
+/// Who may read.
+#[derive(Clone, Debug)]
+struct Reader {
+    name: String,
+    token: Token,
+    /// Whether it reports verdicts for the cluster of its name.
+    reports: bool,
 }
 
 impl ChainRules {
@@ -161,12 +176,20 @@ impl Chains {
                 }
             }
             for reader in &rules.readers {
-                if bool::from(reader.ct_eq(&token)) {
+                if bool::from(reader.token.ct_eq(&token)) {
                     principal.reads.push(index);
                 }
             }
         }
         principal
+    }
+
+    /// The clusters that a request's token reports for: the names of its readers that may.
+    pub fn reports_for(&self, headers: &HeaderMap) -> BTreeSet<String> {
+        let value = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+        let Some(token) = value.map(hash) else { return BTreeSet::new() };
+        let readers = self.chains.iter().flat_map(|rules| &rules.readers).filter(|reader| reader.reports);
+        readers.filter(|reader| bool::from(reader.token.ct_eq(&token))).map(|reader| reader.name.clone()).collect()
     }
 
     /// The chains a principal may read: those open to all, and those that name its token.
@@ -229,19 +252,20 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>) -> anyhow::Result<Cha
     let mut writers = Vec::with_capacity(spec.writers.len());
     for writer in &spec.writers {
         let token = token(writer.token_hash.as_deref()).with_context(|| format!("writer \"{}\"", writer.name))?;
-        // Facts are not kept yet; a writer that may write them as well is no error.
-        let kinds = writer.kinds.iter().filter_map(|kind| match kind {
-            resource::RecordKind::Layout => Some(Kind::Layout),
-            resource::RecordKind::Link => Some(Kind::Link),
-            resource::RecordKind::Fact => None,
+        let kinds = writer.kinds.iter().map(|kind| match kind {
+            resource::RecordKind::Layout => Kind::Layout,
+            resource::RecordKind::Link => Kind::Link,
+            resource::RecordKind::Fact => Kind::Statement,
         });
         writers.push(Writer { name: writer.name.clone(), token, steps: writer.steps.clone(), kinds: kinds.collect() });
     }
     let mut readers = Vec::with_capacity(spec.readers.len());
     for reader in &spec.readers {
-        readers.push(token(reader.token_hash.as_deref()).with_context(|| format!("reader \"{}\"", reader.name))?);
+        let token = token(reader.token_hash.as_deref()).with_context(|| format!("reader \"{}\"", reader.name))?;
+        readers.push(Reader { name: reader.name.clone(), token, reports: reader.reports });
     }
-    Ok(ChainRules { name: chain.metadata.name.clone(), owners, threshold, images, writers, readers })
+    let facts = spec.facts.iter().cloned().collect();
+    Ok(ChainRules { name: chain.metadata.name.clone(), owners, threshold, facts, images, writers, readers })
 }
 
 fn token(hash: Option<&str>) -> anyhow::Result<Token> {

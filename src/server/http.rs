@@ -3,15 +3,18 @@
 use super::{
     admit::{self, Request},
     chains::Chains,
+    graph, lists,
     metrics::Metrics,
+    openapi,
     problem::Problem,
+    records, search, stream, verdicts,
 };
 use crate::{
     digest::Digest,
     json::Limits,
     source::store::TRUNCATED,
     store::{
-        EvidenceLimits, Metadata, Put,
+        Database, EvidenceLimits, Metadata, Put,
         failpoint::{self, Point},
     },
 };
@@ -32,6 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of a request's body that are read (research: 16 MiB; an envelope itself has at most 8).
 pub const BODY_BYTES_MAX: usize = 16 << 20;
@@ -62,18 +66,34 @@ pub struct App {
     pub chains: Chains,
     /// The store's id of each chain, by index.
     pub ids: Vec<i64>,
+    /// The hot path, and all else that is asked of it.
     pub store: Arc<dyn Metadata>,
+    pub database: Arc<Database>,
     pub metrics: Metrics,
     pub bounds: Bounds,
     /// Apart from each other: a writer who sends his body byte by byte keeps no webhook waiting.
     pub reading: Semaphore,
     pub writing: Semaphore,
+    /// Cancelled when the server drains.
+    pub stopping: CancellationToken,
 }
 
 impl App {
-    pub fn new(chains: Chains, ids: Vec<i64>, store: Arc<dyn Metadata>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
+    pub fn new(chains: Chains, ids: Vec<i64>, database: Arc<Database>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
         let slots = || Semaphore::new(bounds.requests_max);
-        Arc::new(App { chains, ids, store, metrics, bounds, reading: slots(), writing: slots() })
+        let store = database.clone();
+        let (reading, writing) = (slots(), slots());
+        Arc::new(App {
+            chains,
+            ids,
+            store,
+            database,
+            metrics,
+            bounds,
+            reading,
+            writing,
+            stopping: CancellationToken::new(),
+        })
     }
 }
 
@@ -82,8 +102,15 @@ pub fn api(app: Arc<App>) -> Router {
     let bounded = Router::new()
         .route("/v1/records/{name}", put(put_record))
         .route("/v1/evidence/{image}", get(get_evidence))
+        .merge(search::routes())
+        .merge(records::routes())
+        .merge(graph::routes())
+        .merge(lists::routes())
+        .merge(verdicts::routes())
+        .merge(openapi::routes())
         .layer(middleware::from_fn_with_state(app.clone(), bound));
     bounded
+        .merge(stream::routes())
         .merge(health())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {

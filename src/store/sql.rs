@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 
 pub mod fsck;
 pub mod read;
+pub mod search;
 pub mod write;
 
 pub use fsck::*;
 pub use read::*;
+pub use search::*;
 pub use write::*;
 
 /// A statement over a list: `WHERE x IN (…)`.

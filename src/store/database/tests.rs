@@ -1,12 +1,11 @@
 use super::*;
 use crate::{
     digest::DigestSet,
-    intoto::Artifacts,
-    store::{FactValue, Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
+    intoto::{Artifacts, Fact, Facts},
+    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use databases::{On, Place, on_both};
-use std::collections::BTreeMap;
 
 #[allow(dead_code)] // other tests use other parts
 #[path = "../../../tests/support/databases.rs"]
@@ -84,7 +83,7 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         predicate_type: None,
         started_at: None,
         finished_at: None,
-        facts: BTreeMap::new(),
+        facts: Facts::default(),
         layout: None,
     }
 }
@@ -300,16 +299,14 @@ async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused(
     let store = Database::open(small).await.unwrap();
     let chain = store.chain("shop").await.unwrap();
     let link = |number: usize| NewRecord {
-        envelope: vec![b' '; 32 << 10],
+        // Bytes that do not pack, and differ, or they would be one blob.
+        envelope: (0..1024).flat_map(|block| artifacts::raw(&digest(&format!("{number} {block}")))).collect(),
         produced: set(&["image"]),
         ..record(chain, &format!("step {number}"), &format!("link {number}"), &["ci"])
     };
     let mut kept = 0;
     let refused = loop {
-        // Bodies differ, or they would be one blob.
-        let mut link = link(kept);
-        link.envelope[0] = u8::try_from(kept).unwrap();
-        match store.put(link).await {
+        match store.put(link(kept)).await {
             Ok(put) => {
                 assert_eq!(put, Put::Created);
                 kept += 1;
@@ -327,8 +324,9 @@ async fn a_full_store_keeps_what_it_acknowledged_and_nothing_of_what_it_refused(
 async fn damaged_bytes_are_said_to_be_and_leave_others_readable(on: On) {
     let (store, place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
-    for (text, image) in [("link", "image"), ("other", "other image")] {
-        store.put(NewRecord { produced: set(&[image]), ..record(chain, "build", text, &["ci"]) }).await.unwrap();
+    // Of another step, or it would be kept as the difference to what is damaged.
+    for (step, text, image) in [("build", "link", "image"), ("test", "other", "other image")] {
+        store.put(NewRecord { produced: set(&[image]), ..record(chain, step, text, &["ci"]) }).await.unwrap();
     }
     let engine = Engine::connect(&options(&place).location, None).await.unwrap();
     let envelope = record(chain, "build", "link", &["ci"]).envelope;
@@ -443,11 +441,10 @@ async fn facts_and_the_run_of_a_record_are_kept(on: On) {
     let link = |text: &str, commit: &str| NewRecord {
         run: Some("7".into()),
         run_facts: facts(commit),
-        facts: [
-            ("commit.signed".to_owned(), FactValue::Text("false".into())),
-            ("vulns.critical".to_owned(), FactValue::Number(3)),
-        ]
-        .into(),
+        facts: Facts::from_iter([
+            ("commit.signed".to_owned(), Fact::Text("false".into())),
+            ("vulns.critical".to_owned(), Fact::Number(3)),
+        ]),
         predicate_type: Some("https://example.com/scan/v1".into()),
         started_at: Some(now()),
         ..record(chain, "scan", text, &["ci"])
@@ -460,8 +457,10 @@ async fn facts_and_the_run_of_a_record_are_kept(on: On) {
     let facts =
         "SELECT k.name, f.txt, f.num FROM fact f JOIN fact_key k ON k.id = f.key_id ORDER BY f.record_id, k.name";
     let facts: Vec<(String, Option<String>, Option<i64>)> = session.rows(facts, &[]).await.unwrap();
-    let of_one =
-        [("commit.signed".to_owned(), Some("false".to_owned()), None), ("vulns.critical".to_owned(), None, Some(3))];
+    let of_one = [
+        ("commit.signed".to_owned(), Some("false".to_owned()), None),
+        ("vulns.critical".to_owned(), Some("3".to_owned()), Some(3)),
+    ];
     assert_eq!(facts, [of_one.clone(), of_one].concat());
     let columns = "SELECT predicate_type, started_at, finished_at FROM record ORDER BY id LIMIT 1";
     let columns: Option<(Option<String>, Option<i64>, Option<i64>)> = session.row(columns, &[]).await.unwrap();
@@ -478,7 +477,7 @@ async fn stores_on_one_database_do_not_get_in_each_others_way(on: On) {
         // The same runs, files and records from both.
         let products = files(&[("a/x", &format!("x {}", number % 7)), ("b/y", &format!("y {}", number % 5))]);
         let (run, facts) =
-            (Some(format!("{}", number % 3)), [(format!("f{}", number % 4), FactValue::Number(1))].into());
+            (Some(format!("{}", number % 3)), Facts::from_iter([(format!("f{}", number % 4), Fact::Number(1))]));
         NewRecord {
             run,
             products,
