@@ -5,6 +5,8 @@
 //! is walked through once; a piece that holds `?` or sets costs its own length at each place.
 
 mod set;
+#[cfg(test)]
+mod steps;
 
 use set::Set;
 
@@ -92,6 +94,15 @@ impl Pattern {
         true
     }
 
+    /// How often a match may look at each character of a name: once, or as often as the longest piece with `?` or sets that is looked
+    /// for has characters.
+    pub fn weight(&self) -> usize {
+        // The last piece is looked at in one place.
+        let middle = self.rest.split_last().map(|(_, middle)| middle).unwrap_or_default();
+        let of = |piece: &Piece| if let Piece::Mixed(tokens) = piece { tokens.len() } else { 1 };
+        middle.iter().map(of).max().unwrap_or(1)
+    }
+
     /// R30: why this pattern can hardly be what was meant (unclosed `[`, empty range, backslash, `[^`, `**`, `{`).
     pub fn lint(&self) -> Option<&'static str> {
         self.lint
@@ -131,7 +142,10 @@ impl Piece {
     /// What follows the piece, where the text begins with it.
     fn cut_front<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {
-            Piece::Literal(literal) => text.strip_prefix(literal.as_str()),
+            Piece::Literal(literal) => {
+                step(literal.len());
+                text.strip_prefix(literal.as_str())
+            }
             Piece::Mixed(tokens) => {
                 let mut chars = text.chars();
                 tokens.iter().all(|token| chars.next().is_some_and(|c| token.matches(c))).then_some(chars.as_str())
@@ -142,7 +156,10 @@ impl Piece {
     /// What precedes the piece, where the text ends with it.
     fn cut_back<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {
-            Piece::Literal(literal) => text.strip_suffix(literal.as_str()),
+            Piece::Literal(literal) => {
+                step(literal.len());
+                text.strip_suffix(literal.as_str())
+            }
             Piece::Mixed(tokens) => {
                 let mut chars = text.chars();
                 let mut backwards = tokens.iter().rev();
@@ -154,7 +171,11 @@ impl Piece {
     /// What follows the leftmost place where the piece stands. Leftmost leaves the most for the pieces behind.
     fn find_behind<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {
-            Piece::Literal(literal) => text.split_once(literal.as_str()).map(|(_, behind)| behind),
+            Piece::Literal(literal) => {
+                let behind = text.split_once(literal.as_str()).map(|(_, behind)| behind);
+                step(text.len() - behind.unwrap_or_default().len());
+                behind
+            }
             Piece::Mixed(_) => {
                 let mut chars = text.chars();
                 loop {
@@ -170,12 +191,20 @@ impl Piece {
 
 impl Token {
     fn matches(&self, c: char) -> bool {
+        step(1);
         match self {
             Token::Char(only) => *only == c,
             Token::Any => true,
             Token::Set(set) => set.contains(c),
         }
     }
+}
+
+/// Counts the characters that were looked at, for the tests (`steps`). Searching for a literal looks at what lies before and in it.
+fn step(characters: usize) {
+    #[cfg(test)]
+    steps::count(characters);
+    let _ = characters;
 }
 
 #[derive(Default)]

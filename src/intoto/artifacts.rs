@@ -33,6 +33,11 @@ impl Artifacts {
         self.entries.is_empty()
     }
 
+    /// How many bytes their names have together.
+    pub fn name_bytes(&self) -> usize {
+        self.names.len()
+    }
+
     /// Whether there is one of that name.
     pub fn contains_key(&self, name: &str) -> bool {
         self.find(name).is_ok()

@@ -18,7 +18,8 @@ pub struct Limits {
     pub rules_max: usize,
     /// Materials and products of one link (security §2.E5).
     pub artifacts_max: usize,
-    /// Rules times the artifacts they look at, over the whole layout (security §2.E5).
+    /// Rules times the artifacts they look at, over the whole layout (security §2.E5). Where names are long, or a rule looks at them more
+    /// than once, so many of their bytes are one.
     pub rules_times_artifacts_max: usize,
     /// Layouts of the owners that are tried for one image, newest first. Ours: owners publish few at a time.
     pub layouts_max: usize,
@@ -63,6 +64,8 @@ impl Limits {
 
 /// What a rule costs that names its artifact, to be read and looked up, in artifacts that another looks at. Ours: measured.
 const LOOKS_OF_A_NAME: usize = 20;
+/// How many bytes of names are looked at for the price of one artifact. Ours: longer than names of files are.
+const BYTES_OF_A_LOOK: usize = 64;
 
 /// What there is too much of (→ `layout_too_complex`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,10 +140,14 @@ impl Budget {
 
     /// Pays for applying a list of rules to a list of artifacts. A rule that names its artifact looks it up, whatever their number.
     pub(super) fn rules(&mut self, rules: &[Rule], artifacts: &Artifacts) -> Result<(), Excess> {
-        let names_one = |rule: &&Rule| rule.pattern().is_none_or(|pattern| pattern.literal().is_some());
-        let naming = rules.iter().filter(names_one).count();
-        let looking = rules.len().saturating_sub(naming).saturating_mul(artifacts.len());
-        let looks = naming.saturating_mul(LOOKS_OF_A_NAME).saturating_add(looking);
+        let looks = |rule: &Rule| match rule.pattern() {
+            Some(pattern) if pattern.literal().is_none() => {
+                let bytes = artifacts.name_bytes().saturating_mul(pattern.weight());
+                artifacts.len().max(bytes / BYTES_OF_A_LOOK)
+            }
+            _ => LOOKS_OF_A_NAME,
+        };
+        let looks = rules.iter().map(looks).fold(0, usize::saturating_add);
         self.rules_times_artifacts = self.rules_times_artifacts.saturating_add(looks);
         at_most("rules times artifacts", self.rules_times_artifacts, self.limits.rules_times_artifacts_max)
     }
@@ -251,6 +258,21 @@ mod tests {
         assert_eq!(budget.rules_times_artifacts, 60_000);
         let rule = Rule::parse(&["ALLOW", "a"].map(Value::from)).unwrap();
         assert!(budget.rules(&vec![rule; 500_000], &artifacts).is_err(), "and still something");
+    }
+
+    #[test]
+    fn long_names_and_heavy_patterns_cost_more() {
+        let long: Artifacts = (0..100).map(|at| (format!("{at:0640}"), Default::default())).collect();
+        for (pattern, looks) in [("*a*", 1_000), ("a*", 1_000), ("*a?b*", 3_000), ("a", 20)] {
+            let mut budget = Budget::new(Limits::DEFAULT);
+            budget.rules(&[Rule::parse(&["ALLOW", pattern].map(Value::from)).unwrap()], &long).unwrap();
+            assert_eq!(budget.rules_times_artifacts, looks, "{pattern}");
+        }
+        // Some 8 MB of names, the most that a link has, against a thousand rules.
+        let names: Artifacts = (0..10_000).map(|at| (format!("{at:0800}"), Default::default())).collect();
+        let rule = Rule::parse(&["ALLOW", "*x*"].map(Value::from)).unwrap();
+        let excess = Budget::new(Limits::DEFAULT).rules(&vec![rule; 1_000], &names).unwrap_err();
+        assert_eq!(excess.found, 125_000_000);
     }
 
     #[test]
