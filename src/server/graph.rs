@@ -1,16 +1,17 @@
 //! `GET /v1/graph/{digest}`: what an image was made of, and what used a digest.
 
 use super::{
+    access::Reader,
     http::App,
-    parameters::{Parameters, sha256},
+    parameters::image,
+    question::Question,
     problem::Problem,
-    reader::{Reader, reader},
+    sight::Sight,
 };
-use crate::store::graph::{self, Direction, Node, Query as Question, Relation};
+use crate::store::graph::{self, Direction, Node, Query as Wanted, Relation};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::HeaderMap,
     routing::get,
 };
 use serde::Serialize;
@@ -88,29 +89,29 @@ pub async fn get_graph(
     State(app): State<Arc<App>>,
     Path(digest): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<GraphView>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let reader = reader(&app, &headers, parameters.text("chain").as_deref())?;
-    let direction = match parameters.text("dir").as_deref() {
+    let mut question = Question::new(query)?;
+    let sight = Sight::of(&app, &reader, question.text("chain").as_deref())?;
+    let direction = match question.text("dir").as_deref() {
         None | Some("up") => Direction::Up,
         Some("down") => Direction::Down,
         Some(_) => return Err(Problem::bad_request("dir is up or down")),
     };
-    let depth = parameters.number("depth", 1, DEPTH_MAX)?.unwrap_or(DEPTH);
-    let nodes_max = parameters.limit(NODES, NODES_MAX)?;
-    parameters.end()?;
-    let digest = sha256(&digest)?;
-    let chains = reader.ids();
-    let question = Question {
+    let depth = question.number("depth", 1, DEPTH_MAX)?.unwrap_or(DEPTH);
+    let nodes_max = question.limit(NODES, NODES_MAX)?;
+    question.end()?;
+    let digest = image(&digest)?;
+    let chains = sight.ids();
+    let wanted = Wanted {
         digest: &digest,
         direction,
         depth: usize::try_from(depth).unwrap_or(1),
         nodes_max,
         chains: &chains,
-        clusters: &reader.clusters,
+        clusters: &sight.clusters,
     };
-    let found = graph::graph(&mut app.database.read().await?, &question).await?;
+    let found = graph::graph(&mut app.database.read().await?, &wanted).await?;
     let ids: Vec<String> = found.nodes.iter().map(id).collect();
     let edge = |edge: &graph::Edge| {
         let (from, to) = (ids.get(edge.from)?.clone(), ids.get(edge.to)?.clone());
@@ -120,7 +121,7 @@ pub async fn get_graph(
         root: ids.first().cloned().unwrap_or_default(),
         edges: found.edges.iter().filter_map(edge).collect(),
         truncated: found.truncated,
-        nodes: found.nodes.into_iter().zip(&ids).map(|(node, id)| view(node, id.clone(), &reader)).collect(),
+        nodes: found.nodes.into_iter().zip(&ids).map(|(node, id)| view(node, id.clone(), &sight)).collect(),
     }))
 }
 
@@ -144,20 +145,20 @@ fn id(node: &Node) -> String {
     }
 }
 
-fn view(node: Node, id: String, reader: &Reader) -> NodeView {
+fn view(node: Node, id: String, sight: &Sight) -> NodeView {
     match node {
         Node::Digest(digest) => NodeView::Digest { id, digest: digest.to_string() },
         Node::Record(row) => NodeView::Record {
             id,
             digest: row.digest.to_string(),
-            chain: reader.name(row.chain),
+            chain: sight.name(row.chain),
             run_id: row.run.map(|run| run.to_string()),
             received_at: row.received_at.to_string(),
             return_value: row.return_code,
             step: row.step,
         },
         Node::Run(run, chain, key) => {
-            NodeView::Run { id, run_id: run.to_string(), chain: reader.name(chain), run: key }
+            NodeView::Run { id, run_id: run.to_string(), chain: sight.name(chain), run: key }
         }
         Node::Workload { cluster, namespace, kind, name, uid } => {
             NodeView::Workload { id, cluster, namespace, kind, name, uid }

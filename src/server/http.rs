@@ -7,7 +7,7 @@ use super::{
     metrics::Metrics,
     openapi,
     problem::Problem,
-    records, search, stream, verdicts,
+    record, search, stream, verdicts,
 };
 use crate::{
     digest::Digest,
@@ -103,7 +103,7 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/v1/records/{name}", put(put_record))
         .route("/v1/evidence/{image}", get(get_evidence))
         .merge(search::routes())
-        .merge(records::routes())
+        .merge(record::routes())
         .merge(graph::routes())
         .merge(lists::routes())
         .merge(verdicts::routes())

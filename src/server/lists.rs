@@ -1,17 +1,18 @@
 //! `GET /v1/chains`, `/v1/runs`, `/v1/layouts` and `/v1/keys`.
 
 use super::{
+    access::Reader,
     http::App,
-    parameters::{Parameters, cursor},
+    question::{Question, cursor},
     problem::Problem,
-    reader::{Reader, reader},
+    sight::Sight,
     views::RecordView,
 };
 use crate::store::{images, lists, records};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     routing::get,
 };
 use serde::Serialize;
@@ -77,13 +78,13 @@ pub struct StepKeyView {
 pub async fn get_chains(
     State(app): State<Arc<App>>,
     Query(query): Asked,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<Chains>, Problem> {
-    Parameters::new(query)?.end()?;
-    let reader = reader(&app, &headers, None)?;
+    Question::new(query)?.end()?;
+    let sight = Sight::of(&app, &reader, None)?;
     let mut session = app.database.read().await?;
-    let mut chains = Vec::with_capacity(reader.chains.len());
-    for (id, name) in reader.chains {
+    let mut chains = Vec::with_capacity(sight.chains.len());
+    for (id, name) in sight.chains {
         let layout = lists::layouts(&mut session, id, i64::MAX, 1).await?.pop().map(LayoutView::from);
         chains.push(ChainView { name, layout });
     }
@@ -108,13 +109,13 @@ pub struct Layouts {
 pub async fn get_layouts(
     State(app): State<Arc<App>>,
     Query(query): Asked,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<Layouts>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let (_, chain) = one_chain(&app, &headers, &mut parameters)?;
-    let before = parameters.cursor()?.unwrap_or(i64::MAX);
-    let limit = parameters.limit(PAGE, PAGE_MAX)?;
-    parameters.end()?;
+    let mut question = Question::new(query)?;
+    let (_, chain) = one_chain(&app, &reader, &mut question)?;
+    let before = question.cursor()?.unwrap_or(i64::MAX);
+    let limit = question.limit(PAGE, PAGE_MAX)?;
+    question.end()?;
     let found = lists::layouts(&mut app.database.read().await?, chain, before, count(limit)).await?;
     let next = found.get(limit.saturating_sub(1)).map(|layout| cursor(layout.version));
     Ok(Json(Layouts { layouts: found.into_iter().map(LayoutView::from).collect(), cursor: next }))
@@ -156,11 +157,11 @@ pub struct KeyView {
 pub async fn get_keys(
     State(app): State<Arc<App>>,
     Query(query): Asked,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<Keys>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let (_, chain) = one_chain(&app, &headers, &mut parameters)?;
-    parameters.end()?;
+    let mut question = Question::new(query)?;
+    let (_, chain) = one_chain(&app, &reader, &mut question)?;
+    question.end()?;
     let found = lists::keys(&mut app.database.read().await?, chain, KEYS_MAX).await?;
     let view = |key: lists::Granted| KeyView {
         step: key.step,
@@ -216,25 +217,25 @@ pub struct RunView {
 pub async fn get_runs(
     State(app): State<Arc<App>>,
     Query(query): Asked,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<Runs>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let commit = parameters.text("commit");
-    let (reader, chain) = match commit {
-        Some(_) => (reader(&app, &headers, parameters.text("chain").as_deref())?, None),
-        None => one_chain(&app, &headers, &mut parameters).map(|(reader, chain)| (reader, Some(chain)))?,
+    let mut question = Question::new(query)?;
+    let commit = question.text("commit");
+    let (sight, chain) = match commit {
+        Some(_) => (Sight::of(&app, &reader, question.text("chain").as_deref())?, None),
+        None => one_chain(&app, &reader, &mut question).map(|(sight, chain)| (sight, Some(chain)))?,
     };
-    let before = parameters.cursor()?.unwrap_or(i64::MAX);
-    let limit = parameters.limit(PAGE, PAGE_MAX)?;
-    parameters.end()?;
+    let before = question.cursor()?.unwrap_or(i64::MAX);
+    let limit = question.limit(PAGE, PAGE_MAX)?;
+    question.end()?;
     let mut session = app.database.read().await?;
     let mut found = match (commit, chain) {
         (Some(commit), _) => lists::runs_of_commit(&mut session, &commit, before, count(limit)).await?,
         (None, chain) => lists::runs(&mut session, chain.unwrap_or(0), before, count(limit)).await?,
     };
     let next = found.get(limit.saturating_sub(1)).map(|run| cursor(run.id));
-    found.retain(|run| reader.chains.contains_key(&run.chain));
-    Ok(Json(Runs { runs: found.into_iter().map(|run| RunView::of(run, &reader)).collect(), cursor: next }))
+    found.retain(|run| sight.chains.contains_key(&run.chain));
+    Ok(Json(Runs { runs: found.into_iter().map(|run| RunView::of(run, &sight)).collect(), cursor: next }))
 }
 
 /// A run with its records and images.
@@ -254,13 +255,13 @@ pub async fn get_run(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Query(query): Asked,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<WholeRun>, Problem> {
-    Parameters::new(query)?.end()?;
-    let reader = reader(&app, &headers, None)?;
+    Question::new(query)?.end()?;
+    let sight = Sight::of(&app, &reader, None)?;
     let id: i64 = id.parse().map_err(|_| Problem::bad_request("a run's id is a number"))?;
     let mut session = app.database.read().await?;
-    let run = lists::run(&mut session, id).await?.filter(|run| reader.chains.contains_key(&run.chain));
+    let run = lists::run(&mut session, id).await?.filter(|run| sight.chains.contains_key(&run.chain));
     let run = run.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", "no such run that you may read"))?;
     let ids = lists::records_of_run(&mut session, id, RECORDS_MAX).await?;
     let mut rows = records::rows(&mut session, &ids).await?;
@@ -268,17 +269,17 @@ pub async fn get_run(
     let listed = records::listed(&mut session, rows).await?;
     let images = images::of_run(&mut session, id).await?;
     Ok(Json(WholeRun {
-        records: listed.into_iter().map(|listed| RecordView::of(listed, &reader)).collect(),
+        records: listed.into_iter().map(|listed| RecordView::of(listed, &sight)).collect(),
         images: images.iter().map(ToString::to_string).collect(),
-        run: RunView::of(run, &reader),
+        run: RunView::of(run, &sight),
     }))
 }
 
 impl RunView {
-    fn of(run: lists::Run, reader: &Reader) -> Self {
+    fn of(run: lists::Run, sight: &Sight) -> Self {
         RunView {
             id: run.id.to_string(),
-            chain: reader.name(run.chain),
+            chain: sight.name(run.chain),
             run: run.key,
             provider: run.provider,
             url: run.url,
@@ -293,12 +294,12 @@ impl RunView {
 }
 
 /// The chain that a request must name.
-fn one_chain(app: &App, headers: &HeaderMap, parameters: &mut Parameters) -> Result<(Reader, i64), Problem> {
-    let name = parameters.text("chain");
-    let reader = reader(app, headers, name.as_deref())?;
-    let chain = reader.chains.keys().next().copied().filter(|_| name.is_some());
+fn one_chain(app: &App, reader: &Reader, question: &mut Question) -> Result<(Sight, i64), Problem> {
+    let name = question.text("chain");
+    let sight = Sight::of(app, reader, name.as_deref())?;
+    let chain = sight.chains.keys().next().copied().filter(|_| name.is_some());
     let chain = chain.ok_or_else(|| Problem::bad_request("chain is missing"))?;
-    Ok((reader, chain))
+    Ok((sight, chain))
 }
 
 fn count(limit: usize) -> i64 {

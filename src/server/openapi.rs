@@ -33,7 +33,7 @@ pub struct Problem {
 #[openapi(
     info(title = "tidewaiter metadata store", description = "Layouts, links and statements of supply chains, and what is known of images."),
     paths(
-        super::records::get_record,
+        super::record::get_record,
         super::stream::get_stream,
         super::search::get_search,
         super::search::get_images,

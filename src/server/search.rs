@@ -1,10 +1,11 @@
 //! `GET /v1/search` and `GET /v1/images`: records by what is known of them, and the images they lead to.
 
 use super::{
+    access::Reader,
     http::App,
-    parameters::{Parameters, cursor},
+    question::{Question, cursor},
     problem::Problem,
-    reader::{Reader, reader},
+    sight::Sight,
     views::RecordView,
 };
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::HeaderMap,
     routing::get,
 };
 use serde::Serialize;
@@ -88,17 +88,17 @@ pub struct ImageView {
 pub async fn get_search(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<axum::response::Response, Problem> {
     use axum::response::IntoResponse as _;
-    let mut parameters = Parameters::new(query)?;
-    if parameters.flag("images")? {
-        return Ok(Json(find_images(&app, parameters, &headers).await?).into_response());
+    let mut question = Question::new(query)?;
+    if question.flag("images")? {
+        return Ok(Json(find_images(&app, question, &reader).await?).into_response());
     }
-    let limit = parameters.limit(PAGE, PAGE_MAX)?;
-    let (reader, mut session, page) = find(&app, parameters, &headers, limit).await?;
+    let limit = question.limit(PAGE, PAGE_MAX)?;
+    let (sight, mut session, page) = find(&app, question, &reader, limit).await?;
     let listed = records::listed(&mut session, page.rows).await?;
-    let records = listed.into_iter().map(|listed| RecordView::of(listed, &reader)).collect();
+    let records = listed.into_iter().map(|listed| RecordView::of(listed, &sight)).collect();
     Ok(Json(Records { records, cursor: page.next.map(cursor) }).into_response())
 }
 
@@ -119,14 +119,14 @@ pub async fn get_search(
 pub async fn get_images(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<Images>, Problem> {
-    find_images(&app, Parameters::new(query)?, &headers).await.map(Json)
+    find_images(&app, Question::new(query)?, &reader).await.map(Json)
 }
 
-async fn find_images(app: &App, mut parameters: Parameters, headers: &HeaderMap) -> Result<Images, Problem> {
-    let limit = parameters.limit(RECORDS_OF_IMAGES_MAX, RECORDS_OF_IMAGES_MAX)?;
-    let (reader, mut session, page) = find(app, parameters, headers, limit).await?;
+async fn find_images(app: &App, mut question: Question, reader: &Reader) -> Result<Images, Problem> {
+    let limit = question.limit(RECORDS_OF_IMAGES_MAX, RECORDS_OF_IMAGES_MAX)?;
+    let (sight, mut session, page) = find(app, question, reader, limit).await?;
     let runs: BTreeSet<i64> = page.rows.iter().filter_map(|row| row.run).collect();
     let runs = records::run_keys(&mut session, &runs).await?;
     let mut answer = Images { images: Vec::new(), cursor: page.next.map(cursor), truncated: false };
@@ -139,7 +139,7 @@ async fn find_images(app: &App, mut parameters: Parameters, headers: &HeaderMap)
             }
             answer.images.push(ImageView {
                 image: image.to_string(),
-                chain: reader.name(row.chain),
+                chain: sight.name(row.chain),
                 run: row.run.and_then(|run| runs.get(&run).cloned()),
                 record: row.digest.to_string(),
             });
@@ -148,41 +148,41 @@ async fn find_images(app: &App, mut parameters: Parameters, headers: &HeaderMap)
     Ok(answer)
 }
 
-/// The page of records that the parameters ask for.
+/// The page of records that the question ask for.
 async fn find(
     app: &App,
-    mut parameters: Parameters,
-    headers: &HeaderMap,
+    mut question: Question,
+    reader: &Reader,
     limit: usize,
-) -> Result<(Reader, Session, Page), Problem> {
-    let reader = reader(app, headers, parameters.text("chain").as_deref())?;
-    let before = parameters.cursor()?;
-    let filter = filter(&mut parameters)?;
-    parameters.end()?;
+) -> Result<(Sight, Session, Page), Problem> {
+    let sight = Sight::of(app, reader, question.text("chain").as_deref())?;
+    let before = question.cursor()?;
+    let filter = filter(&mut question)?;
+    question.end()?;
     let mut session = app.database.read().await?;
-    let page = search::search(&mut session, &filter, &reader.ids(), before, limit).await?;
-    Ok((reader, session, page))
+    let page = search::search(&mut session, &filter, &sight.ids(), before, limit).await?;
+    Ok((sight, session, page))
 }
 
-/// The filters among the parameters.
-fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
-    let kind = parameters.text("kind").map(|word| {
+/// The filters among the question.
+fn filter(question: &mut Question) -> Result<Filter, Problem> {
+    let kind = question.text("kind").map(|word| {
         let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word);
         kind.ok_or_else(|| Problem::bad_request("kind is layout, link or statement"))
     });
     let mut filter = Filter {
-        digest: parameters.digest("digest")?,
-        run: parameters.text("run"),
-        key: parameters.text("key"),
-        step: parameters.text("step"),
-        predicate_type: parameters.text("predicate"),
+        digest: question.digest("digest")?,
+        run: question.text("run"),
+        key: question.text("key"),
+        step: question.text("step"),
+        predicate_type: question.text("predicate"),
         kind: kind.transpose()?,
         facts: Vec::new(),
-        since: parameters.time("since")?,
-        until: parameters.time("until")?,
+        since: question.time("since")?,
+        until: question.time("until")?,
     };
-    filter.facts.extend(parameters.text("commit").map(|commit| (facts::REVISION.to_owned(), Is::Text(commit))));
-    for (name, value) in parameters.beginning("fact.") {
+    filter.facts.extend(question.text("commit").map(|commit| (facts::REVISION.to_owned(), Is::Text(commit))));
+    for (name, value) in question.beginning("fact.") {
         filter.facts.push(fact(&name, value)?);
     }
     if filter.facts.len() > FACTS_MAX {
@@ -211,9 +211,9 @@ mod tests {
 
     fn read(query: &[(&str, &str)]) -> Result<Filter, Problem> {
         let query = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let mut parameters = Parameters::new(query)?;
-        let filter = filter(&mut parameters)?;
-        parameters.end().map(|()| filter)
+        let mut question = Question::new(query)?;
+        let filter = filter(&mut question)?;
+        question.end().map(|()| filter)
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `GET /v1/records?after=`: records in their order, as they come, by long-poll or as server-sent events.
 
 use super::{
+    access::Reader,
     http::App,
-    parameters::Parameters,
+    question::Question,
     problem::Problem,
-    reader::{Reader, reader},
+    sight::Sight,
     views::RecordView,
 };
 use crate::store::{
@@ -78,22 +79,23 @@ pub async fn get_stream(
     State(app): State<Arc<App>>,
     axum::Extension(places): axum::Extension<Arc<Semaphore>>,
     Query(query): Query<Vec<(String, String)>>,
+    reader: Reader,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let place = places.try_acquire_owned().map_err(|_| Problem::overloaded())?;
-    let mut parameters = Parameters::new(query)?;
-    let reader = reader(&app, &headers, parameters.text("chain").as_deref())?;
-    let after = parameters.number("after", 0, i64::MAX)?;
-    let wait = parameters.number("wait", 0, WAIT_MAX)?.unwrap_or(0);
-    let limit = parameters.limit(PAGE, PAGE_MAX)?;
-    parameters.end()?;
+    let mut question = Question::new(query)?;
+    let sight = Sight::of(&app, &reader, question.text("chain").as_deref())?;
+    let after = question.number("after", 0, i64::MAX)?;
+    let wait = question.number("wait", 0, WAIT_MAX)?.unwrap_or(0);
+    let limit = question.limit(PAGE, PAGE_MAX)?;
+    question.end()?;
     let events = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if events.contains("text/event-stream") {
         let after = last_event(&headers)?.or(after).unwrap_or(0);
-        let tail = Tail { app, reader, position: after, limit, _place: place };
+        let tail = Tail { app, sight, position: after, limit, _place: place };
         return Ok(Sse::new(tail.events()).keep_alive(KeepAlive::default()).into_response());
     }
-    let mut tail = Tail { app, reader, position: after.unwrap_or(0), limit, _place: place };
+    let mut tail = Tail { app, sight, position: after.unwrap_or(0), limit, _place: place };
     let until = Instant::now() + Duration::from_secs(wait.unsigned_abs());
     let records = tail.next(until).await?;
     Ok(Json(Stream { records, next: tail.position }).into_response())
@@ -109,7 +111,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
 /// One who follows the stream.
 struct Tail {
     app: Arc<App>,
-    reader: Reader,
+    sight: Sight,
     position: i64,
     limit: usize,
     _place: OwnedSemaphorePermit,
@@ -118,7 +120,7 @@ struct Tail {
 impl Tail {
     /// The next records, as soon as there are some; none when the time is up or the server stops. What others wrote is passed over.
     async fn next(&mut self, until: Instant) -> Result<Vec<StreamedRecord>, Problem> {
-        let chains = self.reader.ids();
+        let chains = self.sight.ids();
         loop {
             let mut session = self.app.database.read().await?;
             let (events, position) = stream::after(&mut session, &chains, self.position, self.limit).await?;
@@ -150,7 +152,7 @@ impl Tail {
         let view = |((seq, is_new), listed): ((i64, bool), _)| StreamedRecord {
             seq,
             event: if is_new { "new" } else { "signed" },
-            record: RecordView::of(listed, &self.reader),
+            record: RecordView::of(listed, &self.sight),
         };
         Ok(places.into_iter().zip(listed).map(view).collect())
     }

@@ -4,10 +4,13 @@
 //! it is shown to those who ask where an image runs.
 
 use super::{
+    access::{Reader, Reporter},
+    body,
     http::App,
-    parameters::{Parameters, cursor, sha256},
+    parameters::image,
+    question::{Question, cursor},
     problem::Problem,
-    reader::{Reader, reader},
+    sight::Sight,
 };
 use crate::{
     digest::Digest,
@@ -100,21 +103,13 @@ pub struct Kept {
     responses((status = 200, body = Kept), (status = "default", response = super::openapi::Problem)))]
 pub async fn post_verdicts(
     State(app): State<Arc<App>>,
+    Reporter(clusters): Reporter,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Kept>, Problem> {
-    Parameters::new(query)?.end()?;
-    let clusters = app.chains.reports_for(&headers);
-    if clusters.is_empty() {
-        let stranger = app.chains.principal(&headers, None);
-        return Err(match stranger.has_token() && !stranger.is_stranger() {
-            true => Problem::forbidden("this token may not report verdicts"),
-            false => Problem::unauthenticated("reporting needs the bearer token of a reader that reports"),
-        });
-    }
-    let bytes = axum::body::to_bytes(body, REPORT_BYTES_MAX).await;
-    let bytes = bytes.map_err(|_| Problem::too_large(REPORT_BYTES_MAX))?;
+    Question::new(query)?.end()?;
+    let bytes = body::read(&headers, body, "a report", REPORT_BYTES_MAX).await?;
     let report: Verdicts = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request(format!("the body is no report: {error}")))?;
     let count = report.verdicts.len();
@@ -148,7 +143,7 @@ fn verdict(reported: ReportedVerdict) -> Result<Verdict, String> {
     if !texts.into_iter().chain(&reason).chain(&policy).all(|text| fits(text)) {
         return Err(format!("a text has more than {TEXT_BYTES_MAX} bytes, or a NUL"));
     }
-    let digest = digest.map(|digest| sha256(&digest).map_err(|problem| format!("digest: {}", problem.detail)));
+    let digest = digest.map(|digest| image(&digest).map_err(|problem| format!("digest: {}", problem.detail)));
     Ok(Verdict {
         id: 0,
         cluster,
@@ -185,20 +180,20 @@ pub struct VerdictsPage {
 pub async fn get_verdicts(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<VerdictsPage>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let reader = reader(&app, &headers, None)?;
-    let of = of(&mut parameters)?;
-    let before = parameters.cursor()?.unwrap_or(i64::MAX);
-    let limit = parameters.limit(PAGE, PAGE_MAX)?;
-    parameters.end()?;
+    let mut question = Question::new(query)?;
+    let sight = Sight::of(&app, &reader, None)?;
+    let of = of(&mut question)?;
+    let before = question.cursor()?.unwrap_or(i64::MAX);
+    let limit = question.limit(PAGE, PAGE_MAX)?;
+    question.end()?;
     let mut session = app.database.read().await?;
     let mut found = verdicts::verdicts(&mut session, &of, before, count(limit)).await?;
     let next = found.get(limit.saturating_sub(1)).map(|verdict| cursor(verdict.id));
     let digests = found.iter().filter_map(|verdict| verdict.digest.clone()).collect();
-    let known = images::known_to(&mut session, &digests, &reader.ids()).await?;
-    found.retain(|verdict| is_shown(&reader, &known, &verdict.cluster, verdict.digest.as_ref()));
+    let known = images::known_to(&mut session, &digests, &sight.ids()).await?;
+    found.retain(|verdict| is_shown(&sight, &known, &verdict.cluster, verdict.digest.as_ref()));
     Ok(Json(VerdictsPage { verdicts: found.into_iter().map(ReportedVerdict::from).collect(), cursor: next }))
 }
 
@@ -251,20 +246,20 @@ pub struct WorkloadView {
 pub async fn get_workloads(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<Workloads>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let reader = reader(&app, &headers, None)?;
-    let of = of(&mut parameters)?;
-    let after = parameters.text("cursor").map(|text| place(&text)).transpose()?.unwrap_or_default();
-    let limit = parameters.limit(PAGE, PAGE_MAX)?;
-    parameters.end()?;
+    let mut question = Question::new(query)?;
+    let sight = Sight::of(&app, &reader, None)?;
+    let of = of(&mut question)?;
+    let after = question.text("cursor").map(|text| place(&text)).transpose()?.unwrap_or_default();
+    let limit = question.limit(PAGE, PAGE_MAX)?;
+    question.end()?;
     let mut session = app.database.read().await?;
     let mut found = verdicts::workloads(&mut session, &of, &after, count(limit)).await?;
     let last = found.get(limit.saturating_sub(1)).filter(|_| matches!(of, Of::Cluster(_)));
     let next = last.map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", last.digest.hex(), last.uid)));
-    let known = known(&mut session, &reader, &found).await?;
-    found.retain(|workload| is_shown(&reader, &known, &workload.cluster, Some(&workload.digest)));
+    let known = known(&mut session, &sight, &found).await?;
+    found.retain(|workload| is_shown(&sight, &known, &workload.cluster, Some(&workload.digest)));
     let view = |workload: Workload| WorkloadView {
         cluster: workload.cluster,
         namespace: workload.namespace,
@@ -277,9 +272,9 @@ pub async fn get_workloads(
     Ok(Json(Workloads { workloads: found.into_iter().map(view).collect(), cursor: next }))
 }
 
-async fn known(session: &mut Session, reader: &Reader, found: &[Workload]) -> Result<BTreeSet<Digest>, Problem> {
+async fn known(session: &mut Session, sight: &Sight, found: &[Workload]) -> Result<BTreeSet<Digest>, Problem> {
     let digests = found.iter().map(|workload| workload.digest.clone()).collect();
-    Ok(images::known_to(session, &digests, &reader.ids()).await?)
+    Ok(images::known_to(session, &digests, &sight.ids()).await?)
 }
 
 /// Where a page of workloads ended: uid and digest.
@@ -293,16 +288,16 @@ fn place(text: &str) -> Result<(String, Vec<u8>), Problem> {
 }
 
 /// The image or the cluster that a request must name.
-fn of(parameters: &mut Parameters) -> Result<Of, Problem> {
-    match (parameters.digest("digest")?, parameters.text("cluster")) {
+fn of(question: &mut Question) -> Result<Of, Problem> {
+    match (question.digest("digest")?, question.text("cluster")) {
         (Some(digest), None) => Ok(Of::Image(digest)),
         (None, Some(cluster)) => Ok(Of::Cluster(cluster)),
         _ => Err(Problem::bad_request("expected either digest or cluster")),
     }
 }
 
-fn is_shown(reader: &Reader, known: &BTreeSet<Digest>, cluster: &str, digest: Option<&Digest>) -> bool {
-    reader.clusters.contains(cluster) || digest.is_some_and(|digest| known.contains(digest))
+fn is_shown(sight: &Sight, known: &BTreeSet<Digest>, cluster: &str, digest: Option<&Digest>) -> bool {
+    sight.clusters.contains(cluster) || digest.is_some_and(|digest| known.contains(digest))
 }
 
 fn count(limit: usize) -> i64 {

@@ -1,6 +1,6 @@
 //! What lists show of a record.
 
-use super::reader::Reader;
+use super::sight::Sight;
 use crate::{
     intoto::Fact,
     store::records::{Listed, Row},
@@ -59,14 +59,14 @@ impl From<Fact> for FactView {
 }
 
 impl RecordView {
-    /// As the reader sees it.
-    pub fn of(listed: Listed, reader: &Reader) -> Self {
+    /// As it is shown.
+    pub fn of(listed: Listed, sight: &Sight) -> Self {
         let Listed { row, run_key, signers, facts } = listed;
         let Row { chain, run, kind, step, digest, predicate_type, return_code, received_at, submitter, .. } = row;
         RecordView {
             digest: digest.to_string(),
             kind: kind.as_str(),
-            chain: reader.name(chain),
+            chain: sight.name(chain),
             step,
             run: run_key,
             run_id: run.map(|run| run.to_string()),

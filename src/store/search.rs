@@ -247,3 +247,6 @@ impl Term {
         !matches!(self, Term::Kind(Kind::Link) | Term::RunNamed(_))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,19 @@
 //! `GET /v1/records/{digest}`: one record with what is known of it.
 
 use super::{
+    access::Reader,
     http::App,
-    parameters::{Parameters, sha256},
+    parameters::image,
+    question::Question,
     problem::Problem,
-    reader::reader,
+    sight::Sight,
     views::RecordView,
 };
 use crate::store::{read, records};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     routing::get,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -47,15 +49,15 @@ pub async fn get_record(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
+    reader: Reader,
 ) -> Result<Json<WholeRecord>, Problem> {
-    let mut parameters = Parameters::new(query)?;
-    let reader = reader(&app, &headers, parameters.text("chain").as_deref())?;
-    parameters.end()?;
-    let name = sha256(&name)?;
+    let mut question = Question::new(query)?;
+    let sight = Sight::of(&app, &reader, question.text("chain").as_deref())?;
+    question.end()?;
+    let name = image(&name)?;
     let mut session = app.database.read().await?;
     let mut rows = records::named(&mut session, &name).await?;
-    rows.retain(|row| reader.chains.contains_key(&row.chain) && !row.quarantined);
+    rows.retain(|row| sight.chains.contains_key(&row.chain) && !row.quarantined);
     rows.truncate(1);
     let listed = records::listed(&mut session, rows).await?.pop();
     let listed =
@@ -64,7 +66,7 @@ pub async fn get_record(
     let subjects = records::subjects(&mut session, id, SUBJECTS_MAX).await?;
     let found = read::envelope(&mut session, id).await?;
     Ok(Json(WholeRecord {
-        record: RecordView::of(listed, &reader),
+        record: RecordView::of(listed, &sight),
         subjects: subjects.iter().map(ToString::to_string).collect(),
         envelope: STANDARD.encode(found.envelope),
     }))

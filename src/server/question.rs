@@ -1,20 +1,20 @@
 //! What a request asks for in its query: each parameter once, none that is not known, everything bounded.
 
-use super::problem::Problem;
-use crate::digest::{Algorithm, Digest};
+use super::{parameters::image, problem::Problem};
+use crate::digest::Digest;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Bytes of one value.
 const VALUE_BYTES_MAX: usize = 512;
-/// Parameters of one request.
+/// Question of one request.
 const PARAMETERS_MAX: usize = 64;
 
 /// The parameters that nobody has taken yet.
 #[derive(Clone, Debug)]
-pub struct Parameters(BTreeMap<String, String>);
+pub struct Question(BTreeMap<String, String>);
 
-impl Parameters {
+impl Question {
     /// Those of a query string.
     pub fn new(query: Vec<(String, String)>) -> Result<Self, Problem> {
         if query.len() > PARAMETERS_MAX {
@@ -32,7 +32,7 @@ impl Parameters {
             }
             parameters.insert(name, value);
         }
-        Ok(Parameters(parameters))
+        Ok(Question(parameters))
     }
 
     /// A text, as it is.
@@ -42,7 +42,7 @@ impl Parameters {
 
     /// `sha256:<hex>`, or the hex alone.
     pub fn digest(&mut self, name: &str) -> Result<Option<Digest>, Problem> {
-        self.text(name).map(|text| sha256(&text)).transpose()
+        self.text(name).map(|text| image(&text)).transpose()
     }
 
     /// A number between two.
@@ -98,15 +98,6 @@ impl Parameters {
     }
 }
 
-/// `sha256:<hex>`, or the hex alone.
-pub fn sha256(text: &str) -> Result<Digest, Problem> {
-    let digest: Option<Digest> =
-        if text.contains(':') { text.parse().ok() } else { format!("sha256:{text}").parse().ok() };
-    digest
-        .filter(|digest| digest.algorithm() == Algorithm::Sha256)
-        .ok_or_else(|| Problem::bad_request("expected sha256:<64 lower-case hex digits>"))
-}
-
 /// A place among ids as pages give it out; only what `cursor_of` reads is one.
 pub fn cursor(id: i64) -> String {
     format!("c{id:x}")
@@ -122,14 +113,14 @@ fn cursor_of(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn parameters(query: &[(&str, &str)]) -> Result<Parameters, Problem> {
-        Parameters::new(query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    fn question(query: &[(&str, &str)]) -> Result<Question, Problem> {
+        Question::new(query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
     }
 
     #[test]
     fn each_parameter_is_taken_once_and_none_is_left() {
         let mut asked =
-            parameters(&[("limit", "7"), ("fact.a", "1"), ("fact.b.c", "2"), ("g", "true"), ("f", "x")]).unwrap();
+            question(&[("limit", "7"), ("fact.a", "1"), ("fact.b.c", "2"), ("g", "true"), ("f", "x")]).unwrap();
         assert_eq!(asked.limit(5, 10), Ok(7));
         assert_eq!(asked.beginning("fact."), [("a".into(), "1".into()), ("b.c".into(), "2".into())]);
         assert_eq!((asked.flag("g"), asked.flag("h")), (Ok(true), Ok(false)));
@@ -141,12 +132,12 @@ mod tests {
     #[test]
     fn what_is_malformed_is_refused() {
         for query in [[("a", ""), ("b", "1")], [("a", "1"), ("a", "1")], [("a", "\u{7}"), ("b", "1")]] {
-            assert!(parameters(&query).is_err(), "{query:?}");
+            assert!(question(&query).is_err(), "{query:?}");
         }
         for (name, value) in
             [("limit", "0"), ("limit", "11"), ("limit", "x"), ("cursor", "7"), ("cursor", "c-1"), ("t", "now")]
         {
-            let mut asked = parameters(&[(name, value)]).unwrap();
+            let mut asked = question(&[(name, value)]).unwrap();
             let answers =
                 [asked.clone().limit(5, 10).is_err(), asked.clone().cursor().is_err(), asked.time("t").is_err()];
             assert!(answers.contains(&true), "{name}={value}");
