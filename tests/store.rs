@@ -19,6 +19,8 @@ mod openpgp;
 mod program;
 #[path = "store/query.rs"]
 mod query;
+#[path = "store/restart.rs"]
+mod restart;
 #[path = "store/shop.rs"]
 mod shop;
 #[path = "store/size.rs"]

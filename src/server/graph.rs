@@ -1,13 +1,6 @@
 //! `GET /v1/graph/{digest}`: what an image was made of, and what used a digest.
 
-use super::{
-    access::Reader,
-    http::App,
-    parameters::image,
-    question::Question,
-    problem::Problem,
-    sight::Sight,
-};
+use super::{access::Reader, http::App, parameters::image, problem::Problem, question::Question, sight::Sight};
 use crate::store::graph::{self, Direction, Node, Query as Wanted, Relation};
 use axum::{
     Json, Router,
@@ -157,9 +150,7 @@ fn view(node: Node, id: String, sight: &Sight) -> NodeView {
             return_value: row.return_code,
             step: row.step,
         },
-        Node::Run(run, chain, key) => {
-            NodeView::Run { id, run_id: run.to_string(), chain: sight.name(chain), run: key }
-        }
+        Node::Run(run, chain, key) => NodeView::Run { id, run_id: run.to_string(), chain: sight.name(chain), run: key },
         Node::Workload { cluster, namespace, kind, name, uid } => {
             NodeView::Workload { id, cluster, namespace, kind, name, uid }
         }

@@ -3,8 +3,8 @@
 use super::{
     access::Reader,
     http::App,
-    question::{Question, cursor},
     problem::Problem,
+    question::{Question, cursor},
     sight::Sight,
     views::RecordView,
 };
@@ -154,11 +154,7 @@ pub struct KeyView {
 /// The keys that layouts of a chain, the latest or an earlier one, have authorised, by step.
 #[utoipa::path(get, path = "/v1/keys", tag = "lists", params(("chain" = String, Query, description = "the chain")),
     responses((status = 200, body = Keys), (status = "default", response = super::openapi::Problem)))]
-pub async fn get_keys(
-    State(app): State<Arc<App>>,
-    Query(query): Asked,
-    reader: Reader,
-) -> Result<Json<Keys>, Problem> {
+pub async fn get_keys(State(app): State<Arc<App>>, Query(query): Asked, reader: Reader) -> Result<Json<Keys>, Problem> {
     let mut question = Question::new(query)?;
     let (_, chain) = one_chain(&app, &reader, &mut question)?;
     question.end()?;
@@ -214,11 +210,7 @@ pub struct RunView {
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
 ), responses((status = 200, body = Runs), (status = "default", response = super::openapi::Problem)))]
-pub async fn get_runs(
-    State(app): State<Arc<App>>,
-    Query(query): Asked,
-    reader: Reader,
-) -> Result<Json<Runs>, Problem> {
+pub async fn get_runs(State(app): State<Arc<App>>, Query(query): Asked, reader: Reader) -> Result<Json<Runs>, Problem> {
     let mut question = Question::new(query)?;
     let commit = question.text("commit");
     let (sight, chain) = match commit {

@@ -1,13 +1,7 @@
 //! `GET /v1/records/{digest}`: one record with what is known of it.
 
 use super::{
-    access::Reader,
-    http::App,
-    parameters::image,
-    question::Question,
-    problem::Problem,
-    sight::Sight,
-    views::RecordView,
+    access::Reader, http::App, parameters::image, problem::Problem, question::Question, sight::Sight, views::RecordView,
 };
 use crate::store::{read, records};
 use axum::{

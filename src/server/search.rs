@@ -3,8 +3,8 @@
 use super::{
     access::Reader,
     http::App,
-    question::{Question, cursor},
     problem::Problem,
+    question::{Question, cursor},
     sight::Sight,
     views::RecordView,
 };

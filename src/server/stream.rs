@@ -1,13 +1,6 @@
 //! `GET /v1/records?after=`: records in their order, as they come, by long-poll or as server-sent events.
 
-use super::{
-    access::Reader,
-    http::App,
-    question::Question,
-    problem::Problem,
-    sight::Sight,
-    views::RecordView,
-};
+use super::{access::Reader, http::App, problem::Problem, question::Question, sight::Sight, views::RecordView};
 use crate::store::{
     records,
     stream::{self, Event},

@@ -8,8 +8,8 @@ use super::{
     body,
     http::App,
     parameters::image,
-    question::{Question, cursor},
     problem::Problem,
+    question::{Question, cursor},
     sight::Sight,
 };
 use crate::{
