@@ -15,7 +15,10 @@ pub mod text;
 pub mod trust_root;
 pub mod typed;
 
-pub use chain::{Chain, ChainSpec, Owners, Reader, RecordKind, Writer};
+pub use chain::{
+    Chain, ChainSpec, Identity, KeySource, Kubernetes, Mtls, Oidc, Owners, Reader, RecordKind, RunTemplate,
+    SpiffePattern, Writer,
+};
 pub use duration::Span;
 pub use image_policy::{
     AtLeast, ClusterImagePolicy, CosignSpec, DigestRule, EvidenceSource, ExceptionsSpec, ImagePolicy, ImagePolicySpec,

@@ -7,6 +7,7 @@ use anyhow::Context;
 use axum::Router;
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub mod clients;
 mod connection;
 pub mod tls;
 
@@ -31,6 +33,11 @@ pub struct Options {
     /// How long to go on serving after `stop`, with readiness failing, before connections are closed (≤ 20 s).
     pub drain: Duration,
 }
+
+/// The certificate a client proved to have, DER: in the extensions of its requests, where `Bound::ask_clients` was called. Its
+/// path to one of the authorities has been checked; what it says has not been looked at.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate(pub Arc<[u8]>);
 
 /// The times a peer is given. The defaults are those of security §2.H2 and §3; tests shorten them.
 #[derive(Clone, Debug)]
@@ -72,6 +79,7 @@ pub struct Bound {
     options: Options,
     times: Times,
     tls: Option<tls::Certificates>,
+    clients: Option<clients::Authorities>,
 }
 
 /// Opens the port and reads the certificate.
@@ -90,7 +98,7 @@ pub async fn bind_with(options: Options, times: Times) -> anyhow::Result<Bound> 
     let tls = options.tls.as_ref().map(tls::Source::open).transpose()?;
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let address = listener.local_addr().context("read the listener's address")?;
-    Ok(Bound { listener, address, options, times, tls })
+    Ok(Bound { listener, address, options, times, tls, clients: None })
 }
 
 impl Bound {
@@ -104,20 +112,32 @@ impl Bound {
         self.tls.clone()
     }
 
+    /// Asks every client for a certificate. It need not have one; one of another authority ends the handshake.
+    ///
+    /// # Errors
+    /// The listener has no TLS, or the file holds no certificates.
+    pub fn ask_clients(self, authorities: &Path) -> anyhow::Result<Self> {
+        anyhow::ensure!(self.tls.is_some(), "client certificates are a matter of TLS, which this listener has not");
+        Ok(Bound { clients: Some(clients::Authorities::load(authorities)?), ..self })
+    }
+
     /// Serves until `stop`, then drains: the app sees the same token and fails its readiness, requests are served for
     /// `drain` more, then every connection gets a GOAWAY or `Connection: close` and 20 s to finish.
     ///
     /// # Errors
     /// The TLS settings cannot be made.
     pub async fn run(self, app: Router, stop: CancellationToken) -> anyhow::Result<()> {
-        let Bound { listener, options, times, tls, address } = self;
+        let Bound { listener, options, times, tls, address, clients } = self;
         // `close` asks connections to leave; it also ends the watch of the certificate.
         let close = CancellationToken::new();
         let tasks = TaskTracker::new();
         let acceptor = match &tls {
             Some(certificates) => {
                 tasks.spawn(certificates.clone().watch(times.certificate_poll, close.clone()));
-                Some(tokio_rustls::TlsAcceptor::from(certificates.server_config()?))
+                if let Some(clients) = &clients {
+                    tasks.spawn(clients.clone().watch(times.certificate_poll, close.clone()));
+                }
+                Some(tokio_rustls::TlsAcceptor::from(certificates.server_config(clients)?))
             }
             None => None,
         };

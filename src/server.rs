@@ -3,23 +3,31 @@
 //! Nothing a client sends is kept before its signatures were verified against the chain's owners or its layouts, and
 //! nothing a store answers is believed by those who read it. Where records lie is `store`'s business.
 
+pub mod access;
 pub mod admit;
+pub mod auth;
+pub mod body;
+pub mod budget;
 pub mod chains;
+pub mod clock;
+pub mod evidence;
 pub mod graph;
 pub mod http;
 pub mod lists;
 pub mod metrics;
 pub mod openapi;
+pub mod parameters;
 pub mod problem;
 pub mod question;
 pub mod record;
+pub mod records;
 pub mod search;
 pub mod sight;
 pub mod stream;
 pub mod verdicts;
 pub mod views;
 
-pub use self::{chains::Chains, http::Bounds};
+pub use self::{budget::Rates, chains::Chains, http::Bounds};
 
 use crate::{
     serve,
@@ -39,6 +47,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Certificate and key, PEM; `None`: plain http.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Authorities of client certificates, PEM; `None`: nobody is asked for one. Only with `tls`.
+    pub client_ca: Option<PathBuf>,
     /// Metrics and health, plain http.
     pub metrics_listen: Option<SocketAddr>,
     pub database: database::Options,
@@ -67,9 +77,12 @@ impl Server {
         let app = http::App::new(options.chains, ids, Arc::new(store), metrics::Metrics::new()?, options.bounds);
         let bind =
             |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
-        let api = bind(options.listen, options.tls.map(Into::into))
+        let mut api = bind(options.listen, options.tls.map(Into::into))
             .await
             .with_context(|| format!("listen on {}", options.listen))?;
+        if let Some(authorities) = options.client_ca {
+            api = api.ask_clients(&authorities)?;
+        }
         let operations = match options.metrics_listen {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,

@@ -167,6 +167,7 @@ async fn filled_store(world: &World, dir: &std::path::Path) -> String {
     let server = Server::open(tidewaiter::server::Options {
         listen: "127.0.0.1:0".parse().expect("an address"),
         tls: None,
+        client_ca: None,
         metrics_listen: None,
         database: database::Options::at(Location::Sqlite(dir.join("store.db"))),
         chains: Chains::parse("chains.yaml", &text.join("\n---\n")).expect("chains"),

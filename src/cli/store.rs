@@ -2,7 +2,7 @@
 
 use super::ui;
 use crate::{
-    server::{Bounds, Chains, Options, Server},
+    server::{Bounds, Chains, Options, Rates, Server},
     store::{Location, blob::objects::Objects, database},
 };
 use anyhow::Context as _;
@@ -55,6 +55,15 @@ pub struct ServeArgs {
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", env = "TIDEWAITER_STORE_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Authorities of client certificates, PEM: writers and readers may prove a SPIFFE ID
+    #[arg(long, value_name = "FILE", env = "TIDEWAITER_STORE_CLIENT_CA", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
+    /// Records that one principal may write per second, in bursts of ten seconds' worth; 0: no limit
+    #[arg(long, value_name = "N", env = "TIDEWAITER_STORE_BUDGET_WRITES_PER_SECOND", default_value_t = Rates::default().writes)]
+    budget_writes_per_second: u32,
+    /// Images that one principal may ask for per second, likewise
+    #[arg(long, value_name = "N", env = "TIDEWAITER_STORE_BUDGET_READS_PER_SECOND", default_value_t = Rates::default().reads)]
+    budget_reads_per_second: u32,
     /// Where /metrics, /healthz and /readyz listen, over plain http
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
@@ -85,6 +94,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let options = Options {
         listen: args.listen,
         tls: args.tls_cert.zip(args.tls_key),
+        client_ca: args.client_ca,
         metrics_listen: args.metrics_listen,
         database: database::Options {
             migrate: args.migrate,
@@ -92,7 +102,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
             ..database::Options::at(location(&args.database)?)
         },
         chains: Chains::read(&args.config)?,
-        bounds: Bounds::default(),
+        bounds: Bounds {
+            rates: Rates { writes: args.budget_writes_per_second, reads: args.budget_reads_per_second },
+            ..Bounds::default()
+        },
     };
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     if options.tls.is_none() && !args.listen.ip().is_loopback() {

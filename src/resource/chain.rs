@@ -1,9 +1,17 @@
 //! `Chain`: what the metadata store keeps for one product line, and from whom (design §8).
 
 use super::{FieldError, Object, is_item_name, refuse_namespace};
-use crate::{digest::Digest, intoto::facts, reference::ImagePattern};
+use crate::{intoto::facts, reference::ImagePattern};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+pub mod identity;
+pub mod run_template;
+pub mod spiffe;
+
+pub use identity::{Identity, KeySource, Kubernetes, Mtls, Oidc};
+pub use run_template::RunTemplate;
+pub use spiffe::SpiffePattern;
 
 /// A product line's supply chain.
 pub type Chain = Object<ChainSpec>;
@@ -38,7 +46,7 @@ pub struct Owners {
     pub threshold: Option<u32>,
 }
 
-/// Who may write what.
+/// Who may write what; exactly one of `tokenHash`, `oidc`, `mtls` and `kubernetes` says who.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Writer {
@@ -46,15 +54,18 @@ pub struct Writer {
     /// `sha256:<hex>` of the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_hash: Option<String>,
-    /// Not honoured yet: refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oidc: Option<serde_json::Value>,
+    pub oidc: Option<Oidc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Mtls>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     /// Steps by name, or `*`.
     pub steps: Vec<String>,
     pub kinds: Vec<RecordKind>,
 }
 
-/// Who may read.
+/// Who may read; exactly one of `tokenHash`, `oidc`, `mtls` and `kubernetes` says who.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Reader {
@@ -62,12 +73,35 @@ pub struct Reader {
     /// `sha256:<hex>` of the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_hash: Option<String>,
-    /// Not honoured yet: refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oidc: Option<serde_json::Value>,
+    pub oidc: Option<Oidc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Mtls>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     /// Whether it reports verdicts, for the cluster of its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reports: bool,
+}
+
+impl Writer {
+    /// How it proves who it is.
+    ///
+    /// # Errors
+    /// None of the ways, or several.
+    pub fn identity(&self) -> Result<Identity<'_>, FieldError> {
+        Identity::one(self.token_hash.as_deref(), self.oidc.as_ref(), self.mtls.as_ref(), self.kubernetes.as_ref())
+    }
+}
+
+impl Reader {
+    /// As of a writer.
+    ///
+    /// # Errors
+    /// None of the ways, or several.
+    pub fn identity(&self) -> Result<Identity<'_>, FieldError> {
+        Identity::one(self.token_hash.as_deref(), self.oidc.as_ref(), self.mtls.as_ref(), self.kubernetes.as_ref())
+    }
 }
 
 /// What a record is.
@@ -107,7 +141,8 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
     let mut names = BTreeSet::new();
     for (index, writer) in spec.writers.iter().enumerate() {
         let path = format!("spec.writers[{index}]");
-        identity(&path, &writer.name, writer.token_hash.as_deref(), writer.oidc.is_some(), &mut names, errors);
+        named(&path, &writer.name, &mut names, errors);
+        identity::validate(&path, writer.identity(), errors);
         if writer.steps.is_empty() || writer.steps.iter().any(String::is_empty) {
             errors.push(FieldError::new(format!("{path}.steps"), "expected names of steps, or \"*\""));
         }
@@ -118,22 +153,16 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
     let mut names = BTreeSet::new();
     for (index, reader) in spec.readers.iter().enumerate() {
         let path = format!("spec.readers[{index}]");
-        identity(&path, &reader.name, reader.token_hash.as_deref(), reader.oidc.is_some(), &mut names, errors);
+        named(&path, &reader.name, &mut names, errors);
+        identity::validate(&path, reader.identity(), errors);
     }
     if spec.quarantine {
         errors.push(FieldError::new("spec.quarantine", "is not supported yet"));
     }
 }
 
-/// A name of its own, and a token.
-fn identity<'a>(
-    path: &str,
-    name: &'a str,
-    token_hash: Option<&str>,
-    oidc: bool,
-    names: &mut BTreeSet<&'a str>,
-    errors: &mut Vec<FieldError>,
-) {
+/// A name of its own.
+fn named<'a>(path: &str, name: &'a str, names: &mut BTreeSet<&'a str>, errors: &mut Vec<FieldError>) {
     if !is_item_name(name) {
         errors.push(FieldError::new(
             format!("{path}.name"),
@@ -141,18 +170,5 @@ fn identity<'a>(
         ));
     } else if !names.insert(name) {
         errors.push(FieldError::new(format!("{path}.name"), format!("duplicate name \"{name}\"")));
-    }
-    if oidc {
-        errors.push(FieldError::new(format!("{path}.oidc"), "is not supported yet: use tokenHash"));
-        return;
-    }
-    match token_hash {
-        None => errors.push(FieldError::new(format!("{path}.tokenHash"), "is missing")),
-        Some(text) => {
-            let sha256 = text.starts_with("sha256:") && text.parse::<Digest>().is_ok();
-            if !sha256 {
-                errors.push(FieldError::new(format!("{path}.tokenHash"), "is not sha256:<64 lower-case hex digits>"));
-            }
-        }
     }
 }

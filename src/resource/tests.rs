@@ -339,19 +339,85 @@ fn a_chain_names_owners_images_and_tokens() {
         )
     };
     let writer = format!("{{ name: ci, tokenHash: \"{hash}\", steps: [\"*\"], kinds: [layout, link, fact] }}");
-    assert!(one("Chain", &chain(&writer, ", quarantine: false")).is_ok(), "{:?}", one("Chain", &chain(&writer, "")));
+    for more in ["", ", quarantine: false"] {
+        assert!(one("Chain", &chain(&writer, more)).is_ok(), "{:?}", one("Chain", &chain(&writer, more)));
+    }
     for (spec, expected) in [
         (chain(&writer, ", quarantine: true"), "spec.quarantine: is not supported yet"),
+        (chain(&writer, ", quarantine: maybe"), "spec.quarantine: invalid type"),
         (chain(&writer.replace(&hash, "sha256:abc"), ""), "spec.writers[0].tokenHash: is not sha256"),
         (chain(&writer.replace("[\"*\"]", "[]"), ""), "spec.writers[0].steps: "),
         (chain(&writer.replace("fact", "rumour"), ""), "spec.writers[0].kinds[2]: unknown variant"),
         (chain(&format!("{writer}, {writer}"), ""), "spec.writers[1].name: duplicate name"),
-        (chain("{ name: ci, oidc: {}, steps: [a], kinds: [link] }", ""), "spec.writers[0].oidc: is not supported yet"),
-        (chain(&writer, ", readers: [{ name: c }]"), "spec.readers[0].tokenHash: is missing"),
+        (chain(&writer, ", readers: [{ name: c }]"), "spec.readers[0]: needs one of tokenHash, oidc, mtls and"),
         (chain(&writer, "").replace("threshold: 2", "threshold: 0"), "spec.owners.threshold: is 0"),
     ] {
         let errors = one("Chain", &spec).unwrap_err();
         assert!(errors.iter().any(|e| e.message.starts_with(expected)), "{spec}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_writer_proves_itself_in_one_way() {
+    let chain = |identity: &str| {
+        format!(
+            "{{ owners: {{ trust: o }}, images: [\"r.example/a\"], writers: [{{ name: ci, {identity}, steps: [a], kinds: [link] }}] }}"
+        )
+    };
+    let oidc =
+        "oidc: { issuer: \"https://ci.example\", audience: tidewaiter, claims: { repository_id: \"123\" }, MORE }";
+    let with = |from: &str, to: &str| oidc.replace(from, to).replace(", MORE", "");
+    let more = |text: &str| oidc.replace("MORE", text);
+    let account =
+        "kubernetes: { issuer: \"https://k8s.example\", audience: tidewaiter, namespace: ci, serviceAccount: build }";
+    let (token, mtls) =
+        (format!("tokenHash: \"sha256:{}\"", "a".repeat(64)), "mtls: { spiffe: \"spiffe://corp/ns/ci/sa/*\" }");
+    let yes = [
+        token.clone(),
+        with("", ""),
+        with("https://ci.example", "http://127.0.0.1:8080/realm"),
+        with("https://ci.example", "http://[::1]:8080"),
+        more("run: \"{repository}/{run_id}\", oneTime: true, maxLifetime: 10m"),
+        more("jwks: { keys: [] }"),
+        more("jwksFile: /etc/keys.json"),
+        mtls.into(),
+        account.into(),
+    ];
+    for identity in &yes {
+        assert!(one("Chain", &chain(identity)).is_ok(), "{identity}: {:?}", one("Chain", &chain(identity)));
+    }
+    for (identity, expected) in [
+        ("oidc: {}".into(), ".oidc."),
+        (format!("{token}, {mtls}"), ": has several of tokenHash, oidc, mtls and kubernetes"),
+        (format!("{}, {account}", with("", "")), ": has several of"),
+        (with("https:", "http:"), ".oidc.issuer: expected https, or http on loopback"),
+        (with("https://ci.example", "http://127.0.0.1.example"), ".oidc.issuer: expected https, or http on loopback"),
+        (with("https://ci.example", "https://a@ci.example"), ".oidc.issuer: has credentials"),
+        (with("https://ci.example", "https:///x"), ".oidc.issuer: has no host"),
+        (with("audience: tidewaiter", "audience: \"\""), ".oidc.audience: expected"),
+        (with("{ repository_id: \"123\" }", "{}"), ".oidc.claims: expected 1 to 32 claims"),
+        (with("\"123\"", "\"**\""), ".oidc.claims: are all *"),
+        (with("\"123\"", "\"\""), ".oidc.claims.repository_id: is empty"),
+        (with("\"123\"", "\"[a\""), ".oidc.claims.repository_id: \"[a\""),
+        (with("repository_id", "aud"), ".oidc.claims.aud: has a field of its own"),
+        (with("\"123\"", "123"), ".oidc.claims.repository_id: invalid type"),
+        (more("run: main"), ".oidc.run: expected text with"),
+        (more("maxLifetime: 0s"), ".oidc.maxLifetime: "),
+        (more("jwks: []"), ".oidc.jwks: expected a JWK set"),
+        (more("jwks: { keys: [] }, jwksFile: f"), ".oidc.jwksFile: stands beside jwks"),
+        (more("caBundle: none"), ".oidc.caBundle: holds no PEM"),
+        (more("jwksFile: f, caBundle: \"-----BEGIN CERTIFICATE-----\""), ".oidc.caBundle: means nothing"),
+        (more("issuers: []"), ".oidc.issuers: unknown field"),
+        (mtls.replace("ns/ci/sa/*", "*"), ".mtls.spiffe: names everybody"),
+        (mtls.replace("corp", "*"), ".mtls.spiffe: the trust domain"),
+        (mtls.replace("spiffe://", "https://"), ".mtls.spiffe: expected spiffe://"),
+        (account.replace("namespace: ci", "namespace: \"*\""), ".kubernetes.namespace: \"*\" is no name"),
+        (account.replace("serviceAccount: build", "serviceAccount: \"\""), ".kubernetes.serviceAccount: "),
+        (account.replace("https:", "ftp:"), ".kubernetes.issuer: expected https"),
+    ] {
+        let errors = one("Chain", &chain(&identity)).unwrap_err();
+        let expected = format!("spec.writers[0]{expected}");
+        assert!(errors.iter().any(|e| e.message.starts_with(&expected)), "{identity}: {expected}: {errors:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! One connection: handshake, protocol by ALPN, and the timers that end it.
 
-use super::Times;
+use super::{ClientCertificate, Times};
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{
     Request, Version,
@@ -73,20 +73,27 @@ impl Server {
     pub(super) async fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
         let _ = tcp.set_nodelay(true);
         let Some(acceptor) = &self.acceptor else {
-            return self.requests(&self.http1, tcp, peer).await;
+            return self.requests(&self.http1, tcp, peer, None).await;
         };
         match tokio::time::timeout(self.times.handshake, acceptor.accept(tcp)).await {
             Ok(Ok(tls)) => {
                 let builder = if tls.get_ref().1.alpn_protocol() == Some(b"h2") { &self.http2 } else { &self.http1 };
-                self.requests(builder, tls, peer).await;
+                let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certificate = certificate.map(|der| ClientCertificate(Arc::from(der.as_ref())));
+                self.requests(builder, tls, peer, certificate).await;
             }
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
     }
 
-    async fn requests<I>(&self, builder: &auto::Builder<TokioExecutor>, io: I, peer: SocketAddr)
-    where
+    async fn requests<I>(
+        &self,
+        builder: &auto::Builder<TokioExecutor>,
+        io: I,
+        peer: SocketAddr,
+        certificate: Option<ClientCertificate>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
@@ -98,6 +105,9 @@ impl Server {
                 let (app, busy) = (app.clone(), Busy::enter(&activity));
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
+                if let Some(certificate) = &certificate {
+                    request.extensions_mut().insert(certificate.clone());
+                }
                 // An API server speaks HTTP/1.1 to webhooks, and sends no request again that crossed the close of an idle connection. So
                 // whoever is to leave soon is told with an answer, while we still serve; HTTP/2 has its GOAWAY.
                 let last = request.version() == Version::HTTP_11 && (draining.is_cancelled() || Instant::now() >= old);

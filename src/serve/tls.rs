@@ -112,12 +112,24 @@ impl Certificates {
     }
 
     /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN (H2).
-    pub(super) fn server_config(&self) -> anyhow::Result<Arc<ServerConfig>> {
-        let mut config = ServerConfig::builder_with_provider(provider())
+    pub(super) fn server_config(
+        &self,
+        clients: Option<super::clients::Authorities>,
+    ) -> anyhow::Result<Arc<ServerConfig>> {
+        let resumed = clients.is_none();
+        let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .context("choose TLS versions")?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(self.clone()));
+            .context("choose TLS versions")?;
+        let config = match clients {
+            Some(clients) => config.with_client_cert_verifier(Arc::new(clients)),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(Arc::new(self.clone()));
+        if !resumed {
+            // A resumed session would bring a certificate that is not verified again.
+            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -194,7 +206,7 @@ fn not_after(leaf: &CertificateDer<'_>) -> anyhow::Result<jiff::Timestamp> {
     jiff::Timestamp::from_second(certificate.validity().not_after.timestamp()).context("the certificate's notAfter")
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 

@@ -1,24 +1,26 @@
 //! The chains a store serves, from their documents: owners, images, and whose token may write or read what.
 
+use super::auth::{
+    Granted, Principal, Seat,
+    issuer::{Issuer, Patience},
+    oidc::Grant,
+    token::Hash,
+};
 use crate::{
-    digest::Digest,
     file,
     key::KeyRing,
     reference::{ImagePattern, Reference},
-    resource::{self, Chain, Resource},
+    resource::{self, Chain, Identity, KeySource, Resource, SpiffePattern},
     store::Kind,
 };
 use anyhow::{Context as _, bail};
-use http::{HeaderMap, header};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::Path,
+    sync::Arc,
 };
-use subtle::ConstantTimeEq as _;
 
-/// A token longer than this is nobody's.
-const TOKEN_BYTES_MAX: usize = 4 << 10;
 /// Files of a configuration directory.
 const FILES_MAX: usize = 1_024;
 
@@ -26,7 +28,7 @@ const FILES_MAX: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Writer {
     pub name: String,
-    token: Token,
+    proof: Proof,
     steps: Vec<String>,
     kinds: Vec<Kind>,
 }
@@ -43,6 +45,27 @@ impl Writer {
     }
 }
 
+/// How a writer or a reader proves who it is.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    Token(Hash),
+    /// A token of an issuer, by its index in `Chains::issuers`.
+    Signed {
+        issuer: usize,
+        grant: Box<Grant>,
+    },
+    Spiffe(SpiffePattern),
+}
+
+/// Who may read.
+#[derive(Clone, Debug)]
+struct Reader {
+    name: String,
+    proof: Proof,
+    /// Whether it reports verdicts for the cluster of its name.
+    reports: bool,
+}
+
 /// One chain's rules.
 #[derive(Clone, Debug)]
 pub struct ChainRules {
@@ -56,15 +79,8 @@ pub struct ChainRules {
     writers: Vec<Writer>,
     /// Empty: anybody may read.
     readers: Vec<Reader>,
-}
-
-/// Who may read.
-#[derive(Clone, Debug)]
-struct Reader {
-    name: String,
-    token: Token,
-    /// Whether it reports verdicts for the cluster of its name.
-    reports: bool,
+    /// A link that verifies under a key no layout authorises is kept out of sight instead of refused.
+    pub quarantine: bool,
 }
 
 impl ChainRules {
@@ -74,34 +90,11 @@ impl ChainRules {
     }
 }
 
-/// SHA-256 of a bearer token.
-type Token = [u8; 32];
-
-/// Every chain.
+/// Every chain, and the issuers whose tokens they take. A clone shares the issuers' keys.
 #[derive(Clone, Debug, Default)]
 pub struct Chains {
     chains: Vec<ChainRules>,
-}
-
-/// Whose token a request brought: writers as (chain, writer), and chains it reads by its token.
-#[derive(Clone, Debug, Default)]
-pub struct Principal<'c> {
-    pub writers: Vec<(usize, &'c Writer)>,
-    reads: Vec<usize>,
-    /// A token came with the request.
-    token: bool,
-}
-
-impl Principal<'_> {
-    /// A token came that no document names.
-    pub fn is_stranger(&self) -> bool {
-        self.token && self.writers.is_empty() && self.reads.is_empty()
-    }
-
-    /// A token came.
-    pub fn has_token(&self) -> bool {
-        self.token
-    }
+    issuers: Vec<Arc<Issuer>>,
 }
 
 impl Chains {
@@ -124,6 +117,11 @@ impl Chains {
 
     /// The chains among these documents, with the trust roots they name.
     pub fn new(documents: Vec<Resource>) -> anyhow::Result<Self> {
+        Chains::with_patience(documents, Patience::DEFAULT)
+    }
+
+    /// As `new`, asking issuers for their keys more or less often.
+    pub fn with_patience(documents: Vec<Resource>, patience: Patience) -> anyhow::Result<Self> {
         let mut roots = BTreeMap::new();
         let mut found = Vec::new();
         for document in documents {
@@ -139,17 +137,18 @@ impl Chains {
             }
         }
         let mut chains: Vec<ChainRules> = Vec::new();
+        let mut issuers = Issuers { known: Vec::new(), patience };
         for chain in &found {
             let name = &chain.metadata.name;
             if chains.iter().any(|known| known.name == *name) {
                 bail!("two Chains are named \"{name}\"");
             }
-            chains.push(rules(chain, &roots).with_context(|| format!("Chain \"{name}\""))?);
+            chains.push(rules(chain, &roots, &mut issuers).with_context(|| format!("Chain \"{name}\""))?);
         }
         if chains.is_empty() {
             bail!("the configuration has no Chain");
         }
-        Ok(Chains { chains })
+        Ok(Chains { chains, issuers: issuers.known })
     }
 
     /// The chains with their index.
@@ -162,41 +161,73 @@ impl Chains {
         self.chains.get(index)
     }
 
-    /// Whose request this is, by its bearer token. Every hash is compared, each in constant time. `chain`: only in this one.
-    pub fn principal(&self, headers: &HeaderMap, chain: Option<&str>) -> Principal<'_> {
-        let mut principal = Principal::default();
-        let Some(value) = headers.get(header::AUTHORIZATION) else { return principal };
-        principal.token = true;
-        let Some(token) = bearer(value.as_bytes()) else { return principal };
-        let token = hash(token);
-        for (index, rules) in self.iter().filter(|(_, rules)| chain.is_none_or(|name| name == rules.name)) {
-            for writer in &rules.writers {
-                if bool::from(writer.token.ct_eq(&token)) {
-                    principal.writers.push((index, writer));
-                }
-            }
-            for reader in &rules.readers {
-                if bool::from(reader.token.ct_eq(&token)) {
-                    principal.reads.push(index);
-                }
-            }
-        }
-        principal
+    /// The issuers whose tokens some chain takes.
+    pub fn issuers(&self) -> &[Arc<Issuer>] {
+        &self.issuers
     }
 
-    /// The clusters that a request's token reports for: the names of its readers that may.
-    pub fn reports_for(&self, headers: &HeaderMap) -> BTreeSet<String> {
-        let value = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        let Some(token) = value.map(hash) else { return BTreeSet::new() };
-        let readers = self.chains.iter().flat_map(|rules| &rules.readers).filter(|reader| reader.reports);
-        readers.filter(|reader| bool::from(reader.token.ct_eq(&token))).map(|reader| reader.name.clone()).collect()
+    /// Every writer and reader of every chain.
+    pub fn seats(&self) -> impl Iterator<Item = Seat<'_>> {
+        self.iter().flat_map(|(chain, rules)| {
+            let writers = rules.writers.iter().enumerate().map(move |(index, writer)| Seat {
+                chain,
+                writer: Some(index),
+                name: &writer.name,
+                proof: &writer.proof,
+                reports: false,
+            });
+            let readers = rules.readers.iter();
+            writers.chain(readers.map(move |reader| Seat {
+                chain,
+                writer: None,
+                name: &reader.name,
+                proof: &reader.proof,
+                reports: reader.reports,
+            }))
+        })
     }
 
-    /// The chains a principal may read: those open to all, and those that name its token.
-    pub fn readable<'c>(&'c self, principal: &'c Principal<'_>) -> impl Iterator<Item = usize> + 'c {
+    /// The writer a principal was found to be.
+    pub fn writer(&self, granted: &Granted) -> Option<&Writer> {
+        self.get(granted.chain)?.writers.get(granted.writer)
+    }
+
+    /// The chains a principal may read: those open to all, and those that name it.
+    pub fn readable<'c>(&'c self, principal: &'c Principal) -> impl Iterator<Item = usize> + 'c {
         self.iter()
             .filter(|(index, rules)| rules.readers.is_empty() || principal.reads.contains(index))
             .map(|(index, _)| index)
+    }
+}
+
+/// Issuers, each with its source of keys once.
+struct Issuers {
+    known: Vec<Arc<Issuer>>,
+    patience: Patience,
+}
+
+impl Issuers {
+    fn index(&mut self, url: &str, source: KeySource) -> anyhow::Result<usize> {
+        if let Some(index) = self.known.iter().position(|issuer| issuer.url == url && issuer.source == source) {
+            return Ok(index);
+        }
+        self.known.push(Arc::new(Issuer::new(url, source, self.patience)?));
+        Ok(self.known.len() - 1)
+    }
+
+    fn proof(&mut self, identity: Identity<'_>) -> anyhow::Result<Proof> {
+        Ok(match identity {
+            Identity::Token(hash) => Proof::Token(Hash::parse(hash)?),
+            Identity::Mtls(mtls) => Proof::Spiffe(mtls.spiffe.parse()?),
+            Identity::Oidc(oidc) => Proof::Signed {
+                issuer: self.index(&oidc.issuer, oidc.key_source())?,
+                grant: Box::new(Grant::new(oidc)?),
+            },
+            Identity::Kubernetes(account) => Proof::Signed {
+                issuer: self.index(&account.issuer, account.key_source())?,
+                grant: Box::new(Grant::of_account(account)?),
+            },
+        })
     }
 }
 
@@ -231,7 +262,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     Ok(files)
 }
 
-fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>) -> anyhow::Result<ChainRules> {
+fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>, issuers: &mut Issuers) -> anyhow::Result<ChainRules> {
     let spec = &chain.spec;
     let owners = roots
         .get(&spec.owners.trust)
@@ -251,52 +282,29 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>) -> anyhow::Result<Cha
     }
     let mut writers = Vec::with_capacity(spec.writers.len());
     for writer in &spec.writers {
-        let token = token(writer.token_hash.as_deref()).with_context(|| format!("writer \"{}\"", writer.name))?;
+        let proof = writer.identity().map_err(anyhow::Error::from).and_then(|identity| issuers.proof(identity));
+        let proof = proof.with_context(|| format!("writer \"{}\"", writer.name))?;
         let kinds = writer.kinds.iter().map(|kind| match kind {
             resource::RecordKind::Layout => Kind::Layout,
             resource::RecordKind::Link => Kind::Link,
             resource::RecordKind::Fact => Kind::Statement,
         });
-        writers.push(Writer { name: writer.name.clone(), token, steps: writer.steps.clone(), kinds: kinds.collect() });
+        writers.push(Writer { name: writer.name.clone(), proof, steps: writer.steps.clone(), kinds: kinds.collect() });
     }
     let mut readers = Vec::with_capacity(spec.readers.len());
     for reader in &spec.readers {
-        let token = token(reader.token_hash.as_deref()).with_context(|| format!("reader \"{}\"", reader.name))?;
-        readers.push(Reader { name: reader.name.clone(), token, reports: reader.reports });
+        let proof = reader.identity().map_err(anyhow::Error::from).and_then(|identity| issuers.proof(identity));
+        let proof = proof.with_context(|| format!("reader \"{}\"", reader.name))?;
+        readers.push(Reader { name: reader.name.clone(), proof, reports: reader.reports });
     }
-    let facts = spec.facts.iter().cloned().collect();
-    Ok(ChainRules { name: chain.metadata.name.clone(), owners, threshold, facts, images, writers, readers })
-}
-
-fn token(hash: Option<&str>) -> anyhow::Result<Token> {
-    let digest: Digest = hash.context("has no tokenHash")?.parse()?;
-    let bytes = hex::decode(digest.hex())?;
-    bytes.try_into().map_err(|_| anyhow::anyhow!("tokenHash is not sha256"))
-}
-
-fn hash(token: &[u8]) -> Token {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(token).into()
-}
-
-/// The token of `Authorization: Bearer …` (RFC 6750; the scheme in any case).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    let fits = scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty() && token.len() <= TOKEN_BYTES_MAX;
-    fits.then_some(token)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_bearer_token_is_one() {
-        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"Basic abcd"), None);
-        assert_eq!(bearer(b"Bearer "), None);
-        assert_eq!(bearer(b"Bear"), None);
-        assert_eq!(bearer(&[b"Bearer ".as_slice(), &[b'x'; TOKEN_BYTES_MAX + 1]].concat()), None);
-    }
+    Ok(ChainRules {
+        name: chain.metadata.name.clone(),
+        owners,
+        threshold,
+        facts: spec.facts.iter().cloned().collect(),
+        images,
+        writers,
+        readers,
+        quarantine: spec.quarantine,
+    })
 }

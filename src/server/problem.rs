@@ -14,11 +14,18 @@ pub struct Problem {
     pub reason: &'static str,
     /// One clause that names the thing.
     pub detail: String,
+    /// Seconds after which it may be tried again; on 429 and 503.
+    retry_after: Option<u64>,
 }
+
+/// The reason of an answer that says no, for whoever counts it (`http`).
+#[derive(Clone, Copy, Debug)]
+pub struct Refused(pub &'static str);
 
 impl Problem {
     pub fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
-        Problem { status, reason, detail: detail.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Problem { status, reason, detail: detail.into(), retry_after }
     }
 
     /// 400: the request itself is wrong.
@@ -36,9 +43,30 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    /// 413: more bytes than are read.
-    pub fn too_large(max: usize) -> Self {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "record_too_large", format!("a record has at most {max} bytes"))
+    /// 413: more bytes than are read, of `what`.
+    pub fn too_large(what: &str, max: usize) -> Self {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "record_too_large", format!("{what} has at most {max} bytes"))
+    }
+
+    /// 429: this principal's budget is used up.
+    pub fn too_many_requests(seconds: u64) -> Self {
+        let seconds = seconds.max(1);
+        let detail = format!("more requests than this principal has per second: again after {seconds} s");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail);
+        Problem { retry_after: Some(seconds), ..problem }
+    }
+
+    /// For an answer without words of ours, by its status alone.
+    pub fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
+        let reason = match status {
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            StatusCode::PAYLOAD_TOO_LARGE => "record_too_large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "encoding_unsupported",
+            status if status.is_client_error() => "request_malformed",
+            _ => "internal_error",
+        };
+        Problem::new(status, reason, detail)
     }
 
     /// 503: later, perhaps.
@@ -49,6 +77,11 @@ impl Problem {
     /// 503: the request's own time ran out.
     pub fn timeout() -> Self {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", "the request took too long")
+    }
+
+    /// 500: a defect of ours.
+    pub fn internal() -> Self {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "a defect of the store")
     }
 
     /// 422: what is signed, or by whom, does not allow it.
@@ -96,9 +129,10 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewaiter\""));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(Refused(self.reason));
         response
     }
 }

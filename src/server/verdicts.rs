@@ -7,7 +7,7 @@ use super::{
     access::{Reader, Reporter},
     body,
     http::App,
-    parameters::image,
+    parameters,
     problem::Problem,
     question::{Question, cursor},
     sight::Sight,
@@ -143,7 +143,8 @@ fn verdict(reported: ReportedVerdict) -> Result<Verdict, String> {
     if !texts.into_iter().chain(&reason).chain(&policy).all(|text| fits(text)) {
         return Err(format!("a text has more than {TEXT_BYTES_MAX} bytes, or a NUL"));
     }
-    let digest = digest.map(|digest| image(&digest).map_err(|problem| format!("digest: {}", problem.detail)));
+    let digest =
+        digest.map(|digest| parameters::image(&digest).map_err(|problem| format!("digest: {}", problem.detail)));
     Ok(Verdict {
         id: 0,
         cluster,

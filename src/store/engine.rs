@@ -2,7 +2,7 @@
 
 use super::{Location, session::Pool};
 use anyhow::Context as _;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use sqlx::{
     Connection as _, PgConnection,
     pool::PoolConnectionMetadata,
@@ -95,18 +95,8 @@ impl Engine {
     async fn postgres(url: &str) -> anyhow::Result<Self> {
         let options: PgConnectOptions = url.parse().context("the database's address")?;
         let options = options.application_name("tidewaiter").statement_cache_capacity(STATEMENTS_MAX);
-        let pool = || {
-            let alive = |connection: &mut PgConnection, idle: PoolConnectionMetadata| {
-                async move {
-                    if idle.idle_for > IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                }
-                .boxed()
-            };
-            PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT).test_before_acquire(false).before_acquire(alive)
-        };
+        let pool =
+            || PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT).test_before_acquire(false).before_acquire(lives);
         let writers = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
         let writers = pool().max_connections(POSTGRES_WRITERS).connect_with(writers).await?;
         let (synchronous, fsync): (String, String) =
@@ -129,4 +119,15 @@ impl Engine {
             writers_count: POSTGRES_WRITERS,
         })
     }
+}
+
+/// Whether a connection can be used. Its server may have ended while nobody looked.
+fn lives(connection: &mut PgConnection, since: PoolConnectionMetadata) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    async move {
+        if since.idle_for > IDLE {
+            connection.ping().await?;
+        }
+        Ok(true)
+    }
+    .boxed()
 }

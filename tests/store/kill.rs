@@ -131,6 +131,10 @@ fn a_configuration_in_error_starts_nothing() {
         (good.replace("\"threshold\":2", "\"threshold\":3"), "3 owners must sign, and \"owners\" has 2 keys"),
         (good.replace("\"readers\"", "\"quarantine\":true,\"readers\""), "spec.quarantine: is not supported yet"),
         (good.replace("\"images\"", "\"image\""), "image"),
+        (
+            good.replacen("\"tokenHash\"", "\"mtls\":{\"spiffe\":\"spiffe://*/a\"},\"tokenHash\"", 1),
+            "has several of tokenHash",
+        ),
         (owners(&keys).to_string(), "the configuration has no Chain"),
     ];
     for (documents, expected) in cases {

@@ -2,7 +2,7 @@
 
 use super::databases::{On, Place};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 use tidewaiter::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
@@ -133,11 +133,14 @@ pub struct Setup {
     /// Whether large bodies are objects, in a directory beside the database.
     pub objects: bool,
     pub bounds: Option<Bounds>,
+    /// Certificate and key; the client of a shop does not know them.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Setup {
     pub fn on(on: On) -> Self {
-        Setup { on, documents: None, pages_max: None, objects: false, bounds: None }
+        Setup { on, documents: None, pages_max: None, objects: false, bounds: None, tls: None, client_ca: None }
     }
 }
 
@@ -165,7 +168,8 @@ impl Shop {
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = Options {
             listen: loopback,
-            tls: None,
+            tls: setup.tls,
+            client_ca: setup.client_ca,
             metrics_listen: Some(loopback),
             database: database::Options {
                 pages_max: setup.pages_max,

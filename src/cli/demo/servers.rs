@@ -120,6 +120,7 @@ impl Servers {
         let options = Options {
             listen: LOOPBACK,
             tls: None,
+            client_ca: None,
             metrics_listen: None,
             database: database::Options::at(Location::Sqlite(directory.join("store.db"))),
             chains: Chains::read(&directory.join("policy"))?,

@@ -11,6 +11,8 @@ use databases::{On, Place, on_both};
 #[path = "../../../tests/support/databases.rs"]
 mod databases;
 
+mod plans;
+
 on_both!(
     a_database_of_the_first_version_is_brought_up_to_date,
     facts_and_the_run_of_a_record_are_kept,
@@ -113,27 +115,6 @@ fn set(texts: &[&str]) -> BTreeSet<Digest> {
 
 const FUTURE: &str = "2027-01-01T00:00:00Z";
 const PAST: &str = "2026-11-24T00:00:00Z";
-
-#[tokio::test]
-async fn no_statement_of_the_reading_path_scans_or_sorts() {
-    let (store, _place) = open(On::Sqlite).await;
-    let mut session = store.read().await.unwrap();
-    let lists = sql::READING_LISTS.iter().map(|list| list.text(3));
-    let statements: Vec<String> = sql::READING.iter().map(|text| text.to_string()).chain(lists).collect();
-    for statement in statements {
-        // A test's own text; it lives as long as the test.
-        let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
-        let plan: Vec<(i64, i64, i64, String)> = session.rows(explain, &[]).await.unwrap();
-        assert!(!plan.is_empty(), "{statement}");
-        for (_, _, _, line) in plan {
-            assert!(!line.contains("SCAN") && !line.contains("TEMP B-TREE"), "{statement}: {line}");
-        }
-    }
-    // The same check finds a scan where there is one.
-    let scan = "EXPLAIN QUERY PLAN SELECT id FROM record WHERE submitter = $1";
-    let plan: Vec<(i64, i64, i64, String)> = session.rows(scan, &[]).await.unwrap();
-    assert!(plan.iter().any(|(_, _, _, line)| line.contains("SCAN")));
-}
 
 async fn what_was_acknowledged_is_there_after_opening_again_and_written_once(on: On) {
     let place = Place::new(on);

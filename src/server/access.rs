@@ -1,0 +1,104 @@
+//! The door of the API: every request is of somebody, within their budget, before anything else is read of it.
+
+use super::{
+    auth::{Credentials, Principal, authenticate},
+    budget::Purpose,
+    http::App,
+    problem::Problem,
+};
+use crate::serve::ClientCertificate;
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::request::Parts,
+};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+/// Somebody who writes: a writer of at least one chain.
+#[derive(Debug)]
+pub struct Author(pub Principal);
+
+/// Somebody who reads: nobody in particular, or a reader of at least one chain.
+#[derive(Debug)]
+pub struct Reader {
+    pub principal: Principal,
+    /// The chains they may read, by index; at least one.
+    pub chains: Vec<usize>,
+}
+
+/// Somebody who reports what clusters decided: the clusters.
+#[derive(Debug)]
+pub struct Reporter(pub BTreeSet<String>);
+
+impl Reader {
+    /// The store's ids of the chains they may read; `only`: of this one, if they may.
+    pub fn may_read(&self, app: &App, only: Option<&str>) -> BTreeSet<i64> {
+        let wanted =
+            |index: &&usize| only.is_none_or(|name| app.chains.get(**index).is_some_and(|rules| rules.name == name));
+        self.chains.iter().filter(wanted).filter_map(|index| app.ids.get(*index).copied()).collect()
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Author {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let principal = principal(parts, app, Purpose::Write).await?;
+        match (&principal.who, principal.writes.is_empty()) {
+            (None, _) => Err(Problem::unauthenticated("writing needs the token or the certificate of a writer")),
+            (Some(_), true) => Err(Problem::forbidden("this token may not write here")),
+            (Some(_), false) => Ok(Author(principal)),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let principal = principal(parts, app, Purpose::Read).await?;
+        let chains: Vec<usize> = app.chains.readable(&principal).collect();
+        match (&principal.who, chains.is_empty()) {
+            (_, false) => Ok(Reader { principal, chains }),
+            (Some(_), true) => Err(Problem::forbidden("this token may read no chain")),
+            (None, true) => Err(Problem::unauthenticated("reading needs the token or the certificate of a reader")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reporter {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let principal = principal(parts, app, Purpose::Write).await?;
+        match (&principal.who, principal.reports.is_empty()) {
+            (_, false) => Ok(Reporter(principal.reports)),
+            (Some(_), true) => Err(Problem::forbidden("this token may not report verdicts")),
+            (None, true) => {
+                Err(Problem::unauthenticated("reporting needs the token or the certificate of a reader that reports"))
+            }
+        }
+    }
+}
+
+/// Whose request it is, paid from their budget. Whoever is not believed pays as the address they come from.
+async fn principal(parts: &Parts, app: &App, purpose: Purpose) -> Result<Principal, Problem> {
+    let certificate = parts.extensions.get::<ClientCertificate>();
+    let credentials = Credentials::of(&parts.headers, certificate.map(|certificate| certificate.0.as_ref()));
+    let found = authenticate(&app.chains, credentials, app.clock.now()).await;
+    let name = found.as_ref().ok().and_then(Principal::name).map_or_else(|| peer(parts), str::to_owned);
+    app.budgets.take(&name, purpose, 1)?;
+    Ok(found?)
+}
+
+/// The address; of IPv6 the network, of which one host has all.
+fn peer(parts: &Parts) -> String {
+    match parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical()) {
+        Some(IpAddr::V6(address)) => format!("peer:{}/64", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        Some(address) => format!("peer:{address}"),
+        None => "peer:unknown".into(),
+    }
+}

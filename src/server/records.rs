@@ -1,0 +1,232 @@
+//! Writing: one record, or up to a thousand, each with its own result.
+
+use super::{
+    access::Author,
+    admit::{self, Request},
+    auth::{Granted, Principal},
+    body::{self, BODY_BYTES_MAX},
+    budget::Purpose,
+    http::App,
+    parameters::{Parameters, image, is_word},
+    problem::Problem,
+};
+use crate::{
+    digest::Digest,
+    envelope::Envelope,
+    json::Limits,
+    store::{
+        Put,
+        failpoint::{self, Point},
+    },
+};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{post, put},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures::{StreamExt as _, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Records of one batch (store §3.4).
+const BATCH_MAX: usize = 1_000;
+/// Of one batch at once, so that the database has several to commit together.
+const AT_ONCE: usize = 16;
+
+/// What writes.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/v1/records/{name}", put(put_record)).route("/v1/records:batch", post(put_batch))
+}
+
+/// One record to write.
+struct Item {
+    name: Digest,
+    envelope: Vec<u8>,
+    parameters: Parameters,
+}
+
+/// What became of it.
+struct Written {
+    status: StatusCode,
+    chain: String,
+    digest: Digest,
+}
+
+/// Who it is comes before the body: a stranger sends no 16 MiB.
+async fn put_record(
+    State(app): State<Arc<App>>,
+    Author(principal): Author,
+    Path(name): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let parameters = Parameters::read(query, &headers)?;
+    let name = image(&name)?;
+    may_write(&principal, &app, parameters.chain.as_deref())?;
+    let envelope = body::read(&headers, body, "a record", Limits::METADATA.bytes_max).await?;
+    let written = write(&app, &principal, Item { name, envelope, parameters }).await?;
+    let answer = json!({ "digest": written.digest.to_string(), "chain": written.chain });
+    Ok((written.status, Json(answer)).into_response())
+}
+
+/// Several records, as the spool of a pipeline has them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    records: Vec<BatchItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchItem {
+    digest: String,
+    /// Base64.
+    envelope: String,
+    chain: Option<String>,
+    run: Option<String>,
+    step: Option<String>,
+    #[serde(default)]
+    subjects: Vec<String>,
+}
+
+impl BatchItem {
+    fn read(self) -> Result<Item, Problem> {
+        let name = image(&self.digest)?;
+        let envelope =
+            STANDARD.decode(&self.envelope).map_err(|_| Problem::bad_request("the envelope is not base64"))?;
+        if envelope.len() > Limits::METADATA.bytes_max {
+            return Err(Problem::too_large("a record", Limits::METADATA.bytes_max));
+        }
+        Ok(Item { name, envelope, parameters: Parameters::of(self.chain, self.run, self.step, &self.subjects)? })
+    }
+}
+
+async fn put_batch(
+    State(app): State<Arc<App>>,
+    Author(principal): Author,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = body::read(&headers, body, "a batch", BODY_BYTES_MAX).await?;
+    let batch: Batch = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("the body is no batch of records: {error}")))?;
+    drop(body);
+    let count = batch.records.len();
+    if count > BATCH_MAX {
+        return Err(Problem::bad_request(format!("a batch has at most {BATCH_MAX} records, found {count}")));
+    }
+    // One is paid already.
+    app.budgets.take(principal.name().unwrap_or_default(), Purpose::Write, count.saturating_sub(1) as u32)?;
+    let mut items: Vec<(usize, String, Result<Item, Problem>)> = Vec::with_capacity(count);
+    for (index, item) in batch.records.into_iter().enumerate() {
+        items.push((index, item.digest.clone(), item.read()));
+    }
+    // Layouts first: they bring the keys of the links that stand beside them.
+    let (layouts, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|(_, _, item)| is_layout(item));
+    let mut results: Vec<(usize, Value)> = Vec::with_capacity(count);
+    for (items, at_once) in [(layouts, 1), (others, AT_ONCE)] {
+        let write = |(index, name, item)| {
+            let (app, principal) = (&app, &principal);
+            async move {
+                let written = match item {
+                    Ok(item) => write(app, principal, item).await,
+                    Err(problem) => Err(problem),
+                };
+                (index, result(app, name, written))
+            }
+        };
+        results.extend(stream::iter(items).map(write).buffer_unordered(at_once).collect::<Vec<_>>().await);
+    }
+    results.sort_by_key(|(index, _)| *index);
+    let results: Vec<Value> = results.into_iter().map(|(_, result)| result).collect();
+    Ok(Json(json!({ "results": results })).into_response())
+}
+
+fn is_layout(item: &Result<Item, Problem>) -> bool {
+    let kind = |item: &Item| Envelope::parse(&item.envelope).ok()?.kind().map(|kind| kind == "layout");
+    item.as_ref().ok().and_then(kind) == Some(true)
+}
+
+/// As the client named it, for a name that is none has an answer too.
+fn result(app: &App, name: String, written: Result<Written, Problem>) -> Value {
+    match written {
+        Ok(written) => json!({
+            "digest": written.digest.to_string(),
+            "status": written.status.as_u16(),
+            "chain": written.chain,
+        }),
+        Err(problem) => {
+            app.metrics.refused.with_label_values(&[problem.reason]).inc();
+            json!({
+                "digest": name.chars().take(128).collect::<String>(),
+                "status": problem.status.as_u16(),
+                "reason": problem.reason,
+                "detail": problem.detail,
+            })
+        }
+    }
+}
+
+/// The principal's writers, of all chains or of the one that is named.
+fn may_write<'p>(principal: &'p Principal, app: &App, chain: Option<&str>) -> Result<Vec<&'p Granted>, Problem> {
+    let of_chain = |granted: &&Granted| {
+        chain.is_none_or(|name| app.chains.get(granted.chain).is_some_and(|rules| rules.name == name))
+    };
+    let granted: Vec<&Granted> = principal.writes.iter().filter(of_chain).collect();
+    if granted.is_empty() { Err(Problem::forbidden("this token may not write here")) } else { Ok(granted) }
+}
+
+async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, Problem> {
+    let granted = may_write(principal, app, item.parameters.chain.as_deref())?;
+    let writers = granted.iter().filter_map(|granted| Some((granted.chain, app.chains.writer(granted)?))).collect();
+    let request = Request {
+        name: item.name,
+        body: item.envelope,
+        writers,
+        run: item.parameters.run,
+        step: item.parameters.step,
+        declared: item.parameters.subjects,
+        now: app.clock.now(),
+    };
+    failpoint::reach(Point::Received);
+    let mut record = admit::admit(request, &app.chains, &app.ids, &*app.store).await?;
+    failpoint::reach(Point::Admitted);
+    // Whose right it was: the writer of that name in the chain the record went to.
+    let used = granted.into_iter().find(|granted| {
+        app.ids.get(granted.chain) == Some(&record.chain)
+            && app.chains.writer(granted).is_some_and(|writer| writer.name == record.submitter)
+    });
+    let used = used.ok_or_else(|| Problem::forbidden("this token may not write here"))?;
+    record.run = run(used, record.run)?;
+    let (kind, chain, digest) = (record.kind, record.chain, record.digest.clone());
+    let put = app.store.put(record).await?;
+    failpoint::reach(Point::Answered);
+    let (status, result) = match put {
+        Put::Created => (StatusCode::CREATED, "created"),
+        Put::Known => (StatusCode::OK, "known"),
+        Put::Extended => (StatusCode::OK, "extended"),
+    };
+    app.metrics.records.with_label_values(&[kind.as_str(), result]).inc();
+    let chain = app.chain_name(chain);
+    tracing::info!(%digest, kind = kind.as_str(), chain, result, principal = principal.name(), "record");
+    Ok(Written { status, chain, digest })
+}
+
+/// The run a record belongs to. Where the token says so, what is claimed beside it must be the same.
+fn run(granted: &Granted, claimed: Option<String>) -> Result<Option<String>, Problem> {
+    let mismatch = |detail: String| Problem::new(StatusCode::FORBIDDEN, "run_mismatch", detail);
+    match (&granted.run, claimed) {
+        (None, claimed) => Ok(claimed),
+        (Some(run), _) if !is_word(run) => Err(mismatch("the token's claims name no run".into())),
+        (Some(run), Some(claimed)) if claimed != *run => {
+            Err(mismatch(format!("the token is of run \"{run}\", and the record is said to be of another")))
+        }
+        (Some(run), _) => Ok(Some(run.clone())),
+    }
+}
