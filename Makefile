@@ -6,7 +6,7 @@ CARGO ?= cargo
 TOOLS := tests/tools/install
 CLUSTER_TOOLS := e2e/tools/install
 
-.PHONY: help demo test e2e bench lint fuzz image manifests differential
+.PHONY: help demo test e2e bench lint fuzz image manifests differential mutants
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -34,7 +34,7 @@ manifests: ## what the chart renders to, for those without Helm; CRDs from the t
 	charts/render >manifests/tidewaiter.yaml
 
 bench: ## ratios, measured side by side in one run (release build)
-	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) bench --locked --bench in_toto
+	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) bench --locked --bench in_toto --bench capture
 	$(CARGO) bench --locked --bench decision
 	$(CARGO) bench --locked --bench store
 	export TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) bench --locked --bench admission
@@ -49,3 +49,6 @@ lint: ## format, clippy, documentation, the wall around the core, one crypto pro
 
 fuzz: ## each fuzz target for some seconds (FUZZ_SECONDS)
 	fuzz/run
+
+mutants: ## changes floors 0 to 2 one place at a time: a test must notice each (MUTANTS: which; docs/mutation.md)
+	tests/tools/mutants $(or $(CARGO_TARGET_DIR),target)/mutants $(MUTANTS)

@@ -10,8 +10,7 @@ mod archivista;
 mod databases;
 #[path = "support/store/filled.rs"]
 mod filled;
-#[allow(dead_code)] // tests use the rest
-#[path = "../tests/support/links.rs"]
+#[path = "support/store/links.rs"]
 mod links;
 #[path = "support/store/lookups.rs"]
 mod lookups;

@@ -91,6 +91,11 @@ impl Cache {
         self.kept.weighted_size()
     }
 
+    /// Whether the verdict for `key` is kept, and still valid at `now`.
+    pub async fn holds(&self, key: &Key, now: Timestamp) -> bool {
+        self.kept.get(key).await.is_some_and(|entry| entry.serves(now))
+    }
+
     /// The verdict for `key`: kept, or being made by another caller, or made by `judge`, which is given its deadline.
     /// 500 callers at once are one `judge`; each waits no longer than its own deadline.
     ///

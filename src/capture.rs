@@ -1,57 +1,86 @@
 //! Capture: materials → command → products → link (design §8, store §5; in-toto §1.15).
 //!
-//! Nothing in the working directory is read as configuration (security T-25): what is recorded is what the caller says, and no more.
+//! What is recorded is what the caller says, and no more (security T-25). The working directory may say which paths (`config`), and
+//! that shows in the link. `notes` are what a link says beside its artifacts, and what it must not say.
 
 use crate::{
     digest::DigestSet,
-    envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
-    intoto::{Artifacts, Link, Profile},
-    json::{self, Value},
+    envelope::Envelope,
+    intoto::{Artifacts, Link},
+    json::Value,
     key::SecretKey,
 };
 use anyhow::Context as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+pub mod attest;
+pub mod cache;
+pub mod ci;
 pub mod command;
-pub mod hash;
+pub mod config;
+pub mod deliver;
+mod exclude;
+pub mod facts;
+pub mod git;
+mod hash;
+pub mod identity;
 pub mod image;
 pub mod names;
+pub mod notes;
+mod progress;
 pub mod record;
+pub mod redact;
+mod seal;
+pub mod session;
+pub mod spool;
+pub mod surroundings;
+mod tail;
 pub mod upload;
+mod walk;
 
-pub use record::{Progress, Recorder};
+pub use notes::Notes;
+pub use progress::Progress;
+pub use record::Recorder;
+pub use seal::Container;
+pub use surroundings::Surroundings;
 
-/// The container a link is written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Container {
-    #[default]
-    Dsse,
-    Metablock,
+/// Where artifacts are, and how they are recorded.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// Relative paths of artifacts start here, and it is no part of their names.
+    pub base: PathBuf,
+    pub recorder: Recorder,
+    pub progress: Progress,
+}
+impl Tree {
+    fn record(&self, paths: &[String], known: &cache::Known) -> Result<record::Recording, record::RecordError> {
+        self.recorder.record(&self.base, paths, known, self.progress)
+    }
 }
 
 /// One step of a pipeline, as the person who runs it describes it.
 pub struct Job<'a> {
     pub step: &'a str,
-    /// Artifact paths as written; relative ones are below `base`.
+    /// Artifact paths as written.
     pub materials: &'a [String],
     pub products: &'a [String],
-    /// The command, and where it runs.
+    pub tree: &'a Tree,
+    /// The command; none for a step that is not one, such as a review.
     pub argv: &'a [String],
-    pub base: PathBuf,
-    pub recorder: Recorder,
-    pub images: image::Images,
+    /// Where it runs, and where the files are that tell of images.
+    pub directory: &'a Path,
+    pub images: &'a image::Images,
     pub container: Container,
-    /// What stands for the name of a key when nobody looks at a terminal.
-    pub progress: &'a Progress,
-    /// Whether the command's standard streams are ours; `false` gives it none (the demonstration's steps are silent).
-    pub inherit_streams: bool,
+    pub streams: command::Streams,
+    pub notes: Notes<'a>,
 }
 
 /// What a run left: the signed link and how the command ended.
 pub struct Run {
     pub link: Link,
     pub envelope: Envelope,
-    pub outcome: command::Outcome,
+    /// `None`: there was no command.
+    pub outcome: Option<command::Outcome>,
     /// Remarks for a person, one clause each.
     pub warnings: Vec<String>,
 }
@@ -73,30 +102,57 @@ impl From<anyhow::Error> for Failure {
 /// Records materials, runs the command, records products, and signs the link. A command that fails still yields one.
 pub async fn run(job: &Job<'_>, key: &SecretKey) -> Result<Run, Failure> {
     names::check_step(job.step)?;
-    let before = job.recorder.record(&job.base, job.materials, job.progress).context("materials")?;
-    let outcome = command::run(job.argv, &job.base, job.inherit_streams).await?;
-    let after = job.recorder.record(&job.base, job.products, job.progress).context("products")?;
+    // What the command's own words give away is known before it runs.
+    job.notes.check_command(job.argv)?;
+    let before = job.tree.record(job.materials, &cache::Known::default()).context("materials")?;
+    let tool = job.notes.facts.map(|_| tokio::task::spawn_blocking(facts::own_digest));
+    let ended = match job.argv {
+        [] => None,
+        argv => Some(command::run(argv, job.directory, job.streams).await?),
+    };
+    let (products, after) = products(job.tree, job.products, &before.known, job.images, job.directory)?;
     let mut warnings = before.warnings;
-    warnings.extend(after.warnings);
+    warnings.extend(after);
     warnings.dedup();
-
-    let mut products = after.artifacts;
-    for (name, digest) in job.images.resolve(&job.base).context("image")? {
-        insert_image(&mut products, name, DigestSet::of(&digest))?;
-    }
     let link = Link {
         name: job.step.to_owned(),
         command: job.argv.to_vec(),
         materials: before.artifacts,
         products,
-        byproducts: byproducts(&outcome),
+        byproducts: byproducts(ended.as_ref()),
         environment: Value::Object(Vec::new()),
     };
-    let envelope = seal(&link, job.container, key)?;
-    if let Some(why) = refused(&envelope) {
+    let mut facts = job.notes.facts.cloned();
+    if let (Some(facts), Some(ended)) = (&mut facts, &ended) {
+        facts.of_execution(&ended.execution, job.notes.ok_codes);
+    }
+    if let (Some(facts), Some(tool)) = (&mut facts, tool)
+        && let Ok(Some(digest)) = tool.await
+    {
+        facts.set("tidewaiter.digest", digest);
+    }
+    let link = job.notes.write(link, facts, &mut warnings)?;
+    let envelope = seal::seal(&link, job.container, key)?;
+    if let Some(why) = seal::refused(&envelope, job.container) {
         warnings.push(format!("verifiers will refuse this link: {why}"));
     }
-    Ok(Run { link, envelope, outcome, warnings })
+    Ok(Run { link, envelope, outcome: ended.map(|ended| ended.execution.outcome), warnings })
+}
+
+/// The files a step left and the images it made, with remarks.
+fn products(
+    tree: &Tree,
+    paths: &[String],
+    known: &cache::Known,
+    images: &image::Images,
+    directory: &Path,
+) -> anyhow::Result<(Artifacts, Vec<String>)> {
+    let recorded = tree.record(paths, known).context("products")?;
+    let mut products = recorded.artifacts;
+    for (name, digest) in images.resolve(directory).context("image")? {
+        insert_image(&mut products, name, DigestSet::of(&digest))?;
+    }
+    Ok((products, recorded.warnings))
 }
 
 /// An image may be named twice with one digest, never with two.
@@ -108,32 +164,15 @@ fn insert_image(products: &mut Artifacts, name: String, digest: DigestSet) -> an
     Ok(())
 }
 
-/// Why verifiers would not read the link.
-fn refused(envelope: &Envelope) -> Option<String> {
-    match Link::of(envelope, Profile::Strict) {
-        Ok(reading) => reading.link.err().map(|error| error.to_string()),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-/// The link in its container, signed.
-fn seal(link: &Link, container: Container, key: &SecretKey) -> anyhow::Result<Envelope> {
-    let value = link.to_value();
-    let sealed = match container {
-        Container::Dsse => {
-            Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, json::to_text(&value).into_bytes(), &[key]).context("sign")?
-        }
-        Container::Metablock => Envelope::sign_metablock(value, &[key]).context("sign")?,
-    };
-    Ok(sealed)
-}
-
-/// As `in-toto-run` writes them when streams are not recorded; output may hold secrets, so it never goes into a link (store §5.3).
-fn byproducts(outcome: &command::Outcome) -> Value {
+/// As `in-toto-run` writes them when streams are not recorded; output may hold secrets, so it goes into a link only as the tail that was
+/// asked for (store §5.3).
+fn byproducts(ended: Option<&command::Ended>) -> Value {
+    let Some(ended) = ended else { return Value::Object(Vec::new()) };
+    let return_value = ended.execution.outcome.return_value.to_string();
     Value::Object(vec![
-        ("return-value".to_owned(), Value::Number(outcome.return_value.to_string())),
-        ("stderr".to_owned(), Value::String(String::new())),
-        ("stdout".to_owned(), Value::String(String::new())),
+        ("return-value".to_owned(), Value::Number(return_value)),
+        ("stderr".to_owned(), Value::String(ended.stderr.clone())),
+        ("stdout".to_owned(), Value::String(ended.stdout.clone())),
     ])
 }
 

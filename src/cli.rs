@@ -2,6 +2,8 @@
 //!
 //! Each file has `pub struct Args` (clap) and `pub async fn run(args: Args) -> anyhow::Result<u8>` (the exit code; Err is 2).
 
+pub mod attest;
+pub mod ci;
 pub mod completion;
 pub mod crds;
 pub mod demo;
@@ -11,9 +13,14 @@ pub mod inspect;
 pub mod key;
 pub mod layout;
 pub mod publish;
+pub mod push;
+pub mod record;
+mod recording;
 pub mod review;
 pub mod run;
+pub mod size;
 pub mod store;
+pub mod store_args;
 pub mod ui;
 pub mod verify;
 pub mod version;
@@ -39,6 +46,11 @@ pub enum Command {
     #[command(subcommand)]
     Inspect(inspect::Command),
     Run(run::Args),
+    #[command(subcommand)]
+    Record(record::Command),
+    Attest(attest::Args),
+    Push(push::Args),
+    Ci(ci::Args),
     Publish(publish::Args),
     #[command(subcommand)]
     Layout(layout::Command),
@@ -63,6 +75,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::InToto(command) => in_toto::run(command).await,
         Command::Inspect(command) => inspect::run(command).await,
         Command::Run(args) => run::run(args).await,
+        Command::Record(command) => Ok(record::run(command).await),
+        Command::Attest(args) => Ok(attest::run(args).await),
+        Command::Push(args) => push::run(args).await,
+        Command::Ci(args) => ci::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Layout(command) => layout::run(command).await,
         Command::Key(command) => key::run(command).await,

@@ -27,6 +27,7 @@ pub mod lists;
 pub mod location;
 pub mod merge;
 pub mod migrate;
+pub mod publication;
 pub mod read;
 pub mod records;
 pub mod search;
@@ -131,6 +132,7 @@ impl RunFacts {
     pub fn of(facts: &Facts) -> Self {
         let text = |name| facts.text(name).map(str::to_owned);
         RunFacts {
+            started_at: facts.time("step.started_at"),
             provider: text("cicd.system"),
             url: text("cicd.pipeline.run.url.full"),
             commit_id: text(facts::REVISION),

@@ -4,11 +4,11 @@ use crate::{
     cache::{self, Cache, Flights, Key},
     cluster::pull_secrets::PullSecrets,
     digest::Digest,
-    policy::{Assessment, Decision, ImageOutcome, Namespace, PolicySet, Reading, Workload},
+    policy::{Assessment, Decision, EvidenceSource, ImageOutcome, Namespace, PolicySet, Reading, Want, Workload},
     reason::{Fault, Reason},
     reference::Reference,
     registry::{Blob, Repository},
-    source::{self, Sources},
+    source::{self, Sources, store::Together},
 };
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
@@ -27,6 +27,7 @@ mod lent; // in whose name an image is read
 pub mod metrics;
 pub mod namespace; // the Namespace object, for its annotations
 pub mod policies; // what decisions are made by, swapped whole
+pub mod reports; // verdicts for the metadata store
 pub mod resources; // our own kinds, before they are stored
 pub mod review; // bytes ⇄ types: parse, respond, patch
 pub mod told; // what an answer is worth telling the owner of the workload
@@ -82,10 +83,12 @@ impl Judge {
         // The same image in eight containers is judged once.
         let references: BTreeSet<Reference> = readings.iter().filter_map(to_judge).cloned().collect();
         let lent = self.lent(workload, references.iter(), deadline).await;
-        let work: Vec<_> = references
+        let accesses = |reference| (lent.accesses(&self.sources, &reference), reference);
+        let images: Vec<_> = references.into_iter().map(accesses).collect();
+        let _together = self.together(set, &workload.namespace, &images, now).await;
+        let work: Vec<_> = images
             .into_iter()
-            .map(|reference| {
-                let accesses = lent.accesses(&self.sources, &reference);
+            .map(|(accesses, reference)| {
                 async move {
                     let outcome = self.image(set, &reference, &workload.namespace, accesses, deadline, now).await;
                     (reference, outcome)
@@ -112,6 +115,29 @@ impl Judge {
     ) -> Lent {
         let (secrets, registries) = (self.pull_secrets.as_deref(), &self.sources.registries);
         Lent::read(secrets, registries, workload, references, deadline).await
+    }
+
+    /// The images that will want the store's evidence are asked for in one question, as long as the value lives. Those behind tags
+    /// are not known yet.
+    async fn together(
+        &self,
+        set: &PolicySet,
+        namespace: &str,
+        images: &[(Vec<Access>, Reference)],
+        now: Timestamp,
+    ) -> Option<Arc<Together>> {
+        let store = self.sources.store.as_ref().filter(|_| images.len() > 1)?;
+        let mut wanting = BTreeSet::new();
+        for (accesses, reference) in images {
+            let (Some(access), Some(digest)) = (accesses.first(), reference.digest()) else { continue };
+            let wants = || Assessment::new(set, reference, namespace).wants();
+            if !self.cache.holds(&key(reference, digest, set, namespace, access), now).await
+                && wants().contains(&Want::Envelopes(EvidenceSource::Store))
+            {
+                wanting.insert(digest.clone());
+            }
+        }
+        (wanting.len() > 1).then(|| store.together(wanting))
     }
 
     /// One image: its digest, and what the evidence says about it, in the first name that is shown it.
@@ -147,13 +173,7 @@ impl Judge {
             }
         };
         let repository = Repository::from(reference);
-        let key = Key {
-            repository: repository.clone(),
-            digest: digest.clone(),
-            policy: set.hash().clone(),
-            namespace: namespace.into(),
-            credential: access.identity.clone(),
-        };
+        let key = key(reference, &digest, set, namespace, access);
         let pinned = reference.pinned(digest.clone());
         let drive = |deadline| {
             let (set, sources, repository) = (Arc::clone(set), access.sources.clone(), repository.clone());
@@ -223,6 +243,16 @@ impl Judge {
             })
             .collect();
         futures::stream::iter(work).buffered(IMAGES_AT_ONCE).collect().await
+    }
+}
+
+fn key(reference: &Reference, digest: &Digest, set: &PolicySet, namespace: &str, access: &Access) -> Key {
+    Key {
+        repository: Repository::from(reference),
+        digest: digest.clone(),
+        policy: set.hash().clone(),
+        namespace: namespace.into(),
+        credential: access.identity.clone(),
     }
 }
 

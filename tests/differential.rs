@@ -19,8 +19,13 @@ mod keys;
 mod known;
 #[path = "differential/mutate.rs"]
 mod mutate;
+#[allow(dead_code)] // these take the parts that chains need
+#[path = "support/openpgp.rs"]
+mod openpgp;
 #[path = "differential/peers.rs"]
 mod peers;
+#[path = "support/people.rs"]
+mod people;
 #[path = "differential/rows.rs"]
 mod rows;
 #[path = "differential/table.rs"]

@@ -1,11 +1,13 @@
 //! The product against real parts: Debian's docker-registry (no referrers API) and a registry with it, over plain http and TLS, with
 //! basic and bearer authentication; images signed by cosign 2 and 3; links recorded by `in-toto-run`, layouts signed by Python
-//! in-toto; statements by witness and cosign. `tests/tools/install` brings them.
+//! in-toto, that of today and an old one; statements by witness and cosign. `tests/tools/install` brings them.
 
 #[path = "real/golang.rs"]
 mod golang;
 #[path = "real/images.rs"]
 mod images;
+#[path = "real/old.rs"]
+mod old;
 #[path = "real/openpgp.rs"]
 mod openpgp;
 #[path = "real/statements.rs"]

@@ -12,8 +12,8 @@ mod failpoints;
 mod full;
 #[path = "store/kill.rs"]
 mod kill;
-#[path = "support/links.rs"]
-mod links;
+#[path = "store/openapi.rs"]
+mod openapi;
 #[allow(dead_code)] // other tests use other parts
 #[path = "support/openpgp.rs"]
 mod openpgp;

@@ -1,6 +1,11 @@
 //! Runs the command of a step: its terminal, its input and its signals are those it would have without us (store §5.4).
 
-use super::Failure;
+use super::{
+    Failure,
+    facts::{Execution, Stopwatch},
+    tail::Tail,
+};
+use crate::signer;
 use anyhow::Context as _;
 use std::{
     io::{ErrorKind, IsTerminal as _},
@@ -21,6 +26,12 @@ pub struct Outcome {
     /// As a shell reports it: the exit code, or 128 and the number of the signal.
     pub exit_code: u8,
 }
+impl Outcome {
+    /// Whether it went well: 0, or one of these exit codes.
+    pub fn is_ok(&self, ok_codes: &[u8]) -> bool {
+        self.return_value == 0 || self.return_value > 0 && ok_codes.contains(&self.exit_code)
+    }
+}
 impl From<ExitStatus> for Outcome {
     fn from(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
@@ -33,24 +44,60 @@ impl From<ExitStatus> for Outcome {
     }
 }
 
+/// The command's standard streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// Ours.
+    #[default]
+    Inherited,
+    /// None (the demonstration's steps are silent).
+    Silent,
+    /// Its output passes through us, and the last bytes of it are kept. It sees a pipe where there was a terminal.
+    Tail(usize),
+}
+
+/// How it went, and the last it said where that was asked for.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub execution: Execution,
+    pub stdout: String,
+    pub stderr: String,
+}
+
 /// Starts the command in `directory` and waits for it. Signals sent to us are passed on; those of the terminal reach it anyway, since it
-/// stays in our process group, and we outlive them to record what it left.
-pub async fn run(argv: &[String], directory: &Path, inherit_streams: bool) -> Result<Outcome, Failure> {
+/// stays in our process group, and we outlive them to record what it left. A key in our environment is not for the command.
+pub async fn run(argv: &[String], directory: &Path, streams: Streams) -> Result<Ended, Failure> {
     let (program, arguments) = argv.split_first().context("there is no command to run")?;
     // Before the start, so that no signal finds us between the two.
     let mut signals = Signals::listen().context("signals")?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(directory);
-    if !inherit_streams {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    }
-    let mut child = command.spawn().map_err(|error| not_started(program, error))?;
-    loop {
-        tokio::select! {
-            status = child.wait() => return Ok(status.context("wait for the command")?.into()),
-            signal = signals.next() => pass_on(&child, signal),
+    command.args(arguments).current_dir(directory).env_remove(signer::PEM_VARIABLE);
+    let mut tails = (None, None);
+    match streams {
+        Streams::Inherited => {}
+        Streams::Silent => drop(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())),
+        Streams::Tail(bytes_max) => {
+            let (stdout, out) = std::io::pipe().context("a pipe")?;
+            let (stderr, err) = std::io::pipe().context("a pipe")?;
+            command.stdout(out).stderr(err);
+            tails = (
+                Some(Tail::of(stdout, std::io::stdout(), bytes_max)),
+                Some(Tail::of(stderr, std::io::stderr(), bytes_max)),
+            );
         }
     }
+    let watch = Stopwatch::start();
+    let mut child = command.spawn().map_err(|error| not_started(program, error))?;
+    // Our ends of the pipes it writes to: while one is open, they never end.
+    drop(command);
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.context("wait for the command")?,
+            signal = signals.next() => pass_on(&child, signal),
+        }
+    };
+    let execution = watch.stop(status.into());
+    Ok(Ended { execution, stdout: Tail::text(tails.0).await, stderr: Tail::text(tails.1).await })
 }
 
 fn not_started(program: &str, error: std::io::Error) -> Failure {
@@ -123,7 +170,8 @@ mod tests {
     use super::*;
 
     async fn shell(script: &str) -> Result<Outcome, Failure> {
-        run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], Path::new("/"), false).await
+        let argv = ["sh", "-c", script].map(str::to_owned);
+        run(&argv, Path::new("/"), Streams::Silent).await.map(|ended| ended.execution.outcome)
     }
 
     #[tokio::test]
@@ -135,10 +183,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_not_be_started() {
-        let missing = run(&["/nonexistent/program".to_owned()], Path::new("/"), false).await;
+        let missing = run(&["/nonexistent/program".to_owned()], Path::new("/"), Streams::Silent).await;
         assert!(matches!(missing, Err(Failure::NotStarted { exit_code: 127, .. })));
-        let directory = run(&["/".to_owned()], Path::new("/"), false).await;
+        let directory = run(&["/".to_owned()], Path::new("/"), Streams::Silent).await;
         assert!(matches!(directory, Err(Failure::NotStarted { exit_code: 126, .. })));
-        assert!(matches!(run(&[], Path::new("/"), false).await, Err(Failure::NotRecorded(_))));
+        assert!(matches!(run(&[], Path::new("/"), Streams::Silent).await, Err(Failure::NotRecorded(_))));
     }
 }

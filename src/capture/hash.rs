@@ -1,18 +1,25 @@
 //! SHA-256 of a file, as it is or with its line endings made Unix's.
 
+use super::cache::{Hash, Seen, Stat};
 use sha2::{Digest as _, Sha256};
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, path::Path, time::SystemTime};
 
-/// Read in pieces: a mapped file that shrinks would kill us.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// Read in pieces: a mapped file that shrinks would kill us. One buffer serves many files.
+pub const BUFFER_BYTES: usize = 128 * 1024;
 
-/// Hex of the file's SHA-256. `normalise` reads `\r\n` and `\r` as `\n`.
-pub fn file(path: &Path, normalise: bool) -> std::io::Result<String> {
-    reader(File::open(path)?, normalise, &mut vec![0; BUFFER_BYTES])
+/// The file's hash, and by what it is known again if it held still while it was read. `normalise` reads `\r\n` and `\r` as `\n`;
+/// `buffer` is scratch and must not be empty.
+pub fn file(path: &Path, normalise: bool, buffer: &mut [u8]) -> std::io::Result<(Hash, Option<Seen>)> {
+    let at = SystemTime::now();
+    let mut file = File::open(path)?;
+    let before = Stat::of(&file.metadata()?);
+    let hash = reader(&mut file, normalise, buffer)?;
+    let stat = Stat::of(&file.metadata()?);
+    Ok((hash, (stat == before).then_some(Seen { stat, hash, at })))
 }
 
-/// The same over anything that is read; `buffer` is scratch and must not be empty.
-pub fn reader(mut source: impl Read, normalise: bool, buffer: &mut [u8]) -> std::io::Result<String> {
+/// The hash of anything that is read.
+pub fn reader(mut source: impl Read, normalise: bool, buffer: &mut [u8]) -> std::io::Result<Hash> {
     let mut hasher = Sha256::new();
     let mut lines = LineEndings::default();
     loop {
@@ -27,7 +34,7 @@ pub fn reader(mut source: impl Read, normalise: bool, buffer: &mut [u8]) -> std:
             false => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hex::encode(hasher.finalize()))
+    Ok(hasher.finalize().into())
 }
 
 /// `\r\n` and `\r` to `\n`, whatever the pieces the bytes come in (R37).
@@ -55,7 +62,7 @@ impl LineEndings {
 mod tests {
     use super::*;
 
-    fn hashed(bytes: &[u8], normalise: bool, buffer: usize) -> String {
+    fn hashed(bytes: &[u8], normalise: bool, buffer: usize) -> Hash {
         reader(bytes, normalise, &mut vec![0; buffer]).unwrap()
     }
 

@@ -10,18 +10,27 @@ use crate::{
     source::layout_dir::LayoutDir,
 };
 use anyhow::Context as _;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+mod blobs;
 
 /// Buildkit and containerd write the whole reference here, and often a bare tag above.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 /// Metadata and digest files are small; what is larger is something else.
 const FILE_BYTES_MAX: usize = 4 << 20;
 
-/// What `--image` and `--image-from-file` said.
+/// What `--image` and its kin said.
 #[derive(Clone, Debug, Default)]
 pub struct Images {
     references: Vec<Reference>,
     files: Vec<PathBuf>,
+    /// Files with a configuration's digest, each of which an image of `files` must have.
+    configs: Vec<PathBuf>,
+    /// Whether layout directories are recorded blob by blob too.
+    blobs: bool,
 }
 
 /// What a file says about an image.
@@ -45,7 +54,31 @@ impl Images {
                 bare.name()
             );
         }
-        Ok(Images { references, files: files.to_vec() })
+        Ok(Images { references, files: files.to_vec(), ..Images::default() })
+    }
+
+    /// Every layout directory is recorded blob by blob too, as `blobs/sha256/<hex>` (design §5).
+    pub fn with_blobs(mut self) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            !self.files.is_empty(),
+            "--image-blobs needs an --image-from-file: an OCI image layout directory"
+        );
+        self.blobs = true;
+        Ok(self)
+    }
+
+    /// These `--iidfile`s must name the configuration of an image among the layout directories.
+    ///
+    /// The digest of a configuration cannot stand alone: pods name the digest of a manifest, and many manifests may have one
+    /// configuration (other compressions, other annotations). A layout directory holds the manifest that ties the two.
+    pub fn with_configs(mut self, files: &[PathBuf]) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            files.is_empty() || !self.files.is_empty(),
+            "--iidfile holds the digest of the image's configuration, which no pod names; it needs the manifest beside it: \
+             --image-from-file with an OCI image layout directory"
+        );
+        self.configs = files.to_vec();
+        Ok(self)
     }
 
     /// The artifacts, read after the command ran; files that are relative are below `base`.
@@ -57,21 +90,41 @@ impl Images {
                 artifacts.push((artifact_name(&reference.name()), digest.clone()));
             }
         }
+        let mut configs = BTreeSet::new();
         for file in &self.files {
-            let found = read(&base.join(file)).with_context(|| format!("\"{}\"", file.display()))?;
+            let path = base.join(file);
+            let found = if path.is_dir() { oci_layout(&path) } else { read(&path) };
+            let found = found.with_context(|| format!("\"{}\"", file.display()))?;
             let names: Vec<&Reference> = if bare.is_empty() { found.names.iter().collect() } else { bare.clone() };
-            anyhow::ensure!(!names.is_empty(), "\"{}\" names no image; say which with --image", file.display());
+            anyhow::ensure!(
+                self.blobs || !names.is_empty(),
+                "\"{}\" names no image; say which with --image",
+                file.display()
+            );
             artifacts.extend(names.into_iter().map(|name| (artifact_name(&name.name()), found.digest.clone())));
+            if self.blobs || !self.configs.is_empty() {
+                let image = blobs::Image::open(&path).with_context(|| format!("\"{}\"", file.display()))?;
+                configs.extend(image.configs());
+                if self.blobs {
+                    artifacts.extend(image.artifacts()?);
+                }
+            }
+        }
+        for file in &self.configs {
+            let found = read(&base.join(file)).with_context(|| format!("\"{}\"", file.display()))?;
+            anyhow::ensure!(
+                configs.contains(&found.digest),
+                "no image of --image-from-file has the configuration {} of \"{}\"",
+                found.digest,
+                file.display()
+            );
         }
         Ok(artifacts)
     }
 }
 
-/// An OCI image layout, buildx's `--metadata-file`, or a digest alone (`--iidfile`, `--digestfile`).
+/// Buildx's `--metadata-file`, or a digest alone (`--digestfile`, `--iidfile`).
 fn read(path: &Path) -> anyhow::Result<Found> {
-    if path.is_dir() {
-        return oci_layout(path);
-    }
     let bytes = file::read(path, FILE_BYTES_MAX)?;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => build_metadata(&bytes),

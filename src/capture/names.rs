@@ -1,21 +1,38 @@
 //! Artifact names as in-toto records them: normalised, forward slashes, prefixes stripped (in-toto §1.15).
 
-/// The scheme a path may be given with; it stays in the name.
-const FILE_SCHEME: &str = "file:";
+use crate::image;
 
-/// Splits `file:` off; other schemes that recorders know are refused, since a file of that name is hardly what was meant.
-pub fn split_scheme(path: &str) -> anyhow::Result<(&'static str, &str)> {
-    if let Some(rest) = path.strip_prefix(FILE_SCHEME) {
-        return Ok((FILE_SCHEME, rest));
-    }
-    for scheme in ["dir:", "ostree:", "oci:"] {
-        anyhow::ensure!(
-            !path.starts_with(scheme),
-            "\"{path}\": artifacts of the scheme {scheme} are not recorded from paths"
-        );
-    }
-    Ok(("", path))
+/// How an artifact is recorded, which the scheme of its path says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Each file at or below the path; a `file:` that was written stays in the names.
+    Files { prefix: &'static str },
+    /// `dir:`, one artifact for a whole directory.
+    Directory,
+    /// `ostree:`, the commit a branch of an OSTree repository names.
+    OsTree,
 }
+
+/// The scheme of a path, and the path. Images are recorded by `--image`: a file called `oci:…` is hardly what was meant.
+pub fn split_scheme(path: &str) -> anyhow::Result<(Scheme, &str)> {
+    for (prefix, scheme) in
+        [("file:", Scheme::Files { prefix: "file:" }), (DIRECTORY, Scheme::Directory), (OSTREE, Scheme::OsTree)]
+    {
+        if let Some(rest) = path.strip_prefix(prefix) {
+            return Ok((scheme, rest));
+        }
+    }
+    anyhow::ensure!(
+        !path.starts_with(image::ARTIFACT_SCHEME),
+        "\"{path}\": images are not recorded from paths; see --image"
+    );
+    Ok((Scheme::Files { prefix: "" }, path))
+}
+
+/// The scheme of [`Scheme::Directory`].
+pub const DIRECTORY: &str = "dir:";
+/// The scheme of [`Scheme::OsTree`].
+pub const OSTREE: &str = "ostree:";
 
 /// Python's `posixpath.normpath`: lexical, no look at the disk; an empty path is `.`.
 pub fn normalise(path: &str) -> String {
@@ -41,7 +58,7 @@ pub fn normalise(path: &str) -> String {
     }
 }
 
-/// The name of the file `path` (normalised): slashes turned, the first matching prefix stripped, the scheme put back.
+/// The name of what is at `path`: slashes turned, the first matching prefix stripped, the scheme put in front.
 pub fn mangle(path: &str, lstrip: &[String], scheme: &str) -> String {
     let path = path.replace('\\', "/");
     let stripped = lstrip.iter().find_map(|prefix| path.strip_prefix(prefix.as_str())).unwrap_or(&path);
@@ -97,9 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_refused() {
-        assert_eq!(split_scheme("file:a").unwrap(), ("file:", "a"));
-        assert_eq!(split_scheme("foo:a").unwrap(), ("", "foo:a"));
-        assert!(split_scheme("dir:a").is_err());
+    fn the_scheme_says_how() {
+        assert_eq!(split_scheme("file:a").unwrap(), (Scheme::Files { prefix: "file:" }, "a"));
+        assert_eq!(split_scheme("foo:a").unwrap(), (Scheme::Files { prefix: "" }, "foo:a"));
+        assert_eq!(split_scheme("dir:a").unwrap(), (Scheme::Directory, "a"));
+        assert_eq!(split_scheme("ostree:a").unwrap(), (Scheme::OsTree, "a"));
+        assert!(split_scheme("oci:a").is_err());
     }
 }

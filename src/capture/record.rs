@@ -4,16 +4,19 @@
 //! special files left out, excluded directories not entered. Where in-toto goes on in silence (a directory it may not read, two files
 //! under one name, a loop of links), this is an error: an incomplete record is a false one.
 
-use super::{hash, names};
-use crate::{digest::DigestSet, intoto::Artifacts};
-use ignore::{
-    WalkBuilder,
-    gitignore::{Gitignore, GitignoreBuilder},
+use super::{
+    cache::{Hash, Known, Seen, Stat},
+    exclude::Excludes,
+    hash,
+    names::{self, Scheme},
+    progress::Progress,
+    walk,
 };
+use crate::{digest::DigestSet, intoto::Artifacts};
 use rayon::prelude::*;
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// What in-toto leaves out unless it is told otherwise.
@@ -34,6 +37,8 @@ pub enum RecordError {
     Loop(PathBuf),
     #[error("\"{0}\" has a name that is not UTF-8")]
     NotUtf8(PathBuf),
+    #[error("there are more than {max} files and directories at \"{path}\"")]
+    TooMany { path: PathBuf, max: usize },
     #[error("\"{path}\" can not be read: {error}")]
     Io { path: PathBuf, error: std::io::Error },
 }
@@ -43,33 +48,29 @@ pub enum RecordError {
 pub struct Recording {
     pub artifacts: Artifacts,
     pub warnings: Vec<String>,
-}
-
-/// A bar on a terminal, nothing elsewhere.
-#[derive(Default)]
-pub struct Progress {
-    shown: bool,
-}
-impl Progress {
-    /// Shows itself where standard error is a terminal.
-    pub fn on_terminal() -> Self {
-        Progress { shown: std::io::IsTerminal::is_terminal(&std::io::stderr()) }
-    }
-    fn bar(&self, files: usize) -> indicatif::ProgressBar {
-        match self.shown && files > 1_000 {
-            true => indicatif::ProgressBar::new(files as u64).with_message("hashing"),
-            false => indicatif::ProgressBar::hidden(),
-        }
-    }
+    /// What the next recording in this process need not read again.
+    pub known: Known,
 }
 
 /// How paths become artifacts.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    excludes: Gitignore,
+    excludes: Excludes,
     lstrip: Vec<String>,
     normalise_line_endings: bool,
 }
+
+/// A file to hash.
+struct File {
+    name: String,
+    path: String,
+    /// Given by itself, and not found below something: it is read whatever is known of it.
+    is_named: bool,
+}
+
+/// One artifact for something that is no file: its name, where it is, its hash.
+type Whole = (String, PathBuf, Hash);
+
 impl Recorder {
     /// `excludes` are gitignore patterns; none given means in-toto's defaults, as there.
     pub fn new(excludes: &[String], lstrip: &[String], normalise_line_endings: bool) -> Result<Self, RecordError> {
@@ -81,166 +82,178 @@ impl Recorder {
             }
         }
         let excludes = match excludes.is_empty() {
-            true => compile(&EXCLUDES_DEFAULT)?,
-            false => compile(excludes)?,
+            true => Excludes::new(&EXCLUDES_DEFAULT),
+            false => Excludes::new(excludes),
         };
+        let excludes = excludes.map_err(|(pattern, why)| RecordError::Exclude { pattern, why })?;
         Ok(Recorder { excludes, lstrip: lstrip.to_vec(), normalise_line_endings })
     }
 
     /// Every file at or below the paths, relative ones starting from `base`. A path that does not exist is a warning, as a step may
-    /// well make it or remove it.
-    pub fn record(&self, base: &Path, paths: &[String], progress: &Progress) -> Result<Recording, RecordError> {
-        let mut found = Found::default();
-        for path in paths {
-            let (scheme, path) = names::split_scheme(path).map_err(RecordError::Path)?;
-            self.find(base, &names::normalise(path), scheme, &mut found)?;
+    /// well make it or remove it. What is `known` of the files is believed where it may be (see [`super::cache`]).
+    pub fn record(
+        &self,
+        base: &Path,
+        paths: &[String],
+        known: &Known,
+        progress: Progress,
+    ) -> Result<Recording, RecordError> {
+        let mut recording = Recording::default();
+        let (mut files, mut others) = (Vec::new(), Vec::new());
+        for written in paths {
+            match names::split_scheme(written).map_err(RecordError::Path)? {
+                (Scheme::Files { prefix }, path) => {
+                    self.find(base, &names::normalise(path), prefix, &mut files, &mut recording.warnings)?;
+                }
+                (Scheme::Directory, path) => others.push(self.directory(base, path, known, progress)?),
+                (Scheme::OsTree, path) => others.push(ostree(base, path)?),
+            }
         }
-        let bar = progress.bar(found.files.len());
-        let files: Vec<(String, PathBuf)> = found.files.into_iter().collect();
-        let artifacts = files
-            .into_par_iter()
-            .map(|(name, path)| {
-                let hex =
-                    hash::file(&path, self.normalise_line_endings).map_err(|error| RecordError::Io { path, error })?;
-                bar.inc(1);
-                Ok((name, [("sha256".to_owned(), hex)].into_iter().collect()))
-            })
-            .collect::<Result<Vec<(String, DigestSet)>, RecordError>>();
-        bar.finish_and_clear();
-        Ok(Recording { artifacts: artifacts?.into_iter().collect(), warnings: found.warnings })
+        let files = distinct(base, files)?;
+        let (mut hashed, lied) = self.hash(base, &files, known, progress)?;
+        if lied {
+            recording.warnings.push("a file changed and its ctime did not; every file is read again".to_owned());
+            hashed = self.hash(base, &files, &Known::default(), progress)?.0;
+        }
+        let seen = hashed.iter().zip(&files).filter_map(|((_, seen), file)| Some((Path::new(&file.path), (*seen)?)));
+        recording.known = Known::of(base, seen);
+        let hashes = hashed.iter().map(|(hash, _)| DigestSet::of_sha256(*hash));
+        recording.artifacts = files.into_iter().map(|file| file.name).zip(hashes).collect();
+        for (name, path, hash) in others {
+            let hash = DigestSet::of_sha256(hash);
+            if recording.artifacts.insert(&name, hash.clone()).is_some_and(|other| other != hash) {
+                return Err(RecordError::Collision { name, first: path.clone(), second: path });
+            }
+        }
+        Ok(recording)
     }
 
-    fn find(&self, base: &Path, path: &str, scheme: &str, found: &mut Found) -> Result<(), RecordError> {
-        let root = base.join(path);
-        if path != "." && self.is_excluded(path) {
+    /// The files at or below one path.
+    fn find(
+        &self,
+        base: &Path,
+        path: &str,
+        prefix: &str,
+        files: &mut Vec<File>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), RecordError> {
+        // Off-spec: in-toto asks about `.` too, so that `.*` leaves out everything there is.
+        if path != "." && self.excludes.matches(path) {
             return Ok(());
         }
+        let root = base.join(path);
         let metadata = match std::fs::metadata(&root) {
             Ok(metadata) => metadata,
-            Err(error) if is_absent(&error) => {
-                found.warnings.push(format!("\"{path}\" does not exist and is not recorded"));
+            Err(error) if walk::is_absent(&error) => {
+                warnings.push(format!("\"{path}\" does not exist and is not recorded"));
                 return Ok(());
             }
             Err(error) => return Err(RecordError::Io { path: root, error }),
         };
+        let file = |path: String, is_named| File { name: names::mangle(&path, &self.lstrip, prefix), path, is_named };
         if metadata.is_file() {
-            return found.add(names::mangle(path, &self.lstrip, scheme), root);
-        }
-        match metadata.is_dir() {
-            true => self.walk(&root, path, scheme, found),
-            false => Ok(()),
-        }
-    }
-
-    fn walk(&self, root: &Path, path: &str, scheme: &str, found: &mut Found) -> Result<(), RecordError> {
-        let excludes = self.clone();
-        let (top, prefix) = (root.to_owned(), path.to_owned());
-        let walk = WalkBuilder::new(root)
-            .standard_filters(false)
-            .follow_links(true)
-            .filter_entry(move |entry| {
-                entry.depth() == 0
-                    || joined(&top, &prefix, entry.path()).is_none_or(|path| !excludes.is_excluded(&path))
-            })
-            .build();
-        for entry in walk {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.walk_error(error, root, path)?;
-                    continue;
-                }
-            };
-            if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-                continue;
-            }
-            let path = joined(root, path, entry.path()).ok_or_else(|| RecordError::NotUtf8(entry.path().to_owned()))?;
-            found.add(names::mangle(&path, &self.lstrip, scheme), entry.into_path())?;
+            files.push(file(path.to_owned(), true));
+        } else if metadata.is_dir() {
+            let found = walk::files(base, path, &|path| self.excludes.matches(path))?;
+            files.extend(found.into_iter().map(|path| file(path, false)));
         }
         Ok(())
     }
 
-    /// A broken link is left out, and so is whatever is excluded anyway; everything else is an error.
-    fn walk_error(&self, error: ignore::Error, root: &Path, path: &str) -> Result<(), RecordError> {
-        let Some((at, fault)) = unwrap(error) else { return Ok(()) };
-        let at = at.unwrap_or_else(|| root.to_owned());
-        if at != root && joined(root, path, &at).is_some_and(|path| self.is_excluded(&path)) {
-            return Ok(());
-        }
-        match fault {
-            Fault::Loop => Err(RecordError::Loop(at)),
-            // Asked again: the walker's error hides what the system said.
-            Fault::Io(_) if at.is_symlink() && std::fs::metadata(&at).is_err_and(|error| is_absent(&error)) => Ok(()),
-            Fault::Io(error) => Err(RecordError::Io { path: at, error }),
-        }
-    }
-
-    /// As in-toto asks: the whole path, without a trailing slash for directories.
-    fn is_excluded(&self, path: &str) -> bool {
-        self.excludes.matched_path_or_any_parents(path.trim_start_matches('/'), false).is_ignore()
-    }
-}
-
-fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Gitignore, RecordError> {
-    let mut builder = GitignoreBuilder::new("");
-    let malformed =
-        |pattern: &str, error: ignore::Error| RecordError::Exclude { pattern: pattern.into(), why: error.to_string() };
-    for pattern in patterns {
-        builder.add_line(None, pattern.as_ref()).map_err(|error| malformed(pattern.as_ref(), error))?;
-    }
-    builder.build().map_err(|error| malformed("", error))
-}
-
-/// The files to hash, by name.
-#[derive(Default)]
-struct Found {
-    files: BTreeMap<String, PathBuf>,
-    warnings: Vec<String>,
-}
-impl Found {
-    /// The same file may be found twice (`-m . -m src`); two files may not share a name.
-    fn add(&mut self, name: String, path: PathBuf) -> Result<(), RecordError> {
-        match self.files.get(&name) {
-            Some(first) if names::normalise(&first.to_string_lossy()) != names::normalise(&path.to_string_lossy()) => {
-                Err(RecordError::Collision { name, first: first.clone(), second: path })
+    /// The hash of each file, by what it may be known again, and whether a file that is known turned out to be another.
+    fn hash(
+        &self,
+        base: &Path,
+        files: &[File],
+        known: &Known,
+        progress: Progress,
+    ) -> Result<(Vec<(Hash, Option<Seen>)>, bool), RecordError> {
+        let lied = AtomicBool::new(false);
+        let one = |buffer: &mut Vec<u8>, file: &File| -> std::io::Result<(Hash, Option<Seen>)> {
+            let path = base.join(&file.path);
+            let remembered = match known.is_empty() || file.is_named {
+                true => None,
+                false => {
+                    let stat = Stat::of(&std::fs::metadata(&path)?);
+                    known.get(&stat).map(|hash| (stat, *hash))
+                }
+            };
+            match remembered {
+                Some((stat, hash)) if !known.is_sampled(&stat) => Ok((hash, None)),
+                Some((stat, hash)) => {
+                    let found = hash::file(&path, self.normalise_line_endings, buffer)?;
+                    let same_file = found.1.is_some_and(|seen| seen.stat == stat);
+                    lied.fetch_or(same_file && found.0 != hash, Ordering::Relaxed);
+                    Ok(found)
+                }
+                None => hash::file(&path, self.normalise_line_endings, buffer),
             }
-            _ => {
-                self.files.insert(name, path);
-                Ok(())
-            }
+        };
+        let hashed = progress.during(files.len(), |counter| {
+            files
+                .par_iter()
+                .map_init(
+                    || vec![0; hash::BUFFER_BYTES],
+                    |buffer, file| {
+                        let hashed = one(buffer, file);
+                        counter.step();
+                        hashed.map_err(|error| RecordError::Io { path: base.join(&file.path), error })
+                    },
+                )
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok((hashed, lied.into_inner()))
+    }
+
+    /// One artifact for a directory: the SHA-256 of what `sha256sum` would print of its files, sorted by name.
+    fn directory(&self, base: &Path, path: &str, known: &Known, progress: Progress) -> Result<Whole, RecordError> {
+        let inside = Recorder { lstrip: Vec::new(), ..self.clone() };
+        let root = base.join(path);
+        if !root.is_dir() {
+            return Err(RecordError::Path(anyhow::anyhow!("\"{path}\" is no directory")));
         }
+        let files = inside.record(&root, &[".".to_owned()], known, progress)?.artifacts;
+        let mut text = String::new();
+        for (name, hashes) in &files {
+            text.extend([hashes.get("sha256").as_deref().unwrap_or_default(), "  ", name, "\n"]);
+        }
+        let hash = hash::reader(text.as_bytes(), false, &mut [0; 4096])
+            .map_err(|error| RecordError::Io { path: root.clone(), error })?;
+        Ok((names::mangle(path, &self.lstrip, names::DIRECTORY), root, hash))
     }
 }
 
-/// The path of an entry as the caller would write it: the given path and what lies below it. `None`: not UTF-8.
-fn joined(root: &Path, path: &str, entry: &Path) -> Option<String> {
-    let below = entry.strip_prefix(root).ok()?.to_str()?;
-    Some(match path {
-        "." => below.to_owned(),
-        _ if path.ends_with('/') => format!("{path}{below}"),
-        _ => format!("{path}/{below}"),
-    })
+/// The commit object of a branch, in the OSTree repository at `base`.
+fn ostree(base: &Path, branch: &str) -> Result<Whole, RecordError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |error| RecordError::Io { path, error }
+    };
+    let head = base.join("refs/heads").join(branch);
+    let commit = crate::file::read_text(&head, crate::file::SMALL_BYTES_MAX).map_err(RecordError::Path)?;
+    let commit = commit.trim_matches('\n');
+    let malformed = || RecordError::Path(anyhow::anyhow!("\"{}\" names no commit", head.display()));
+    let is_hex = commit.len() > 2 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (directory, rest) = is_hex.then(|| commit.split_at(2)).ok_or_else(malformed)?;
+    let object = base.join(format!("objects/{directory}/{rest}.commit"));
+    let (hash, _) = hash::file(&object, false, &mut [0; 4096]).map_err(failed(&object))?;
+    Ok((format!("{}{branch}", names::OSTREE), object, hash))
 }
 
-/// Nothing there, or a link to nothing, or a link to itself.
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
-}
-
-enum Fault {
-    Loop,
-    Io(std::io::Error),
-}
-
-/// The path and the cause in the walker's nest of errors. `None`: a remark about something we do not use.
-fn unwrap(error: ignore::Error) -> Option<(Option<PathBuf>, Fault)> {
-    match error {
-        ignore::Error::WithPath { path, err } => unwrap(*err).map(|(inner, fault)| (inner.or(Some(path)), fault)),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => unwrap(*err),
-        ignore::Error::Loop { child, .. } => Some((Some(child), Fault::Loop)),
-        ignore::Error::Io(error) => Some((None, Fault::Io(error))),
-        other => Some((None, Fault::Io(std::io::Error::other(other.to_string())))),
+/// Sorted by name. The same file may be found twice (`-m . -m src`); two files may not share a name.
+fn distinct(base: &Path, mut files: Vec<File>) -> Result<Vec<File>, RecordError> {
+    // Of a file that was found twice, the one that was named stays.
+    files.par_sort_unstable_by(|a, b| {
+        a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)).then(b.is_named.cmp(&a.is_named))
+    });
+    files.dedup_by(|next, before| next.name == before.name && next.path == before.path);
+    match files.iter().zip(files.iter().skip(1)).find(|(one, next)| one.name == next.name) {
+        None => Ok(files),
+        Some((one, next)) => Err(RecordError::Collision {
+            name: one.name.clone(),
+            first: base.join(&one.path),
+            second: base.join(&next.path),
+        }),
     }
 }
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::key::Scheme;
+use crate::{
+    intoto::{Profile, Reported},
+    key::Scheme,
+};
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
@@ -7,17 +10,19 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 async fn shell(base: &std::path::Path, script: &str, container: Container) -> Result<Run, Failure> {
     let key = SecretKey::generate(Scheme::Ed25519).unwrap();
+    let tree =
+        Tree { base: base.to_owned(), recorder: Recorder::new(&[], &[], false).unwrap(), progress: Progress::Hidden };
     let job = Job {
         step: "build",
         materials: &strings(&["."]),
         products: &strings(&["."]),
+        tree: &tree,
         argv: &strings(&["sh", "-c", script]),
-        base: base.to_owned(),
-        recorder: Recorder::new(&[], &[], false).unwrap(),
-        images: image::Images::default(),
+        directory: base,
+        images: &image::Images::default(),
         container,
-        progress: &Progress::default(),
-        inherit_streams: false,
+        streams: command::Streams::Silent,
+        notes: Notes::default(),
     };
     run(&job, &key).await
 }
@@ -29,7 +34,7 @@ async fn materials_are_those_before_and_products_those_after() {
     let run = shell(directory.path(), "mv in out; exit 3", Container::Dsse).await.unwrap();
     assert_eq!(run.link.materials.keys().collect::<Vec<_>>(), ["in"]);
     assert_eq!(run.link.products.keys().collect::<Vec<_>>(), ["out"]);
-    assert_eq!(run.outcome.exit_code, 3);
+    assert_eq!(run.outcome.unwrap().exit_code, 3);
     assert_eq!(run.link.byproducts.get("return-value"), Some(&Value::Number("3".into())));
     assert_eq!(run.link.environment, Value::Object(vec![]));
 }
@@ -43,6 +48,21 @@ async fn both_containers_read_back_as_the_link() {
         assert_eq!(read.payload_type().is_some(), container == Container::Dsse);
         assert_eq!(Link::of(&read, Profile::Strict).unwrap().link.unwrap(), run.link);
     }
+}
+
+#[tokio::test]
+async fn a_statement_reads_back_as_the_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = shell(directory.path(), "echo x > made", Container::Statement).await.unwrap();
+    assert_eq!(run.warnings, Vec::<String>::new());
+    let read = Reported::from_value(&run.envelope.value().unwrap()).unwrap();
+    assert_eq!((read.step.as_deref(), &read.link.products), (Some("build"), &run.link.products));
+    assert_eq!((&read.link.materials, &read.link.command), (&run.link.materials, &run.link.command));
+    // About nothing.
+    let Err(Failure::NotRecorded(error)) = shell(directory.path(), "rm made", Container::Statement).await else {
+        panic!("a statement without a subject");
+    };
+    assert!(error.to_string().contains("about its products"), "{error:#}");
 }
 
 #[test]

@@ -1,23 +1,22 @@
 //! `tidewaiter run`: one step of a pipeline, recorded (design §8, §11; store §5).
 
-use crate::{
-    capture::{self, Container, Failure, Job, Progress, Recorder, image::Images, upload},
-    file, publish,
-    reference::Reference,
-    signer,
+use super::recording::{
+    ContainerArgs, ImageArgs, KeyArgs, LogArgs, NOT_RECORDED, NotesArgs, OutputArgs, SendArgs, TreeArgs,
 };
-use anyhow::Context as _;
-use std::path::{Path, PathBuf};
-
-/// It could not be recorded, as `env` and its kin say it.
-const NOT_RECORDED: u8 = 125;
+use crate::{
+    capture::{self, Failure, Job, Notes, upload::Belongs},
+    file,
+};
+use std::path::Path;
 
 /// Run one step of a pipeline and record it as a signed in-toto link
 ///
 /// The files at and below each -m are hashed before the command runs, those of each -p after it. The command keeps its terminal, its
 /// input and its signals, and its exit code is passed on: 128+n where signal n ended it, 126 and 127 where it could not be started, 125
-/// where it could not be recorded. A command that fails is recorded too. Neither its output nor its environment is stored, and nothing
-/// in the working directory is read as configuration.
+/// where it could not be recorded. A command that fails is recorded too. Facts of the CI system, the commit and the run are recorded,
+/// secrets and the rest of the environment are not. Of the working directory, .tidewaiter.toml may name paths, and nothing else.
+///
+/// A store that is down is no failure: the link waits in the spool, and the next run or `tidewaiter push` sends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewaiter run --step build -m src -p dist --key build.pem -- make
@@ -26,67 +25,46 @@ const NOT_RECORDED: u8 = 125;
       --key ci.pem -- docker buildx build --push --metadata-file meta.json \\
       -t registry.example.com/shop/api:1 .
   tidewaiter run --step test -m . --key test.pem \\
-      --store https://store.example.com --store-token-file token -- cargo test")]
+      --store https://store.example.com --store-token-file token -- cargo test
+  tidewaiter run --step scan --ok-codes 1,2 --log-tail 8KiB --key ci.pem \\
+      -p report.json -- scanner --output report.json .")]
 pub struct Args {
     /// Name of the step in the layout
-    #[arg(long, short = 's', value_name = "STEP")]
+    #[arg(long, short = 's', value_name = "STEP", alias = "step-name", short_alias = 'n')]
     step: String,
-    /// A file or directory to record before the command runs; may be repeated
-    #[arg(long, short = 'm', value_name = "PATH")]
+    /// Files or directories to record before the command runs; may be repeated
+    #[arg(long, short = 'm', value_name = "PATH", num_args = 1.., alias = "materials")]
     material: Vec<String>,
-    /// A file or directory to record after the command ran; may be repeated
-    #[arg(long, short = 'p', value_name = "PATH")]
+    /// Files or directories to record after the command ran; may be repeated
+    #[arg(long, short = 'p', value_name = "PATH", num_args = 1.., alias = "products")]
     product: Vec<String>,
-    /// An image this step made, REF@sha256:…, or REF alone beside one --image-from-file
-    #[arg(long, value_name = "REF")]
-    image: Vec<String>,
-    /// Where an image's digest is: buildx's --metadata-file, a digest file, or an OCI image layout directory; read after the command
-    #[arg(long, value_name = "FILE")]
-    image_from_file: Vec<PathBuf>,
-    /// The functionary's private key (see `tidewaiter key new`)
-    #[arg(long, env = "TIDEWAITER_KEY", value_name = "FILE")]
-    key: Option<PathBuf>,
-    /// A gitignore pattern to leave out; giving any replaces in-toto's own: *.link* .git *.pyc *~
-    #[arg(long, short = 'e', value_name = "GLOB")]
-    exclude: Vec<String>,
-    /// A prefix to strip from the names of artifacts; may be repeated
-    #[arg(long, value_name = "PREFIX")]
-    lstrip_paths: Vec<String>,
-    /// Hash text of Windows and Mac as if it had Unix line endings
+    #[command(flatten)]
+    images: ImageArgs,
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    tree: TreeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    container: ContainerArgs,
+    #[command(flatten)]
+    notes: NotesArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    send: SendArgs,
+    /// Exit codes beside 0 that are no failure, such as a scanner's for what it found; they are passed on all the same
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    ok_codes: Vec<u8>,
+    /// Leave no link of a command that failed
     #[arg(long)]
-    normalize_line_endings: bool,
-    /// Directory for the link, which is named STEP.KEYID.link
-    #[arg(long, short = 'd', value_name = "DIR", conflicts_with = "output")]
-    output_dir: Option<PathBuf>,
-    /// File for the link
-    #[arg(long, short = 'o', value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write a DSSE envelope (the default)
-    #[arg(long)]
-    dsse: bool,
-    /// Write in-toto's older container, for verifiers that know no DSSE
-    #[arg(long, conflicts_with = "dsse")]
-    metablock: bool,
-    /// Metadata store to send the link to
-    #[arg(long, env = "TIDEWAITER_STORE", value_name = "URL")]
-    store: Option<String>,
-    /// The store's chain the link belongs to, where its signer works for several
-    #[arg(long, env = "TIDEWAITER_CHAIN", value_name = "NAME")]
-    chain: Option<String>,
-    /// File that holds the store's writer token
-    #[arg(long, env = "TIDEWAITER_STORE_TOKEN_FILE", value_name = "FILE")]
-    store_token_file: Option<PathBuf>,
-    /// CA bundle of the store
-    #[arg(long, env = "TIDEWAITER_STORE_CA", value_name = "FILE")]
-    store_ca: Option<PathBuf>,
-    /// An image, REF@sha256:…, to put the link beside in its registry
-    #[arg(long, value_name = "REF")]
-    publish: Option<Reference>,
-    /// Exit with 125 where the link could not be sent (it is on disk all the same)
-    #[arg(long)]
-    require_upload: bool,
+    no_record_failure: bool,
+    /// There is no command: record a step such as a review
+    #[arg(long, short = 'x')]
+    no_command: bool,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "no_command", conflicts_with = "no_command", value_name = "CMD")]
     command: Vec<String>,
 }
 
@@ -108,63 +86,37 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
 async fn record(args: &Args) -> Result<u8, Failure> {
     capture::names::check_step(&args.step)?;
     // Whatever can be known to fail fails before the command runs.
-    let path =
-        args.key.as_deref().context("there is no --key to sign it with; make one with: tidewaiter key new -o KEY")?;
-    let key = signer::from_file(path)?;
-    let target = match (&args.output, &args.output_dir) {
-        (Some(file), _) => file.clone(),
-        (None, directory) => {
-            directory.as_deref().unwrap_or(Path::new("")).join(capture::link_file_name(&args.step, &key))
-        }
-    };
-    file::check_writable(&target)?;
-    if let Some(image) = &args.publish {
-        image.digest().with_context(|| format!("--publish {image} has no digest"))?;
-    }
-
+    let around = args.send.store.surroundings()?;
+    let key = args.key.key()?;
+    let target = args.output.target(&args.step, &key)?;
+    args.send.check(&around)?;
+    let recorded = args.tree.recorded(&args.step, &args.material, &args.product)?;
+    let redactor = args.notes.redactor(&args.send, &around)?;
+    let facts = args.notes.facts(&args.send, &around, recorded.config.as_ref()).await;
     let job = Job {
         step: &args.step,
-        materials: &args.material,
-        products: &args.product,
+        materials: &recorded.materials,
+        products: &recorded.products,
+        tree: &recorded.tree,
         argv: &args.command,
-        base: PathBuf::from("."),
-        recorder: Recorder::new(&args.exclude, &args.lstrip_paths, args.normalize_line_endings)
-            .map_err(anyhow::Error::new)?,
-        images: Images::new(&args.image, &args.image_from_file)?,
-        container: if args.metablock { Container::Metablock } else { Container::Dsse },
-        progress: &Progress::on_terminal(),
-        inherit_streams: true,
+        directory: Path::new("."),
+        images: &args.images.images()?,
+        container: args.container.container(),
+        streams: args.log.streams()?,
+        notes: Notes { facts: facts.as_ref(), redactor: Some(&redactor), ok_codes: &args.ok_codes },
     };
     let run = capture::run(&job, &key).await?;
     for warning in &run.warnings {
         anstream::eprintln!("warning: {warning}");
     }
-    file::write(&target, &run.envelope.to_bytes())?;
-    let sent = send(args, &run.envelope).await;
-    for error in &sent {
-        anstream::eprintln!("warning: the link \"{}\" is not sent: {error:#}", target.display());
+    let code = run.outcome.map_or(0, |outcome| outcome.exit_code);
+    if args.no_record_failure && run.outcome.is_some_and(|outcome| !outcome.is_ok(&args.ok_codes)) {
+        anstream::eprintln!("warning: step \"{}\" failed and is not recorded", args.step.escape_debug());
+        return Ok(code);
     }
-    match sent.is_empty() || !args.require_upload {
-        true => Ok(run.outcome.exit_code),
+    file::write(&target, &run.envelope.to_bytes())?;
+    match args.send.send(&around, &redactor, &target, &run.envelope, Belongs::default()).await {
+        true => Ok(code),
         false => Ok(NOT_RECORDED),
     }
-}
-
-/// To wherever it was asked for; what failed. The link is on disk by now, so nothing is lost.
-async fn send(args: &Args, envelope: &crate::envelope::Envelope) -> Vec<anyhow::Error> {
-    let mut failed = Vec::new();
-    if let Some(url) = &args.store {
-        let store = upload::Store {
-            url: url.clone(),
-            chain: args.chain.clone(),
-            token_file: args.store_token_file.clone(),
-            ca_file: args.store_ca.clone(),
-        };
-        failed.extend(upload::put(&store, envelope).await.err());
-    }
-    if let Some(image) = &args.publish {
-        let published = publish::publish(image, &[envelope.to_bytes()], &publish::Options::default()).await;
-        failed.extend(published.err());
-    }
-    failed
 }

@@ -9,6 +9,7 @@ use crate::{
         http::{self, Webhook},
         metrics::Metrics,
         policies::Settings,
+        reports::{self, Reports},
     },
 };
 use anyhow::{Context, bail};
@@ -30,6 +31,8 @@ Examples:
       --tls-key tls.key --listen 127.0.0.1:8443
   tidewaiter webhook --policy policies/ --tls-dir tls \\
       --store https://store.tidewaiter:8443 --audit-only
+  tidewaiter webhook --policy policies/ --tls-dir tls \\
+      --store https://store.tidewaiter:8443 --report-verdicts west
   tidewaiter webhook --kubernetes --tls-dir /etc/tidewaiter/tls
   tidewaiter webhook --kubernetes --tls-secret tidewaiter-tls \\
       --registration /etc/tidewaiter/registration")]
@@ -88,6 +91,9 @@ pub struct Args {
     /// Reviews at once; more are denied as overloaded
     #[arg(long, env = "TIDEWAITER_REVIEWS_MAX", value_name = "COUNT", default_value_t = http::REVIEWS_MAX)]
     pub reviews_max: usize,
+    /// Tell the store each verdict, under this name of the cluster
+    #[arg(long, env = "TIDEWAITER_REPORT_VERDICTS", value_name = "CLUSTER", requires = "store", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub report_verdicts: Option<String>,
     /// Format of the log on stderr
     #[arg(long, env = "TIDEWAITER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -113,6 +119,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         drain,
         connections_max,
         reviews_max,
+        report_verdicts,
         log_format,
         judge,
     } = args;
@@ -147,6 +154,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         serve::bind(serve::Options { listen: metrics_listen, tls: None, connections_max: 64, drain }).await?;
 
     let settings = judge.settings(Credentials::None)?;
+    let store = settings.store.clone();
     let metrics = Arc::new(Metrics::new().context("register metrics")?);
     let (webhook, watch) = match origin {
         Origin::Files(path) => {
@@ -159,6 +167,9 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             place.start(settings, trust, metrics, reviews_max, &stop).await?
         }
     };
+    if let (Some(store), Some(cluster)) = (store, report_verdicts) {
+        webhook.report(Reports::start(store, &cluster, reports::Times::default(), stop.clone()));
+    }
     watchdog(stop.clone());
     let metrics_router = webhook.metrics_router(bound.certificates());
     let (served, metrics_served) =

@@ -34,6 +34,11 @@ impl DigestSet {
         Some(DigestSet(Hashes::Sha256(unhex(hex.as_bytes().try_into().ok()?)?)))
     }
 
+    /// The hash object with this SHA-256.
+    pub fn of_sha256(hash: [u8; 32]) -> Self {
+        DigestSet(Hashes::Sha256(hash))
+    }
+
     /// The hex under that algorithm.
     pub fn get(&self, algorithm: &str) -> Option<Cow<'_, str>> {
         match &self.0 {

@@ -6,6 +6,7 @@ use crate::{
     intoto::statement::Statement,
     json::{self, Limits, Value},
 };
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 mod build;
@@ -32,17 +33,18 @@ pub const INDEXED: [&str; 40] = [
     "cicd.pipeline.run.url.full",
     "cicd.pipeline.task.name",
     "cicd.system",
+    "cicd.worker.name",
     COMMIT_SIGNATURE,
     COMMIT_SIGNED,
     "lint.errors",
     "lint.warnings",
+    "process.exit.signal",
     "sast.errors",
     "sast.notes",
     "sast.warnings",
     "sbom.components",
     "sbom.format",
     "scanner.name",
-    "step.exit_signal",
     "step.return_value",
     "test.failed",
     "test.passed",
@@ -64,7 +66,6 @@ pub const INDEXED: [&str; 40] = [
     "vulns.medium",
     "vulns.none",
     "vulns.unknown",
-    "worker.name",
 ];
 
 /// The commit that was built.
@@ -132,6 +133,11 @@ impl Facts {
         }
     }
 
+    /// The time of that name, where it is one of RFC 3339.
+    pub fn time(&self, name: &str) -> Option<Timestamp> {
+        self.text(name)?.parse().ok()
+    }
+
     /// All, by name.
     pub fn iter(&self) -> btree_map::Iter<'_, String, Fact> {
         self.0.iter()
@@ -175,6 +181,12 @@ impl Facts {
                 self.member_is(name, value);
             }
         }
+    }
+}
+
+impl FromIterator<(String, Fact)> for Facts {
+    fn from_iter<I: IntoIterator<Item = (String, Fact)>>(facts: I) -> Self {
+        Facts(facts.into_iter().collect())
     }
 }
 

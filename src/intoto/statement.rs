@@ -9,7 +9,7 @@ mod name;
 mod provenance;
 mod reported;
 
-pub use reported::Reported;
+pub use reported::{LINK, Reported};
 
 /// The `_type` of each version we read.
 pub const TYPES: [&str; 2] = ["https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"];

@@ -122,6 +122,14 @@ impl ImagePattern {
         &self.text
     }
 
+    /// The one host it is about; `None`: it leaves that open.
+    pub fn host(&self) -> Option<&str> {
+        match &self.host {
+            Host::Exactly(host) => Some(host),
+            Host::Any | Host::Below(_) => None,
+        }
+    }
+
     /// On host and repository; tag and digest play no part.
     pub fn matches(&self, image: &Reference) -> bool {
         let path: Vec<&str> = image.repository().split('/').collect();

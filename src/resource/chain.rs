@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 pub mod identity;
+pub mod publish;
 pub mod run_template;
 pub mod spiffe;
 
 pub use identity::{Identity, KeySource, Kubernetes, Mtls, Oidc};
+pub use publish::Publish;
 pub use run_template::RunTemplate;
 pub use spiffe::SpiffePattern;
 
@@ -33,6 +35,9 @@ pub struct ChainSpec {
     /// Not honoured yet: refused when true.
     #[serde(default)]
     pub quarantine: bool,
+    /// The evidence goes beside the images as well, where the store publishes at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publish>,
 }
 
 /// Whose layouts count.
@@ -129,6 +134,9 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
         if let Err(error) = text.parse::<ImagePattern>() {
             errors.push(FieldError::new(format!("spec.images[{index}]"), error.to_string()));
         }
+    }
+    if let Some(publish) = &spec.publish {
+        publish::validate(publish, &spec.images, errors);
     }
     if spec.facts.len() > facts::MORE_MAX {
         let message = format!("has {} names, more than {}", spec.facts.len(), facts::MORE_MAX);

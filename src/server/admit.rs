@@ -97,6 +97,14 @@ fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
     Problem::unprocessable(Fault::new(reason, message))
 }
 
+/// What a link, or a statement that counts as one, says that its step made.
+pub fn products(envelope: &Envelope) -> Artifacts {
+    match document(envelope) {
+        Ok(Document::Link(_, link, _)) => link.products,
+        Ok(Document::Layout(_) | Document::Statement(..)) | Err(_) => Artifacts::new(),
+    }
+}
+
 /// Layout, link or statement, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
 fn document(envelope: &Envelope) -> Result<Document, Problem> {
     let payload_type = envelope.payload_type();
@@ -443,8 +451,8 @@ impl Record {
             return_code,
             received_at: request.now,
             predicate_type: self.said.predicate_type,
-            started_at: None,
-            finished_at: None,
+            started_at: self.said.facts.time("step.started_at"),
+            finished_at: self.said.facts.time("step.ended_at"),
             facts: self.said.facts.indexed(&rules.facts),
             layout: self.layout,
         })

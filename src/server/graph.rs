@@ -77,7 +77,7 @@ pub struct EdgeView {
     ("depth" = Option<i64>, Query, minimum = 1, maximum = 8, description = "from image to image; 3"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000, description = "nodes; 200"),
     ("chain" = Option<String>, Query, description = "a chain; without it all that the token may read"),
-), responses((status = 200, body = GraphView), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = GraphView), super::openapi::Refusals))]
 pub async fn get_graph(
     State(app): State<Arc<App>>,
     Path(digest): Path<String>,

@@ -74,7 +74,7 @@ pub struct StepKeyView {
 
 /// The chains that the token may read, each with its latest layout.
 #[utoipa::path(get, path = "/v1/chains", tag = "lists",
-    responses((status = 200, body = Chains), (status = "default", response = super::openapi::Problem)))]
+    responses((status = 200, body = Chains), super::openapi::Refusals))]
 pub async fn get_chains(
     State(app): State<Arc<App>>,
     Query(query): Asked,
@@ -105,7 +105,7 @@ pub struct Layouts {
     ("chain" = String, Query, description = "the chain"),
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
-), responses((status = 200, body = Layouts), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = Layouts), super::openapi::Refusals))]
 pub async fn get_layouts(
     State(app): State<Arc<App>>,
     Query(query): Asked,
@@ -153,7 +153,7 @@ pub struct KeyView {
 
 /// The keys that layouts of a chain, the latest or an earlier one, have authorised, by step.
 #[utoipa::path(get, path = "/v1/keys", tag = "lists", params(("chain" = String, Query, description = "the chain")),
-    responses((status = 200, body = Keys), (status = "default", response = super::openapi::Problem)))]
+    responses((status = 200, body = Keys), super::openapi::Refusals))]
 pub async fn get_keys(State(app): State<Arc<App>>, Query(query): Asked, reader: Reader) -> Result<Json<Keys>, Problem> {
     let mut question = Question::new(query)?;
     let (_, chain) = one_chain(&app, &reader, &mut question)?;
@@ -209,7 +209,7 @@ pub struct RunView {
     ("commit" = Option<String>, Query, description = "the commit"),
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
-), responses((status = 200, body = Runs), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = Runs), super::openapi::Refusals))]
 pub async fn get_runs(State(app): State<Arc<App>>, Query(query): Asked, reader: Reader) -> Result<Json<Runs>, Problem> {
     let mut question = Question::new(query)?;
     let commit = question.text("commit");
@@ -242,7 +242,7 @@ pub struct WholeRun {
 
 /// One run.
 #[utoipa::path(get, path = "/v1/runs/{id}", tag = "lists", params(("id" = String, Path, description = "its id")),
-    responses((status = 200, body = WholeRun), (status = "default", response = super::openapi::Problem)))]
+    responses((status = 200, body = WholeRun), super::openapi::Refusals))]
 pub async fn get_run(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

@@ -38,7 +38,7 @@ pub struct WholeRecord {
 #[utoipa::path(get, path = "/v1/records/{name}", tag = "records", params(
     ("name" = String, Path, description = "sha256:<hex>"),
     ("chain" = Option<String>, Query, description = "of this chain"),
-), responses((status = 200, body = WholeRecord), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = WholeRecord), super::openapi::Refusals))]
 pub async fn get_record(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

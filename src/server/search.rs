@@ -84,7 +84,7 @@ pub struct ImageView {
     ("images" = Option<bool>, Query, description = "answer with images instead, as /v1/images"),
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
-), responses((status = 200, body = Records), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = Records), super::openapi::Refusals))]
 pub async fn get_search(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
@@ -115,7 +115,7 @@ pub async fn get_search(
     ("until" = Option<String>, Query, description = "received before this time"),
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "records that are followed"),
-), responses((status = 200, body = Images), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = Images), super::openapi::Refusals))]
 pub async fn get_images(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,

@@ -66,7 +66,7 @@ pub struct StreamedRecord {
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
 ), responses(
     (status = 200, description = "with Accept: text/event-stream, events whose id is the position and whose data is the record", body = Stream),
-    (status = "default", response = super::openapi::Problem),
+    super::openapi::Refusals,
 ))]
 pub async fn get_stream(
     State(app): State<Arc<App>>,

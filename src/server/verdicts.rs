@@ -100,7 +100,7 @@ pub struct Kept {
 
 /// A cluster's decisions: all are kept, or, where one is malformed or another cluster's, none.
 #[utoipa::path(post, path = "/v1/verdicts:batch", tag = "verdicts", request_body = Verdicts,
-    responses((status = 200, body = Kept), (status = "default", response = super::openapi::Problem)))]
+    responses((status = 200, body = Kept), super::openapi::Refusals))]
 pub async fn post_verdicts(
     State(app): State<Arc<App>>,
     Reporter(clusters): Reporter,
@@ -177,7 +177,7 @@ pub struct VerdictsPage {
     ("cluster" = Option<String>, Query, description = "the cluster"),
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
-), responses((status = 200, body = VerdictsPage), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = VerdictsPage), super::openapi::Refusals))]
 pub async fn get_verdicts(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
@@ -243,7 +243,7 @@ pub struct WorkloadView {
     ("cluster" = Option<String>, Query, description = "the cluster"),
     ("cursor" = Option<String>, Query, description = "from the page before, with cluster"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
-), responses((status = 200, body = Workloads), (status = "default", response = super::openapi::Problem)))]
+), responses((status = 200, body = Workloads), super::openapi::Refusals))]
 pub async fn get_workloads(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,

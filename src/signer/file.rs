@@ -29,12 +29,16 @@ pub fn read(path: &Path) -> anyhow::Result<SecretKey> {
     let mut pem = Zeroizing::new(String::new());
     let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut pem).with_context(named)?;
     anyhow::ensure!(read as u64 <= FILE_BYTES_MAX, "{} has more than {FILE_BYTES_MAX} bytes", named());
+    parse(&pem).with_context(named)
+}
+
+/// The key of a PEM text.
+pub(super) fn parse(pem: &str) -> anyhow::Result<SecretKey> {
     anyhow::ensure!(
         !pem.contains("ENCRYPTED PRIVATE KEY"),
-        "{} is encrypted, and passphrases are not supported yet; decrypt it with: openssl pkcs8",
-        named()
+        "it is encrypted, and passphrases are not supported yet; decrypt it with: openssl pkcs8"
     );
-    SecretKey::from_pem(&pem).with_context(named)
+    Ok(SecretKey::from_pem(pem)?)
 }
 
 #[cfg(test)]

@@ -1,40 +1,42 @@
-//! Evidence from the metadata store: GET /v1/evidence/sha256:{hex} (design §8), with a deadline of its own, bounded.
-//! Nothing it says is believed: a record must be an envelope whose payload hashes to the name it is given under, and what
-//! it proves is `verify`'s business.
+//! Evidence from the metadata store (design §8), with a deadline of its own, bounded: the images of one review in one question,
+//! one question for an image however many reviews want it at the same time.
+//!
+//! `store/wire` is the HTTP of it, `store/answer` what is made of an answer, `store/together` which images go together.
 
 use crate::{
+    cache::{FLIGHTS_MAX, Flight, Flights, hurried},
     digest::Digest,
-    envelope::Envelope,
     file,
     reason::{Fault, Reason},
-    registry,
 };
+use answer::Found;
 use anyhow::{Context as _, bail};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use futures::StreamExt as _;
-use serde::Deserialize;
+use futures::FutureExt as _;
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
+use together::Reviews;
+use tokio::sync::oneshot;
 use url::Url;
+use wire::Wire;
 
-/// Bytes of one answer.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
-/// Records of one answer.
-const RECORDS_MAX: usize = 256;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes of an error's answer that are read for its words.
-const PROBLEM_BYTES_MAX: usize = 16 << 10;
+mod answer;
+mod together;
+mod wire;
+
+pub use answer::Stored;
+pub use together::Together;
+pub use wire::{TRUNCATED, Untold};
 
 /// Reads one store.
 pub struct StoreClient {
-    http: reqwest::Client,
-    base: Url,
-    token: Option<String>,
+    wire: Arc<Wire>,
     timeout: Duration,
-    requests: AtomicU64,
+    flights: Arc<Flights<Digest, Found>>,
+    reviews: Reviews,
 }
 
 /// Which store, and how.
@@ -56,19 +58,6 @@ impl std::fmt::Debug for Options {
         let token = self.token.as_ref().map(|_| "…");
         f.debug_struct("Options").field("url", &self.url).field("token", &token).finish_non_exhaustive()
     }
-}
-
-/// The answer of the API.
-#[derive(Deserialize)]
-struct Answer {
-    image: String,
-    records: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    digest: String,
-    envelope: String,
 }
 
 /// A store's URL, ending in a slash, and whether it is on this machine: https, or http there. Tokens go nowhere else.
@@ -106,83 +95,96 @@ pub(crate) fn authorities(path: &Path) -> anyhow::Result<Vec<reqwest::Certificat
     Ok(authorities)
 }
 
-/// The header by which a store says that it left records out (docs/store.md).
-pub const TRUNCATED: &str = "tidewaiter-truncated";
-
-/// What the store has for an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    pub envelopes: Vec<Vec<u8>>,
-    /// Whether that is all it has.
-    pub whole: bool,
-}
-
 impl StoreClient {
     /// A client; nothing is sent yet. An error for a URL that is not https (nor http on loopback), or certificates that do
     /// not read.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
-        let base = base(&options.url)?.0;
-        let mut http = reqwest::Client::builder()
-            // A store that sends us elsewhere is no store of ours; a proxy of the environment is none either.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
-            .user_agent(registry::USER_AGENT);
-        if let Some(path) = &options.ca_file {
-            http = http.tls_certs_only(authorities(path)?);
-        }
-        Ok(StoreClient {
-            http: http.build().context("store client")?,
-            base,
-            token: options.token.clone(),
-            timeout: options.timeout,
-            requests: AtomicU64::new(0),
-        })
+        let wire = Arc::new(Wire::new(options)?);
+        Ok(StoreClient { wire, timeout: options.timeout, flights: Arc::default(), reviews: Reviews::default() })
+    }
+
+    /// These images are about to be asked for: the first of them that is asks for all, as long as the value lives.
+    pub fn together(&self, images: BTreeSet<Digest>) -> Arc<Together> {
+        self.reviews.enter(images)
     }
 
     /// The envelopes the store has for the image. `digest_mismatch` when a record is not what its name says; `deadline_exceeded`;
     /// `store_unavailable`, with why, for everything else that goes wrong.
     pub async fn envelopes(&self, image: &Digest, deadline: Instant) -> Result<Stored, Fault> {
-        let own = Instant::now().checked_add(self.timeout).unwrap_or(deadline);
-        let answer = tokio::time::timeout_at(own.min(deadline).into(), self.fetch(image)).await;
-        match answer {
-            Ok(answer) => {
-                let (body, whole) = answer?;
-                Ok(Stored { envelopes: records(image, &body)?, whole })
-            }
-            Err(_) if deadline <= own => {
-                let why = "the review's time ran out: the metadata store did not answer";
-                Err(Fault::new(Reason::DeadlineExceeded, why))
-            }
-            Err(_) => Err(unavailable(format!("it did not answer within {:?}", self.timeout))),
+        let together = self.reviews.of(image);
+        if let Some(came) = together.as_deref().and_then(|review| review.came(image)) {
+            return Ok(Arc::unwrap_or_clone(came));
         }
+        let until = Instant::now().checked_add(self.timeout).unwrap_or(deadline).min(deadline);
+        let mut flights = 0;
+        loop {
+            flights += 1;
+            let flight = self.depart(image, together.as_ref(), until, deadline);
+            match tokio::time::timeout_at(deadline.into(), flight.landing).await {
+                // Whoever started it had less time than we have.
+                Ok(Some(Err(fault)))
+                    if !flight.leads && flights < FLIGHTS_MAX && hurried(fault.reason, flight.until, until) => {}
+                Ok(Some(found)) => return found.map(Arc::unwrap_or_clone),
+                Ok(None) => return Err(Fault::new(Reason::InternalError, "asking the metadata store failed")),
+                Err(_) => return Err(ran_out()),
+            }
+        }
+    }
+
+    /// The question under way for the image, or one that begins now: then with all that go together with it and are not
+    /// under way themselves.
+    fn depart(
+        &self,
+        image: &Digest,
+        together: Option<&Arc<Together>>,
+        until: Instant,
+        deadline: Instant,
+    ) -> Flight<Found> {
+        let (named, names) = oneshot::channel::<Vec<Digest>>();
+        let (wire, timeout) = (Arc::clone(&self.wire), self.timeout);
+        let asked = async move {
+            let images = names.await.unwrap_or_default();
+            let answers = tokio::time::timeout_at(until.into(), wire.ask(&images)).await;
+            let late = || match deadline <= until {
+                true => ran_out(),
+                false => unavailable(format!("it did not answer within {timeout:?}")),
+            };
+            Arc::new(answers.unwrap_or_else(|_| images.into_iter().map(|image| (image, Err(late()))).collect()))
+        };
+        let asked = asked.boxed().shared();
+        let mut led = Vec::new();
+        let mut board = |image: &Digest| {
+            self.flights.join(image, until, || {
+                led.push(image.clone());
+                let (asked, image, together) = (asked.clone(), image.clone(), together.map(Arc::downgrade));
+                async move {
+                    let answers: Arc<BTreeMap<Digest, Found>> = asked.await;
+                    let found = answers.get(&image).cloned().unwrap_or_else(|| Err(unavailable("it was not asked")));
+                    if let Some(review) = together.and_then(|review| review.upgrade()) {
+                        review.keep(&image, &found);
+                    }
+                    found
+                }
+            })
+        };
+        let flight = board(image);
+        let others = together.map(|review| review.missing()).unwrap_or_default();
+        for other in others.iter().filter(|other| *other != image) {
+            board(other);
+        }
+        // Nobody waits for it where all of them were under way.
+        let _ = named.send(led);
+        flight
+    }
+
+    /// Tells the store verdicts (docs/store.md, `verdicts:batch`). Whoever calls it minds the time.
+    pub async fn tell_verdicts(&self, verdicts: &serde_json::Value) -> Result<(), Untold> {
+        self.wire.tell("v1/verdicts:batch", verdicts).await
     }
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// The answer's body, and whether the store says that it is all.
-    async fn fetch(&self, image: &Digest) -> Result<(Vec<u8>, bool), Fault> {
-        let url = self
-            .base
-            .join(&format!("v1/evidence/sha256:{}", image.hex()))
-            .map_err(|error| unavailable(error.to_string()))?;
-        let mut request = self.http.get(url).header(reqwest::header::ACCEPT, "application/json");
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        // `without_url`: the message is shown to whoever applied the workload.
-        let response = request.send().await.map_err(|error| unavailable(chain(&error.without_url())))?;
-        let status = response.status();
-        if status != reqwest::StatusCode::OK {
-            let body = body(response, PROBLEM_BYTES_MAX).await.unwrap_or_default();
-            return Err(unavailable(format!("it answered {}{}", status.as_u16(), reason(&body))));
-        }
-        let whole = !response.headers().contains_key(TRUNCATED);
-        Ok((body(response, ANSWER_BYTES_MAX).await?, whole))
+        self.wire.requests()
     }
 }
 
@@ -190,78 +192,6 @@ fn unavailable(why: impl std::fmt::Display) -> Fault {
     Fault::new(Reason::StoreUnavailable, format!("the metadata store could not be asked: {why}"))
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-/// The reason of a problem+json, where it is a plain word.
-fn reason(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        reason: String,
-    }
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem)
-            if problem.reason.len() <= 64 && problem.reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
-        {
-            format!(" ({})", problem.reason)
-        }
-        _ => String::new(),
-    }
-}
-
-/// The whole body, or an error once it is more than `max`.
-async fn body(response: reqwest::Response, max: usize) -> Result<Vec<u8>, Fault> {
-    let too_long = || unavailable(format!("its answer has more than {max} bytes"));
-    if response.content_length().is_some_and(|bytes| bytes > max as u64) {
-        return Err(too_long());
-    }
-    let mut stream = response.bytes_stream();
-    let mut body = Vec::new();
-    while let Some(part) = stream.next().await {
-        let part = part.map_err(|error| unavailable(chain(&error.without_url())))?;
-        if body.len() + part.len() > max {
-            return Err(too_long());
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body)
-}
-
-/// The envelopes of an answer about this image, each of them what its name says.
-fn records(image: &Digest, body: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|error| unavailable(format!("its answer does not read: {error}")))?;
-    if answer.image != image.to_string() {
-        return Err(unavailable(format!("it answered about another image than {image}")));
-    }
-    if answer.records.len() > RECORDS_MAX {
-        return Err(unavailable(format!("it answered with {} records, more than {RECORDS_MAX}", answer.records.len())));
-    }
-    answer.records.iter().map(envelope).collect()
-}
-
-fn envelope(record: &Record) -> Result<Vec<u8>, Fault> {
-    let name: Digest = record.digest.parse().map_err(|_| unavailable("a record it gave has no digest for a name"))?;
-    let bytes = STANDARD
-        .decode(&record.envelope)
-        .map_err(|_| unavailable(format!("the envelope of record {name} is not base64")))?;
-    let envelope =
-        Envelope::parse(&bytes).map_err(|error| unavailable(format!("record {name} is no envelope: {error}")))?;
-    let found = envelope.digest();
-    if found != name {
-        return Err(Fault::new(
-            Reason::DigestMismatch,
-            format!("the metadata store gave a record named {name}, and what is signed in it is {found}"),
-        ));
-    }
-    Ok(bytes)
+fn ran_out() -> Fault {
+    Fault::new(Reason::DeadlineExceeded, "the review's time ran out: the metadata store did not answer")
 }

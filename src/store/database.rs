@@ -5,7 +5,7 @@ use super::{
     Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, StoreError,
     blob::{
         Codec,
-        keyframes::{Keyframes, Known, Place},
+        keyframes::{Keyframe, Keyframes, Place},
         objects::Objects,
     },
     body::{self, Body},
@@ -73,19 +73,24 @@ impl Database {
     }
 
     /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
-    async fn pack(&self, record: &NewRecord, place: &Place) -> Result<Body, StoreError> {
-        let keyframe = match self.keyframes.next(place) {
-            Known::Use(keyframe) => Some(keyframe),
-            Known::UsedUp => None,
-            Known::No => {
-                let keyframe = body::keyframe_of_place(&mut self.read().await?, place).await?;
-                if let Some(keyframe) = &keyframe {
+    async fn pack(&self, record: &NewRecord, places: &[Place]) -> Result<Body, StoreError> {
+        let mut keyframes: Vec<Keyframe> = Vec::new();
+        for place in places {
+            let keyframe = match self.keyframes.of(place) {
+                Some(keyframe) => Some(keyframe),
+                None => body::keyframe_of_place(&mut self.read().await?, place).await?,
+            };
+            let Some(keyframe) = keyframe else { continue };
+            match keyframes.iter().find(|known| known.blob == keyframe.blob) {
+                // One keyframe has one account.
+                Some(known) => self.keyframes.learn(place.clone(), known.clone()),
+                None => {
                     self.keyframes.learn(place.clone(), keyframe.clone());
+                    keyframes.push(keyframe);
                 }
-                keyframe
             }
-        };
-        body::prepare(self.objects.as_ref(), &record.envelope, keyframe.as_ref()).await
+        }
+        body::prepare(self.objects.as_ref(), &record.envelope, &keyframes).await
     }
 
     /// Does the work in a transaction, with others' that wait; when it answers, what was written is durable.
@@ -109,12 +114,15 @@ impl Metadata for Database {
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
         async move {
-            let place: Place = (record.chain, record.step.clone());
-            let body = self.pack(&record, &place).await?;
+            let places = match &record.step {
+                Some(step) => vec![Place::Step(record.chain, step.clone()), Place::Chain(record.chain)],
+                None => vec![Place::Layouts(record.chain)],
+            };
+            let body = self.pack(&record, &places).await?;
             let is_whole = body.codec != Codec::Delta;
             let put = self.write(Recording { record, body }).await?;
             if is_whole && put == Put::Created {
-                self.keyframes.forget(&place);
+                places.iter().for_each(|place| self.keyframes.forget(place));
             }
             Ok(put)
         }

@@ -4,7 +4,9 @@
 //! another made. Never one row per artifact: the walk reads chunks.
 
 use super::{
-    Kind, StoreError, artifacts, images,
+    Kind, StoreError, artifacts,
+    body::{self, BlobColumns},
+    images,
     records::{self, Row},
     session::{Arg, Session},
     sql, verdicts,
@@ -296,9 +298,9 @@ impl Walk<'_> {
         let chunks: Vec<(i64, i64)> = self.session.rows(sql::CHUNKS_OF_ONE, args![d64, FAN_OUT_MAX]).await?;
         self.graph.truncated |= chunks.len() >= FAN_OUT_MAX as usize;
         for (_, chunk) in chunks {
-            let bytes: Option<Option<Vec<u8>>> = self.session.value(sql::CHUNK, args![chunk]).await?;
-            let has =
-                bytes.flatten().and_then(|bytes| artifacts::digests(&bytes)).is_some_and(|has| has.contains(&raw));
+            let row: Option<BlobColumns> = self.session.row(sql::CHUNK, args![chunk]).await?;
+            let Some(row) = row else { continue };
+            let has = digests(self.session, row, chunk).await?.contains(&raw);
             if !has || !self.may_look() {
                 continue;
             }
@@ -350,14 +352,19 @@ impl Walk<'_> {
             self.graph.truncated = true;
             return Ok(Digests::new());
         }
-        let chunks: Vec<Option<Vec<u8>>> =
-            self.session.values(sql::CHUNKS_OF_SET, args![set, CHUNKS_OF_SET_MAX]).await?;
+        let chunks: Vec<BlobColumns> = self.session.rows(sql::CHUNKS_OF_SET, args![set, CHUNKS_OF_SET_MAX]).await?;
         let mut list = Digests::new();
-        for bytes in chunks.into_iter().flatten() {
-            let corrupt = || StoreError::Corrupt(format!("a chunk of artifact list {set} does not parse"));
-            list.extend(artifacts::digests(&bytes).ok_or_else(corrupt)?);
+        for chunk in chunks {
+            list.extend(digests(self.session, chunk, set).await?);
         }
         self.lists.insert(set, list.clone());
         Ok(list)
     }
+}
+
+/// The SHA-256 digests of a chunk. `of`: what it is asked for, for the error.
+async fn digests(session: &Session, chunk: BlobColumns, of: i64) -> Result<Digests, StoreError> {
+    let what = format!("a chunk of artifact list {of}");
+    let bytes = body::bytes(session, chunk, &what).await?;
+    artifacts::digests(&bytes).ok_or_else(|| StoreError::Corrupt(format!("{what} does not parse")))
 }

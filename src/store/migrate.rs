@@ -21,6 +21,12 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0004_chunks.sql"),
         include_str!("migrations/postgres/0004_chunks.sql"),
     ),
+    (
+        6,
+        "publication",
+        include_str!("migrations/sqlite/0006_publication.sql"),
+        include_str!("migrations/postgres/0006_publication.sql"),
+    ),
 ];
 
 /// Why a database's tables are not as this program needs them.

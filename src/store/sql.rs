@@ -4,11 +4,13 @@
 use std::fmt::Write as _;
 
 pub mod fsck;
+pub mod publication;
 pub mod read;
 pub mod search;
 pub mod write;
 
 pub use fsck::*;
+pub use publication::*;
 pub use read::*;
 pub use search::*;
 pub use write::*;

@@ -8,6 +8,7 @@ use super::{
     images::{self, Subject},
     metrics::{Endpoint, Labels, Metrics},
     policies::{Policies, Snapshot},
+    reports::Reports,
     resources::{self, Known},
     review::{self, Answer, Request, Unreadable, printable},
     told,
@@ -37,7 +38,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use std::{
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -50,6 +51,7 @@ pub struct Webhook {
     /// Where the policies are the cluster's.
     watched: Option<Arc<Watched>>,
     tellers: Option<Tellers>,
+    reports: OnceLock<Reports>,
     /// What this replica finds when it leads.
     report: Option<Arc<Report>>,
     metrics: Arc<Metrics>,
@@ -109,6 +111,7 @@ impl Webhook {
             policies,
             watched: None,
             tellers: None,
+            reports: OnceLock::new(),
             report: None,
             metrics,
             stop,
@@ -116,6 +119,12 @@ impl Webhook {
             bodies: Semaphore::new(BODIES_KIB_MAX),
             parsing: Semaphore::new(PARSING_KIB_MAX),
         }
+    }
+
+    /// From now on the store is told what is decided. Once.
+    pub fn report(&self, reports: Reports) {
+        // A second one would be a defect of whoever calls; the first goes on.
+        let _ = self.reports.set(reports);
     }
 
     /// The routes of the admission port.
@@ -140,6 +149,9 @@ impl Webhook {
                 }
                 if let Some(tellers) = &this.tellers {
                     this.metrics.events(tellers.events.counts());
+                }
+                if let Some(reports) = this.reports.get() {
+                    this.metrics.reports(reports.counts());
                 }
                 if let Some(report) = &this.report {
                     this.metrics.led(report);
@@ -284,7 +296,8 @@ impl Webhook {
                 Endpoint::Resources => Asked::Answered(resources::answer(&request, &self.known())),
                 Endpoint::Validate | Endpoint::Mutate => Asked::Workload(images::subject(&request)),
             };
-            let regarding = self.tellers.as_ref().and_then(|_| told::regarding(&request));
+            let told = self.tellers.is_some() || self.reports.get().is_some();
+            let regarding = told.then(|| told::regarding(&request)).flatten();
             (request.object, request.old_object) = (None, None);
             Ok((request, asked, regarding))
         });
@@ -344,6 +357,11 @@ impl Webhook {
 
     /// What became of it, on the workload's owner and in the policies' counts.
     fn tell(&self, review: &Review, answer: &Answer, now: Timestamp) {
+        if let (Some(reports), Some(request), Ok(Judged::Validated(Outcome::Decided(decision)))) =
+            (self.reports.get(), &review.request, &review.outcome)
+        {
+            reports.tell(request, review.regarding.as_ref(), decision);
+        }
         let Some(tellers) = &self.tellers else { return };
         let outcome = match &review.outcome {
             Ok(Judged::Validated(outcome)) => Ok(outcome),

@@ -1,6 +1,6 @@
 //! What Prometheus may ask. Labels come from closed lists only: no image, namespace or user (T-65).
 
-use super::{policies::Policies, review::Answer, watched::Watched};
+use super::{policies::Policies, reports, review::Answer, watched::Watched};
 use crate::{
     cache::Cache,
     cluster::{events::Counts, leader::Report, resources::Kind, watch::Health},
@@ -101,6 +101,7 @@ pub struct Metrics {
     policy_ok: IntGauge,
     policy_errors: IntCounter,
     events: IntCounterVec,
+    reports: IntCounterVec,
     resources: IntGaugeVec,
     namespaces: IntGauge,
     watch_restarts: IntCounterVec,
@@ -125,6 +126,7 @@ impl Metrics {
         let decisions = Opts::new("tidewaiter_decisions_total", "Answers to reviews");
         let cache = Opts::new("tidewaiter_verdict_cache_total", "Verdicts asked for: kept, made, or waited for");
         let events = Opts::new("tidewaiter_events_total", "What was to be told on workloads, by what became of it");
+        let reports = Opts::new("tidewaiter_verdict_reports_total", "Verdicts for the store, by what became of them");
         let resources = Opts::new("tidewaiter_resources", "Objects of our kinds: in use, and in error");
         let restarts = Opts::new("tidewaiter_watch_restarts_total", "Times a list or a watch had to be begun again");
         let synced = Opts::new(
@@ -133,6 +135,7 @@ impl Metrics {
         );
         Ok(Metrics {
             events: added(&registry, IntCounterVec::new(events, &["result"])?)?,
+            reports: added(&registry, IntCounterVec::new(reports, &["result"])?)?,
             resources: added(&registry, IntGaugeVec::new(resources, &["kind", "state"])?)?,
             namespaces: gauge("tidewaiter_namespaces", "Namespaces of the cluster that are known")?,
             watch_restarts: added(&registry, IntCounterVec::new(restarts, &["kind"])?)?,
@@ -192,6 +195,13 @@ impl Metrics {
     pub fn events(&self, counts: &Counts) {
         for (result, count) in counts.each() {
             raise(&self.events.with_label_values(&[result]), count);
+        }
+    }
+
+    /// What became of the verdicts for the store so far; before each [`Metrics::render`].
+    pub fn reports(&self, counts: &reports::Counts) {
+        for (result, count) in counts.each() {
+            raise(&self.reports.with_label_values(&[result]), count);
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Case {
     pub did: Vec<&'static str>,
     pub owners: Vec<String>,
     pub layout: Doc,
+    /// What whoever verifies puts in for `{name}`.
+    pub parameters: BTreeMap<String, String>,
     /// By path below the links directory.
     pub files: BTreeMap<String, Doc>,
 }
@@ -81,8 +83,15 @@ impl Doc {
         };
         let mut made: BTreeMap<&str, String> = BTreeMap::new();
         let signatures = self.by.iter().map(|by| {
-            let good = made.entry(&by.key).or_insert_with(|| encode(&keys::secret(&by.key).sign(&message).unwrap()));
-            json!({"keyid": by.id, "sig": by.sig.as_ref().unwrap_or(good)})
+            let by_openpgp = if by.sig.is_none() { keys::openpgp(&by.key, &message) } else { None };
+            if let Some(mut signature) = by_openpgp {
+                signature["keyid"] = by.id.clone().into();
+                return signature;
+            }
+            let sig = by.sig.clone().unwrap_or_else(|| {
+                made.entry(&by.key).or_insert_with(|| encode(&keys::sign(&by.key, &message))).clone()
+            });
+            json!({"keyid": by.id, "sig": sig})
         });
         let signatures: Value = signatures.collect();
         if self.metablock {
@@ -104,10 +113,11 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 impl Case {
-    /// Writes `root.layout`, `<owner>.pub` and `links/…`.
+    /// Writes `root.layout`, `parameters.json`, `<owner>.pub` and `links/…`.
     pub fn write(&self, dir: &Path) {
         fs::create_dir_all(dir.join("links")).unwrap();
         fs::write(dir.join("root.layout"), self.layout.bytes()).unwrap();
+        fs::write(dir.join("parameters.json"), json!(self.parameters).to_string()).unwrap();
         for owner in &self.owners {
             fs::write(dir.join(format!("{owner}.pub")), keys::secret(owner).public().to_pem()).unwrap();
         }

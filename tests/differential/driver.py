@@ -1,6 +1,6 @@
 """The Python reference implementation as one process: a line in, a line of JSON out.
 
-verify    a directory with root.layout, *.pub and links/  →  {"pass": bool, "error": class, "says": text}
+verify    a directory with root.layout, *.pub, links/ and perhaps parameters.json  →  {"pass": bool, "error": class, "says": text}
 fnmatch   [[pattern, name], …]                            →  [true or false, …]
 """
 import fnmatch
@@ -33,7 +33,14 @@ def verify(folder):
             key = load_public_key_from_file(path)
             keys[key["keyid"]] = key
         layout = Metadata.load(os.path.join(folder, "root.layout"))
-        verifylib.in_toto_verify(layout, keys, link_dir_path=os.path.join(folder, "links"))
+        parameters = os.path.join(folder, "parameters.json")
+        if os.path.exists(parameters):
+            with open(parameters, encoding="utf-8") as file:
+                parameters = json.load(file)
+        else:
+            parameters = {}
+        verifylib.in_toto_verify(layout, keys, link_dir_path=os.path.join(folder, "links"),
+                                 substitution_parameters=parameters or None)
         return {"pass": True, "error": "", "says": ""}
     except Exception as error:  # whatever it is, the reference did not accept
         return {"pass": False, "error": type(error).__name__, "says": str(error)[:300]}

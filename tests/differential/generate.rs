@@ -3,7 +3,7 @@
 
 use super::{
     case::{self, Case, Doc, artifacts},
-    mutate,
+    keys, mutate,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -30,6 +30,9 @@ impl Rng {
 
 const STEPS: [&str; 6] = ["fetch", "build", "test", "pack", "build.x", "Build"];
 pub const FUNCTIONARIES: [&str; 7] = ["fred", "bea", "ben", "dora", "rsa-rita", "p256-pia", "p384-pit"];
+/// Who is authorised, and whose key signs: now and then one of these is among the functionaries. Not everybody takes such keys.
+const GUESTS: [(&str, &str); 4] =
+    [("pgp-gil", "pgp-gil"), ("pgp-gil", "pgp-gil/sub"), ("pgp-gil/sub", "pgp-gil/sub"), ("weak-ron", "weak-ron")];
 const CLEAN: [&str; 16] =
     ["a", "b", "ab", "A", "a/b", "a/b/c", "src/a", "src/b", "srca", "a*b", "a?b", "a[b", "[a]", "é", "-", "!a"];
 /// A second spelling of another name, or nothing a file is called.
@@ -158,6 +161,7 @@ pub fn chain(seed: u64) -> Case {
     let mut names = STEPS.to_vec();
     let steps: Vec<&str> = (0..1 + rng.below(4)).map(|_| names.remove(rng.below(names.len()))).collect();
     let (mut definitions, mut files, mut links) = (Vec::new(), Files::new(), BTreeMap::new());
+    let guest = rng.percent(12).then(|| GUESTS[rng.below(GUESTS.len())]);
     for _ in 0..rng.below(3) {
         files.insert(name(rng), 's');
     }
@@ -181,7 +185,13 @@ pub fn chain(seed: u64) -> Case {
         let expected_products = rules(rng, &steps, rules_products, &known);
 
         let mut others = FUNCTIONARIES.to_vec();
-        let functionaries: Vec<&str> = (0..1 + rng.below(3)).map(|_| others.remove(rng.below(others.len()))).collect();
+        let mut functionaries: Vec<&str> =
+            (0..1 + rng.below(3)).map(|_| others.remove(rng.below(others.len()))).collect();
+        if let Some((authorised, _)) = guest
+            && rng.percent(50)
+        {
+            functionaries[0] = authorised;
+        }
         let mut definition = case::step(step, &functionaries, expected_materials, expected_products);
         let threshold = if rng.percent(60) { 1 } else { 1 + rng.below(functionaries.len()) };
         definition["threshold"] = threshold.into();
@@ -189,18 +199,53 @@ pub fn chain(seed: u64) -> Case {
         let count = threshold + rng.below(functionaries.len() - threshold + 1);
         for key in &functionaries[..count] {
             let link = case::link(step, recorded.clone(), shown(&products));
-            links.insert(case::file_name(step, &super::keys::id(key)), Doc::new(link, &[key], rng.percent(50)));
+            let signing = guest.filter(|(authorised, _)| authorised == key).map_or(*key, |(_, signing)| signing);
+            // OpenPGP has no place in DSSE.
+            let metablock = rng.percent(50) || signing.starts_with("pgp-");
+            links.insert(case::file_name(step, &keys::id(signing)), Doc::new(link, &[signing], metablock));
         }
         files = products;
     }
     let owners: &[&str] = if rng.percent(20) { &["olga", "rsa-otto"] } else { &["olga"] };
-    let layout = Doc::layout(case::layout(&FUNCTIONARIES, definitions), owners, rng.percent(50));
+    let parameters = parameters(rng, &mut definitions);
+    let guest = guest.map(|(authorised, _)| authorised.strip_suffix("/sub").unwrap_or(authorised));
+    let everybody: Vec<&str> = FUNCTIONARIES.into_iter().chain(guest).collect();
+    let layout = Doc::layout(case::layout(&everybody, definitions), owners, rng.percent(50));
     let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
-    let mut case = Case { did: Vec::new(), owners, layout, files: links };
+    let mut case = Case { did: Vec::new(), owners, layout, parameters, files: links };
     if rng.percent(60) {
         mutate::one(rng, &mut case);
     }
     case
+}
+
+/// Now and then a word or two of the rules are left open, for whoever verifies to put in.
+fn parameters(rng: &mut Rng, steps: &mut [Value]) -> BTreeMap<String, String> {
+    let mut parameters = BTreeMap::new();
+    if !rng.percent(12) {
+        return parameters;
+    }
+    for name in ["DIR", "pkg-1"] {
+        let which = rng.pick(&["expected_materials", "expected_products"]);
+        let at = rng.below(steps.len());
+        let rules = steps[at][which].as_array_mut().unwrap();
+        if rules.is_empty() {
+            continue;
+        }
+        let at = rng.below(rules.len());
+        let word = &mut rules[at][1];
+        let value = word.as_str().unwrap().to_owned();
+        // A text that others would escape, or no parameter may have, stays.
+        if !value.is_ascii() || value.chars().any(char::is_control) || value.contains(['{', '}']) {
+            continue;
+        }
+        // A part of the word, or all of it.
+        let (kept, open) = if rng.percent(30) { value.split_at(value.len() / 2) } else { ("", value.as_str()) };
+        let word_now = format!("{kept}{{{name}}}");
+        parameters.insert(name.to_owned(), open.to_owned());
+        *word = word_now.into();
+    }
+    parameters
 }
 
 /// The members of an object of artifacts, to be changed.

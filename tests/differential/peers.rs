@@ -3,13 +3,14 @@
 use super::{case::Case, tools};
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 use tidewaiter::{
-    intoto::Profile,
+    intoto::{Parameter, Parameters, Profile},
     key::{KeyRing, NamedKey, PublicKey},
     source::dir,
     verify::{ChainDemand, Piece, verify_given},
@@ -52,13 +53,24 @@ pub fn ours_at(folder: &Path, profile: Profile, now: jiff::Timestamp) -> Verdict
         key: PublicKey::from_pem(&fs::read_to_string(path).unwrap()).unwrap(),
     };
     let owners = KeyRing::new(keys(folder).into_iter().map(owner).collect());
-    let demand = ChainDemand { owners, profile, ..ChainDemand::default() };
+    let demand = ChainDemand { owners, profile, parameters: parameters(folder), ..ChainDemand::default() };
     match verify_given(&demand, None, &layout, &links, now) {
         Ok(_) => Verdict { pass: true, why: String::new(), says: String::new() },
         Err(rejection) => {
             Verdict { pass: false, why: rejection.reason().as_str().to_owned(), says: rejection.to_string() }
         }
     }
+}
+
+/// Where there are none, there is nothing to put in.
+fn parameters(folder: &Path) -> Parameters {
+    let mut parameters = Parameters::default();
+    let given = fs::read(folder.join("parameters.json")).ok().map(|text| serde_json::from_slice(&text).unwrap());
+    let given: BTreeMap<String, String> = given.unwrap_or_default();
+    for (name, value) in given {
+        parameters.add(&name, Parameter { value, pattern: false }).unwrap();
+    }
+    parameters
 }
 
 fn keys(folder: &Path) -> Vec<PathBuf> {

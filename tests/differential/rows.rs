@@ -52,7 +52,13 @@ fn two_steps() -> Case {
 
 fn of_layout(signed: Value) -> Case {
     let layout = Doc::layout(signed, &["olga"], true);
-    Case { did: Vec::new(), owners: vec!["olga".to_owned()], layout, files: Default::default() }
+    Case {
+        owners: vec!["olga".to_owned()],
+        layout,
+        did: Vec::new(),
+        parameters: Default::default(),
+        files: Default::default(),
+    }
 }
 
 /// One step, `a` by fred, with these products and the rules for them.

@@ -2,7 +2,7 @@
 
 use super::{
     case::{Case, Doc},
-    mutate,
+    keys, mutate,
 };
 use serde_json::Value;
 
@@ -22,11 +22,22 @@ pub fn has(case: &Case, name: &str) -> bool {
         "pattern-with-bracket-or-backslash" => patterns(case).any(go_reads_otherwise),
         "layout-without-steps" => case.steps().is_empty(),
         "match-from-no-step" => from_no_step(case),
+        "key-of-openpgp" => case.files.values().any(|doc| doc.by.iter().any(|by| by.key.starts_with("pgp-"))),
+        "key-of-openpgp-in-the-layout" => layout_keys(case).any(|key| key.get("method").is_some()),
+        "key-of-rsa-1024" => case.files.values().any(|doc| doc.by.iter().any(|by| by.key.starts_with("weak-"))),
+        "key-of-rsa-1024-in-the-layout" => case.layout.signed["keys"].get(keys::id("weak-ron")).is_some(),
+        "parameters" => !case.parameters.is_empty(),
+        "parameters-with-wildcards" => case.parameters.values().any(|value| value.contains(['*', '?', '['])),
+        "parameters-and-braces" => !case.parameters.is_empty() && case.did.contains(&"rule-with-braces"),
         _ => {
             assert!(mutate::ALL.iter().any(|(known, _)| *known == name), "nothing is called {name}");
             case.did.contains(&name)
         }
     }
+}
+
+fn layout_keys(case: &Case) -> impl Iterator<Item = &Value> {
+    case.layout.signed["keys"].as_object().into_iter().flat_map(|keys| keys.values())
 }
 
 fn names(doc: &Doc) -> impl Iterator<Item = &str> {

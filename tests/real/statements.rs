@@ -133,6 +133,34 @@ inspections:
         }
     }
 
+    /// Beside its collection it writes a provenance, in words of its own: it names no step, and stands for the one its signer has.
+    #[test]
+    fn a_provenance_that_witness_wrote() {
+        let bench = Bench::new();
+        chain_keys(&bench);
+        fs::create_dir(bench.path("work")).expect("a directory");
+        bench.write("work/src.c", "int main;\n");
+        let how = ["run", "-s", "build", "-k", "functionary.pem", "-d", "work", "-a", "slsa", "--attestor-slsa-export"];
+        let command = ["-o", "build.json", "--", "sh", "-c", "cp src.c api"];
+        bench.tool("witness", &[&how[..], &command].concat()).expect(0);
+        let template = |material: &str| {
+            format!(
+                "expires: 30d\nsteps:\n  - name: build\n    functionaries: [functionary.pem.pub]\n    \
+                materials: [{material}, DISALLOW *]\n    products: [CREATE api, DISALLOW *]\n"
+            )
+        };
+        let verify = || {
+            gather(&bench, "links", &["build.json-slsa.json"]);
+            let given = ["--layout", "root.layout", "--key", "owner.pem.pub", "--links", "links", "--output", "json"];
+            bench.tidewaiter(&[&["in-toto", "verify"], &given[..]].concat())
+        };
+        sign_layout(&bench, &template("ALLOW src.c"));
+        let verdict = verify().expect(0).json();
+        assert_eq!(verdict["steps"][0]["name"], "build", "{verdict}");
+        sign_layout(&bench, &template("ALLOW src.h"));
+        denied(verify(), 1, "rule_violation", "DISALLOW * left src.c");
+    }
+
     #[test]
     fn what_changes_between_the_steps_witness_tells() {
         let bench = Bench::new();

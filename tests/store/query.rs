@@ -17,6 +17,7 @@ databases::on_both!(
     the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it,
     clusters_report_for_themselves_alone,
     a_malformed_report_is_kept_by_none_of_its_verdicts,
+    every_question_of_the_page_is_answered,
 );
 
 const SBOM: &str = "https://spdx.dev/Document/v2.3";
@@ -52,7 +53,7 @@ fn image(name: &str) -> Digest {
 }
 
 /// A statement about an image.
-fn statement(predicate_type: &str, image: &Digest, predicate: Value) -> Value {
+pub fn statement(predicate_type: &str, image: &Digest, predicate: Value) -> Value {
     json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": predicate_type, "predicate": predicate,
         "subject": [{"name": "registry.example.com/shop/api", "digest": {"sha256": image.hex()}}]})
 }
@@ -62,7 +63,7 @@ fn sbom(image: &Digest, packages: usize) -> Value {
 }
 
 /// Writes a record with a query.
-async fn put(shop: &Shop, token: &str, record: &Record, query: &str) -> (u16, String) {
+pub async fn put(shop: &Shop, token: &str, record: &Record, query: &str) -> (u16, String) {
     shop.put_as(token, &format!("{}{query}", record.name), record.bytes.clone()).await
 }
 
@@ -422,13 +423,13 @@ async fn the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it
     assert_eq!((nothing["nodes"].as_array().unwrap().len(), &nothing["edges"]), (1, &json!([])));
 }
 
-fn verdict(cluster: &str, image: &Digest, decision: &str) -> Value {
+pub fn verdict(cluster: &str, image: &Digest, decision: &str) -> Value {
     json!({"cluster": cluster, "namespace": "shop", "workload": {"kind": "Deployment", "name": "api", "uid": "u-1"},
         "image": "registry.example.com/shop/api:1", "digest": image.to_string(), "decision": decision,
         "reason": "threshold_not_met", "policy": "ClusterImagePolicy/shop", "at": "2026-11-28T12:00:00Z"})
 }
 
-async fn report(shop: &Shop, token: &str, body: Value) -> (u16, String) {
+pub async fn report(shop: &Shop, token: &str, body: Value) -> (u16, String) {
     let post = shop.http.post(shop.url("/v1/verdicts:batch")).bearer_auth(token).json(&body);
     answer(post.send().await.unwrap()).await
 }
@@ -501,4 +502,28 @@ async fn a_malformed_report_is_kept_by_none_of_its_verdicts(on: On) {
     assert_eq!(report(&shop, CLUSTER, huge).await, no(413, "record_too_large"));
     assert_eq!(get(&shop, "/v1/verdicts?cluster=cluster").await["verdicts"], json!([]));
     assert_eq!(report(&shop, CLUSTER, json!({"verdicts": vec![good; 1_000]})).await, yes(200));
+}
+
+/// The questions in docs/store.md, as they stand there.
+async fn every_question_of_the_page_is_answered(on: On) {
+    let shop = open(on).await;
+    let made = image("image");
+    let build = seal(&link("build", &made), &[&shop.keys.ci]);
+    assert_eq!(put(&shop, CI, &build, "?run=ci/7").await, yes(201));
+    assert_eq!(report(&shop, CLUSTER, json!({"verdicts": [verdict("cluster", &made, "allowed")]})).await, yes(200));
+    let run = get(&shop, "/v1/runs?chain=shop").await["runs"][0]["id"].as_str().unwrap().to_owned();
+    let page = include_str!("../../docs/store.md");
+    let mut seen = 0;
+    for question in page.lines().filter_map(|line| line.strip_prefix("GET /v1/")) {
+        let question = question
+            .replace("shop-api", "shop")
+            .replace("$IMAGE", &made.to_string())
+            .replace("$RECORD", &build.name)
+            .replace("$KEY", shop.keys.ci.public().id())
+            .replace("$RUN", &run);
+        let (status, body) = get_as(&shop, CLUSTER, &format!("/v1/{question}")).await;
+        assert_eq!(status, 200, "{question}: {body}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
 }

@@ -63,6 +63,23 @@ impl Counting {
         (counting, server)
     }
 
+    /// One request and its answer, counted among the others; `delay` late.
+    pub async fn trip<T>(&self, what: String, answer: impl Future<Output = T>) -> T {
+        let round = {
+            let mut seen = self.0.seen.lock().expect("no panic while counting");
+            *seen.requests.entry(what).or_default() += 1;
+            seen.finished + 1
+        };
+        if !self.0.delay.is_zero() {
+            tokio::time::sleep(self.0.delay).await;
+        }
+        let answer = answer.await;
+        let mut seen = self.0.seen.lock().expect("no panic while counting");
+        seen.finished = seen.finished.max(round);
+        seen.rounds = seen.rounds.max(round);
+        answer
+    }
+
     pub fn seen(&self) -> Seen {
         self.0.seen.lock().expect("no panic while counting").clone()
     }
@@ -73,19 +90,8 @@ impl Counting {
 }
 
 async fn answer(State(registry): State<Counting>, Path(rest): Path<String>) -> Response {
-    let round = {
-        let mut seen = registry.0.seen.lock().expect("no panic while counting");
-        *seen.requests.entry(rest.clone()).or_default() += 1;
-        seen.finished + 1
-    };
-    if !registry.0.delay.is_zero() {
-        tokio::time::sleep(registry.0.delay).await;
-    }
-    let response = registry.0.find(&rest).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response());
-    let mut seen = registry.0.seen.lock().expect("no panic while counting");
-    seen.finished = seen.finished.max(round);
-    seen.rounds = seen.rounds.max(round);
-    response
+    let found = registry.0.find(&rest).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response());
+    registry.trip(rest, async { found }).await
 }
 
 impl Inner {

@@ -18,7 +18,7 @@ fn recorder(excludes: &[&str], lstrip: &[&str]) -> Recorder {
     Recorder::new(&strings(excludes), &strings(lstrip), false).unwrap()
 }
 fn record(recorder: &Recorder, base: &Path, paths: &[&str]) -> Result<Recording, RecordError> {
-    recorder.record(base, &strings(paths), &Progress::default())
+    recorder.record(base, &strings(paths), &Known::default(), Progress::Hidden)
 }
 fn recorded(recorder: &Recorder, base: &Path, paths: &[&str]) -> Vec<String> {
     record(recorder, base, paths).unwrap().artifacts.keys().map(str::to_owned).collect()
@@ -138,4 +138,62 @@ fn a_name_that_is_not_utf8_is_an_error() {
     let tree = tree(&[]);
     fs::write(tree.path().join(std::ffi::OsStr::from_bytes(b"bad\xff")), "").unwrap();
     assert!(matches!(record(&recorder(&[], &[]), tree.path(), &["."]), Err(RecordError::NotUtf8(_))));
+}
+
+/// Files that changed long enough ago to be remembered, and what is known of them.
+fn remembered(files: usize) -> (tempfile::TempDir, Known) {
+    let names: Vec<String> = (0..files).map(|n| format!("f{n}")).collect();
+    let tree = tree(&names.iter().map(|name| (name.as_str(), "content")).collect::<Vec<_>>());
+    std::thread::sleep(std::time::Duration::from_millis(250));
+    let known = record(&recorder(&[], &[]), tree.path(), &["."]).unwrap().known;
+    (tree, known)
+}
+/// The same with other hashes: what comes of it was not read from the files.
+fn lying(known: &Known) -> Known {
+    known.with_hashes([7; 32])
+}
+fn hash_of(recording: &Recording, name: &str) -> String {
+    recording.artifacts.get(name).unwrap().get("sha256").unwrap().into_owned()
+}
+
+#[test]
+fn what_is_known_is_not_read_again() {
+    let (tree, known) = remembered(1);
+    let (content, seven) = (crate::Digest::sha256(b"content"), "07".repeat(32));
+    let lying = (0..1_000).map(|_| lying(&known)).find(|lying| lying.samples_none()).unwrap();
+    let again =
+        |paths: &[&str]| recorder(&[], &[]).record(tree.path(), &strings(paths), &lying, Progress::Hidden).unwrap();
+    assert_eq!(hash_of(&again(&["."]), "f0"), seven);
+    // Named by itself it is read, whatever is known of it.
+    assert_eq!(hash_of(&again(&["f0"]), "f0"), content.hex());
+    assert_eq!(hash_of(&again(&[".", "f0"]), "f0"), content.hex());
+    // And so it is when it was touched.
+    fs::write(tree.path().join("f0"), "content").unwrap();
+    assert_eq!(hash_of(&again(&["."]), "f0"), content.hex());
+}
+
+#[test]
+fn a_sample_that_differs_throws_away_what_is_known() {
+    let (tree, known) = remembered(50);
+    let lying = (0..1_000).map(|_| lying(&known)).find(|lying| !lying.samples_none()).unwrap();
+    let again = recorder(&[], &[]).record(tree.path(), &strings(&["."]), &lying, Progress::Hidden).unwrap();
+    assert!(again.warnings.iter().any(|warning| warning.contains("its ctime did not")), "{:?}", again.warnings);
+    for name in again.artifacts.keys() {
+        assert_eq!(hash_of(&again, name), crate::Digest::sha256(b"content").hex());
+    }
+}
+
+#[test]
+fn what_has_just_changed_is_not_remembered() {
+    let tree = tree(&[("a", "1")]);
+    assert!(record(&recorder(&[], &[]), tree.path(), &["."]).unwrap().known.is_empty());
+}
+
+#[test]
+fn a_deep_tree_and_links_that_multiply_are_no_trouble() {
+    let tree = tree(&[]);
+    let deep = vec!["d"; 1_500].join("/");
+    fs::create_dir_all(tree.path().join(&deep)).unwrap();
+    fs::write(tree.path().join(&deep).join("f"), "").unwrap();
+    assert_eq!(recorded(&recorder(&[], &[]), tree.path(), &["."]), [format!("{deep}/f")]);
 }

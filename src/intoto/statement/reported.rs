@@ -40,7 +40,9 @@ impl Reported {
             LINK => link,
             old if OLD_LINKS.contains(&old) => old_link,
             provenance::V0_2 => provenance::v0_2,
+            old if provenance::V0_1.contains(&old) => provenance::v0_2,
             provenance::V1 => provenance::v1,
+            provenance::V1_OF_WITNESS => provenance::v1_of_witness,
             collection::TYPE => collection::link,
             other => return Err(StatementError::NotALink { predicate_type: other.to_owned() }),
         };

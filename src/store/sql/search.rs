@@ -74,8 +74,6 @@ pub const RECORDS_BY_DIGEST: &str = "SELECT record_id FROM record_key WHERE payl
 
 // Images.
 
-pub const IMAGES_OF_RUN: &str = "SELECT DISTINCT s.digest FROM record r JOIN subject s ON s.record_id = r.id \
-     WHERE r.run_id = $1 LIMIT $2";
 pub const CHAINS_OF_DIGESTS: InList =
     InList { before: "SELECT DISTINCT digest, chain_id FROM subject WHERE digest IN ", fixed: 0, after: "" };
 
@@ -108,7 +106,8 @@ pub const MADE: InList = InList {
     after: " LIMIT 1000",
 };
 
-pub const CHUNK: &str = "SELECT b.inline FROM chunk c JOIN blob b ON b.id = c.blob_id WHERE c.id = $1";
+pub const CHUNK: &str = "SELECT b.digest, b.codec, b.size, b.inline, b.location, k.codec, k.size, k.inline, k.location \
+     FROM chunk c JOIN blob b ON b.id = c.blob_id LEFT JOIN blob k ON k.id = b.base_id WHERE c.id = $1";
 
 // Verdicts and what runs.
 
@@ -149,8 +148,8 @@ pub const ASKING: &[&str] = &[
     WORKLOADS_OF_DIGEST,
     WORKLOADS_OF_CLUSTER,
 ];
-/// Those of them that sort, or make distinct, what belongs to one run.
-pub const ASKING_SORTED: &[&str] = &[IMAGES_OF_RUN, RECORDS_OF_RUN_ALL];
+/// Those of them that sort what belongs to one run.
+pub const ASKING_SORTED: &[&str] = &[RECORDS_OF_RUN_ALL];
 /// And those over lists.
 pub const ASKING_LISTS: &[InList] =
     &[HAVING_KEY, HAVING_DIGEST, HAVING_TEXT, HAVING_NUMBER, ROWS, SIGNERS_OF, FACTS_OF, RUN_KEYS, MADE];

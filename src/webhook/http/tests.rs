@@ -15,6 +15,8 @@ use std::{
 };
 use tower::ServiceExt;
 
+mod reports; // verdicts for the store
+
 /// A webhook over a directory of policy documents.
 struct Site {
     folder: tempfile::TempDir,

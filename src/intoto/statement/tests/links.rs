@@ -43,6 +43,13 @@ fn slsa_1() -> Json {
     let taken = json!([{ "name": "src/a", "digest": sha256() }]);
     about_api(provenance::V1, json!({ "buildDefinition": { "resolvedDependencies": taken }, "runDetails": {} }))
 }
+/// The same in its first version, under either name, and as witness writes it.
+fn other_provenances() -> Vec<Json> {
+    let first = provenance::V0_1.map(|kind| with(slsa_0_2(), "/predicateType", kind.into()));
+    let taken = json!([{ "name": "src/a", "digest": sha256() }]);
+    let predicate = json!({ "build_definition": { "resolved_dependencies": taken }, "run_details": {} });
+    [first.into(), vec![about_api(provenance::V1_OF_WITNESS, predicate)]].concat()
+}
 fn collected() -> Json {
     let attestation = |kind: &str, attestation: Json| json!({ "type": format!("https://witness.dev/attestations/{kind}"), "attestation": attestation });
     let attestations = [
@@ -59,7 +66,7 @@ fn collected() -> Json {
 }
 fn all() -> Vec<Json> {
     let old = OLD_LINKS.map(mapped);
-    [vec![listed(), slsa_0_2(), slsa_1(), collected()], old.into()].concat()
+    [vec![listed(), slsa_0_2(), slsa_1(), collected()], other_provenances(), old.into()].concat()
 }
 
 fn with(mut statement: Json, pointer: &str, value: Json) -> Json {
@@ -85,7 +92,7 @@ fn each_kind_reads_as_the_link_it_is() {
     for statement in all() {
         let reported = read(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
         let kind = statement["predicateType"].as_str().unwrap();
-        let provenance = kind.contains("slsa");
+        let provenance = kind.contains("slsa") || kind.contains("Provenance");
         assert_eq!(reported.step.as_deref(), (!provenance).then_some("build"), "{kind}");
         assert_eq!(reported.link.name, reported.step.clone().unwrap_or_default(), "{kind}");
         assert_eq!(reported.link.products, [("api", hashes.clone())].into(), "{kind}");
@@ -94,6 +101,7 @@ fn each_kind_reads_as_the_link_it_is() {
         let material = reported.link.materials.iter().next().unwrap();
         match kind {
             provenance::V0_2 => assert_eq!(material.0, "git+https://example.com/shop"),
+            old if provenance::V0_1.contains(&old) => assert_eq!(material.0, "git+https://example.com/shop"),
             _ => assert_eq!(material, ("src/a", &hashes), "{kind}"),
         }
     }
@@ -121,6 +129,8 @@ fn what_may_be_left_out_is_empty_and_null_is_not_empty() {
         (listed(), "/predicate/materials"),
         (slsa_0_2(), "/predicate/materials"),
         (slsa_1(), "/predicate/buildDefinition/resolvedDependencies"),
+        (other_provenances().remove(0), "/predicate/materials"),
+        (other_provenances().remove(2), "/predicate/build_definition/resolved_dependencies"),
     ] {
         let link = read(&without(statement.clone(), place)).unwrap().link;
         assert!(link.command.is_empty() || link.materials.is_empty(), "{place}");
@@ -142,6 +152,7 @@ fn what_must_be_there_is_missed() {
         (old(), "/predicate/materials", missing("materials")),
         (old(), "/predicate/command", missing("command")),
         (slsa_1(), "/predicate/buildDefinition", type_of("buildDefinition", "an object")),
+        (other_provenances().remove(2), "/predicate/build_definition", type_of("build_definition", "an object")),
         (collected(), "/predicate/attestations", type_of("attestations", "a list")),
     ] {
         assert_eq!(read(&without(statement, place)), expected, "{place}");
@@ -161,7 +172,7 @@ fn a_predicate_of_null_and_an_empty_step_are_malformed() {
 
 #[test]
 fn other_predicates_are_no_links() {
-    for kind in ["https://spdx.dev/Document", "https://slsa.dev/provenance/v0.1", "https://in-toto.io/Link/v2", LINK] {
+    for kind in ["https://spdx.dev/Document", "https://slsa.dev/provenance/v2", "https://in-toto.io/Link/v2", LINK] {
         let found = read(&with(listed(), "/predicateType", kind.into()));
         let expected = StatementError::NotALink { predicate_type: kind.into() };
         assert!(if kind == LINK { found.is_ok() } else { found == Err(expected) }, "{kind}");

@@ -22,7 +22,8 @@ fn text(text: String) -> &'static str {
 async fn sqlite_neither_scans_nor_sorts() {
     let (store, _place) = open(On::Sqlite).await;
     let mut session = store.read().await.unwrap();
-    for statement in reading() {
+    let publishing = sql::PUBLICATION_READING.iter().map(|text| text.to_string());
+    for statement in reading().into_iter().chain(publishing) {
         let plan = sqlite(&mut session, &statement).await;
         assert!(!plan.is_empty() && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{statement}\n{plan}");
     }

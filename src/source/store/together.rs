@@ -1,0 +1,92 @@
+//! The images of one review, asked for together: the first that needs the store asks for all.
+
+use super::answer::{Found, Stored};
+use crate::digest::Digest;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+/// Some images that are about to be asked for, while their review is judged. What came for one of them is kept until then.
+#[derive(Debug, Default)]
+pub struct Together {
+    images: BTreeSet<Digest>,
+    came: Mutex<BTreeMap<Digest, Arc<Stored>>>,
+}
+
+impl Together {
+    /// What came for the image when another was asked for. A fault is not kept: it is asked for anew.
+    pub(super) fn came(&self, image: &Digest) -> Option<Arc<Stored>> {
+        lock(&self.came).get(image).cloned()
+    }
+
+    pub(super) fn keep(&self, image: &Digest, found: &Found) {
+        if let Ok(stored) = found {
+            lock(&self.came).insert(image.clone(), Arc::clone(stored));
+        }
+    }
+
+    /// The images for which nothing came yet.
+    pub(super) fn missing(&self) -> Vec<Digest> {
+        let came = lock(&self.came);
+        self.images.iter().filter(|image| !came.contains_key(*image)).cloned().collect()
+    }
+}
+
+/// The reviews that are being judged, by their images. Of two that have an image in common the later one is found, and either will do.
+#[derive(Default)]
+pub(super) struct Reviews(Mutex<HashMap<Digest, Weak<Together>>>);
+
+impl Reviews {
+    pub fn enter(&self, images: BTreeSet<Digest>) -> Arc<Together> {
+        let together = Arc::new(Together { images, came: Mutex::default() });
+        let mut reviews = lock(&self.0);
+        // Those that are over are struck off when there may be as many of them as of the others.
+        if reviews.len() == reviews.capacity() {
+            reviews.retain(|_, review| review.strong_count() > 0);
+        }
+        for image in &together.images {
+            reviews.insert(image.clone(), Arc::downgrade(&together));
+        }
+        together
+    }
+
+    pub fn of(&self, image: &Digest) -> Option<Arc<Together>> {
+        lock(&self.0).get(image).and_then(Weak::upgrade)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review_that_is_over_is_forgotten() {
+        let reviews = Reviews::default();
+        let image = |n: u32| Digest::sha256(&n.to_be_bytes());
+        let first = reviews.enter([image(1), image(2)].into());
+        assert!(reviews.of(&image(2)).is_some_and(|found| Arc::ptr_eq(&found, &first)));
+        let second = reviews.enter([image(2), image(3)].into());
+        assert!(reviews.of(&image(2)).is_some_and(|found| Arc::ptr_eq(&found, &second)));
+        drop((first, second));
+        assert!(reviews.of(&image(1)).is_none() && reviews.of(&image(3)).is_none());
+        for n in 0..10_000 {
+            drop(reviews.enter([image(n)].into()));
+        }
+        assert!(lock(&reviews.0).capacity() < 100, "{}", lock(&reviews.0).capacity());
+    }
+
+    #[test]
+    fn what_came_is_not_asked_for_again_and_a_fault_is() {
+        let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
+        let together = Together { images: [a.clone(), b.clone()].into(), came: Mutex::default() };
+        together.keep(&a, &Ok(Arc::new(Stored { envelopes: vec![], whole: true })));
+        together.keep(&b, &Err(super::super::unavailable("it is away")));
+        assert!(together.came(&a).is_some() && together.came(&b).is_none());
+        assert_eq!(together.missing(), [b]);
+    }
+}
