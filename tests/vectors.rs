@@ -40,7 +40,7 @@ use tidewaiter::{
 };
 
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 261;
+const FLAWS_MIN: usize = 263;
 
 /// Applies a case to its chain, signs, verifies.
 fn run(chains: &Value, base: &str, case: &Value, profile: Profile) -> Result<VerifiedChain, Rejection> {
