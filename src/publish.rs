@@ -34,6 +34,8 @@ pub struct Options {
     pub plain_http: bool,
     /// The only roots to trust, in PEM; absent: the platform's.
     pub ca_file: Option<std::path::PathBuf>,
+    /// The same, where they are at hand.
+    pub ca_bundle: Option<String>,
 }
 
 /// Publishes envelopes as one evidence set of the image; returns the manifest's digest. Idempotent: same envelopes, same digest.

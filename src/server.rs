@@ -15,10 +15,13 @@ pub mod http;
 pub mod metrics;
 pub mod parameters;
 pub mod problem;
+pub mod publisher;
+pub mod quarantine;
 pub mod records;
 
 pub use self::{budget::Rates, chains::Chains, http::Bounds};
 
+use self::publisher::Publisher;
 use crate::{
     serve,
     store::{Database, Metadata as _, database},
@@ -51,6 +54,8 @@ pub struct Server {
     api: serve::Bound,
     operations: Option<serve::Bound>,
     app: Arc<http::App>,
+    store: Arc<Database>,
+    publisher: Option<Publisher>,
     broken: CancellationToken,
 }
 
@@ -64,7 +69,8 @@ impl Server {
         for (_, rules) in options.chains.iter() {
             ids.push(store.chain(&rules.name).await.with_context(|| format!("chain \"{}\"", rules.name))?);
         }
-        let app = http::App::new(options.chains, ids, Arc::new(store), metrics::Metrics::new()?, options.bounds);
+        let store = Arc::new(store);
+        let app = http::App::new(options.chains, ids, store.clone(), metrics::Metrics::new()?, options.bounds);
         let bind =
             |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
         let mut api = bind(options.listen, options.tls.map(Into::into))
@@ -77,7 +83,15 @@ impl Server {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,
         };
-        Ok(Server { api, operations, app, broken })
+        Ok(Server { api, operations, app, store, publisher: None, broken })
+    }
+
+    /// Publishes evidence as well, of the chains that say so.
+    pub fn publishing(self, options: publisher::Options) -> Self {
+        let (store, chains) = (self.store.clone(), self.app.chains.clone());
+        let publications = self.app.metrics.publications.clone();
+        let publisher = Publisher::new(store, chains, &self.app.ids, options, publications);
+        Server { publisher: Some(publisher), ..self }
     }
 
     /// Where the API listens.
@@ -102,6 +116,8 @@ impl Server {
                 () = watched.cancelled() => {}
             }
         });
+        let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
+        let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {
             Some(operations) => {
@@ -112,6 +128,10 @@ impl Server {
         };
         stop.cancel();
         watch.await.context("the watch over the database")?;
+        if let Some(publishing) = publishing {
+            publishing.await.context("publishing")?;
+        }
+        releases.await.context("the releases from quarantine")?;
         served?;
         if failed.is_cancelled() {
             bail!("the database could not be written");

@@ -119,7 +119,7 @@ fn chain() -> Value {
         { "name": "built", "supplyChain": { "layout": { "owners": "keys" }, "evidence": ["oci"] } }] })
 }
 fn options(docker_config: Option<&Path>) -> publish::Options {
-    publish::Options { plain_http: true, docker_config: docker_config.map(Path::to_owned), ca_file: None }
+    publish::Options { plain_http: true, docker_config: docker_config.map(Path::to_owned), ..Default::default() }
 }
 /// Reason of the first requirement, `None` where it is met.
 fn reason(verdict: &ImageVerdict, requirement: usize) -> Option<&'static str> {

@@ -74,6 +74,16 @@ impl Site {
         Site { world, registry, judge, set: Arc::new(set), server: Some(server) }
     }
 
+    /// From now on with a store, and nothing of before.
+    fn read_from(&mut self, url: &str, token: &str) -> Arc<StoreClient> {
+        let timeout = Duration::from_secs(5);
+        let options = store::Options { url: url.to_owned(), token: Some(token.to_owned()), ca_file: None, timeout };
+        let store = Arc::new(StoreClient::new(&options).expect("a client"));
+        let registries = Arc::clone(&self.judge.sources().registries);
+        self.judge = Arc::new(Judge::new(Sources { registries, store: Some(Arc::clone(&store)) }));
+        store
+    }
+
     async fn judge(&self, images: &[String]) -> Decision {
         let images = images.iter().enumerate();
         let images = images.map(|(i, image)| WorkloadImage {
@@ -152,14 +162,14 @@ async fn signature_and_chain_take_at_most_four_round_trips_and_eight_images_no_m
     assert!(eight.rounds <= one.rounds, "eight images take {} rounds, one takes {}", eight.rounds, one.rounds);
 }
 
-/// A store on a free port that holds the chain of the world's image, and its URL.
-async fn filled_store(world: &World, dir: &std::path::Path) -> String {
+/// A store on a free port that holds the chains of these images of the world, and its URL.
+async fn filled_store(world: &World, images: &[&str], dir: &std::path::Path) -> String {
     let hash = |token: &str| tidewaiter::digest::Digest::sha256(token.as_bytes()).to_string();
     let mut documents = world.documents(World::demands());
     documents.retain(|document| document["kind"] == "TrustRoot");
     documents.push(
         json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "Chain", "metadata": {"name": "shop"}, "spec": {
-        "owners": {"trust": "shop-owners", "threshold": 2}, "images": [world.images["app"].repository],
+        "owners": {"trust": "shop-owners", "threshold": 2}, "images": [format!("{}/shop/*", world.host)],
         "writers": [{"name": "ci", "tokenHash": hash("writer"), "steps": ["*"], "kinds": ["layout", "link"]}],
         "readers": [{"name": "cluster", "tokenHash": hash("reader")}]}}),
     );
@@ -178,11 +188,11 @@ async fn filled_store(world: &World, dir: &std::path::Path) -> String {
     let url = format!("http://{}", server.local_addr());
     tokio::spawn(server.run(tokio_util::sync::CancellationToken::new()));
     let client = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
-    for envelope in world.envelopes("app", Chain::default()) {
+    for envelope in images.iter().flat_map(|image| world.envelopes(image, Chain::default())) {
         let name = tidewaiter::envelope::Envelope::parse(&envelope).expect("an envelope").digest();
         let put = client.put(format!("{url}/v1/records/{name}")).bearer_auth("writer").body(envelope);
         let answer = put.send().await.expect("an answer");
-        assert_eq!(answer.status(), 201, "{}", answer.text().await.expect("a body"));
+        assert!(answer.status().is_success(), "{}", answer.text().await.expect("a body"));
     }
     url
 }
@@ -211,29 +221,68 @@ async fn signature_and_chain_take_two_round_trips_with_the_store() {
     spec["require"]["all"][1]["supplyChain"]["evidence"] = json!(["store"]);
     let mut site = Site::new(spec, signed).await;
     let dir = tempfile::tempdir().expect("a scratch directory");
-    let url = counted(filled_store(&site.world, dir.path()).await, site.registry.clone()).await;
-    let client = |token: &str| {
-        let options = store::Options {
-            url: url.clone(),
-            token: Some(token.to_owned()),
-            ca_file: None,
-            timeout: Duration::from_secs(5),
-        };
-        Arc::new(StoreClient::new(&options).expect("a client"))
-    };
+    let url = counted(filled_store(&site.world, &["app"], dir.path()).await, site.registry.clone()).await;
     let image = site.world.images["app"].pinned();
-    let registries = Arc::clone(&site.judge.sources().registries);
 
     // Who may not read gets no evidence, and no admission.
-    site.judge = Arc::new(Judge::new(Sources { registries: Arc::clone(&registries), store: Some(client("guess")) }));
+    site.read_from(&url, "guess");
     let denied = site.judge(std::slice::from_ref(&image)).await;
     assert_eq!(denied.reason().map(|r| r.as_str()), Some("store_unavailable"), "{}", denied.message());
 
-    let store = client("reader");
-    site.judge = Arc::new(Judge::new(Sources { registries, store: Some(Arc::clone(&store)) }));
+    let store = site.read_from(&url, "reader");
     let seen = site.cost(&[image]).await;
     assert_eq!((seen.rounds, store.requests()), (2, 1), "{:?}", seen.requests);
     once_each(&seen);
+}
+
+/// Where the demand is the chain alone, and its evidence in the store.
+fn stored() -> Value {
+    json!({"mode": "Enforce", "require": {"all": [
+        {"name": "built-by-us", "supplyChain": {"layout": {"owners": "shop-owners", "threshold": 2}, "evidence": ["store"]}}]}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_images_of_a_pod_are_one_question_to_the_store() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let mut site = Site::new(stored(), |world| names.iter().for_each(|name| drop(world.image(name)))).await;
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let url = filled_store(&site.world, &names, dir.path()).await;
+    let url = counted(url, site.registry.clone()).await;
+    let store = site.read_from(&url, "reader");
+    let pinned: Vec<String> = names.iter().map(|name| site.world.images[name].pinned()).collect();
+
+    // Two are known already, and are not asked for again.
+    site.cost(&pinned[..2]).await;
+    assert_eq!(store.requests(), 1);
+    let seen = site.cost(&pinned).await;
+    assert_eq!((store.requests(), seen.requests["POST /v1/evidence:batch"]), (2, 1), "{:?}", seen.requests);
+    // Eight are judged at a time; their manifests and the store are asked at the same time.
+    assert!(seen.rounds <= 2, "{} rounds: {:?}", seen.rounds, seen.requests);
+    once_each(&seen);
+
+    // One that the store knows nothing of is denied for that, beside the others.
+    let missing = site.world.image("missing").pinned();
+    let denied = site.judge(&[site.world.images["a"].pinned(), missing]).await;
+    assert_eq!(denied.reason().map(|reason| reason.as_str()), Some("no_layout"), "{}", denied.message());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_reviews_of_a_new_image_ask_the_store_once() {
+    let mut site = Site::new(stored(), |world| drop(world.image("app"))).await;
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let url = filled_store(&site.world, &["app"], dir.path()).await;
+    let url = counted(url, site.registry.clone()).await;
+    let store = site.read_from(&url, "reader");
+    let image = site.world.images["app"].pinned();
+    let site = Arc::new(site);
+    let mut reviews = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let (site, image) = (Arc::clone(&site), image.clone());
+        reviews.spawn(async move { site.judge(&[image]).await.allowed });
+    }
+    assert!(reviews.join_all().await.into_iter().all(|allowed| allowed));
+    once_each(&site.registry.seen());
+    assert_eq!(store.requests(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,8 @@ mod kill;
 mod openpgp;
 #[path = "store/program.rs"]
 mod program;
+#[path = "store/s3.rs"]
+mod s3;
 #[path = "store/shop.rs"]
 mod shop;
 #[path = "store/size.rs"]

@@ -56,8 +56,8 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         }
         None => {
             let image: Reference = args.image.parse()?;
-            let options =
-                Options { docker_config: args.docker_config, plain_http: args.plain_http, ca_file: args.ca_file };
+            let Args { docker_config, plain_http, ca_file, .. } = args;
+            let options = Options { docker_config, plain_http, ca_file, ca_bundle: None };
             let digest = publish::publish(&image, &envelopes, &options).await?;
             (image.to_string(), digest)
         }

@@ -2,7 +2,7 @@
 
 use super::ui;
 use crate::{
-    server::{Bounds, Chains, Options, Rates, Server},
+    server::{Bounds, Chains, Options, Rates, Server, publisher},
     store::{Location, blob::objects::Objects, database},
 };
 use anyhow::Context as _;
@@ -31,7 +31,9 @@ pub enum Command {
   tidewaiter store serve --listen 0.0.0.0:8443 --tls-cert tls.crt \\
       --tls-key tls.key \\
       --database sqlite:store.db --objects file:///var/lib/tidewaiter/objects \\
-      --config chains/ --metrics-listen 0.0.0.0:9090")]
+      --config chains/ --metrics-listen 0.0.0.0:9090
+  tidewaiter store serve --database sqlite:store.db \\
+      --config chains.yaml --publish")]
 pub struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_LISTEN", default_value = "127.0.0.1:8080")]
@@ -67,6 +69,12 @@ pub struct ServeArgs {
     /// Where /metrics, /healthz and /readyz listen, over plain http
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
+    /// Publish the evidence of chains that say so beside their images in registries
+    #[arg(long, env = "TIDEWAITER_STORE_PUBLISH", value_parser = clap::builder::BoolishValueParser::new())]
+    publish: bool,
+    /// Docker configuration with the credentials to publish with (default: $DOCKER_CONFIG/config.json where it exists)
+    #[arg(long, env = "TIDEWAITER_DOCKER_CONFIG", value_name = "FILE")]
+    docker_config: Option<PathBuf>,
 }
 
 /// Make a database's tables, or bring them up to date, and end
@@ -111,7 +119,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     if options.tls.is_none() && !args.listen.ip().is_loopback() {
         anstream::eprintln!("warning: tokens cross the network in the clear: give --tls-cert and --tls-key");
     }
-    let server = Server::open(options).await?;
+    let mut server = Server::open(options).await?;
+    if args.publish {
+        server = server.publishing(publisher::Options { docker_config: args.docker_config, ..Default::default() });
+    }
     anstream::println!("store listening on {scheme}://{}", server.local_addr());
     if let Some(metrics) = server.metrics_addr() {
         anstream::println!("metrics on http://{metrics}/metrics");

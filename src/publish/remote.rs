@@ -41,9 +41,10 @@ impl Remote {
         if options.plain_http && auth != RegistryAuth::Anonymous {
             ensure!(is_this_machine(&host), "credentials for {host} are not sent over plain http");
         }
-        let roots = match &options.ca_file {
-            None => Vec::new(),
-            Some(path) => pem_blocks(&file::read(path, file::SMALL_BYTES_MAX)?)?,
+        let roots = match (&options.ca_bundle, &options.ca_file) {
+            (None, None) => Vec::new(),
+            (Some(bundle), _) => pem_blocks(bundle.as_bytes())?,
+            (None, Some(path)) => pem_blocks(&file::read(path, file::SMALL_BYTES_MAX)?)?,
         };
         let http = http_client(&roots, options.plain_http)?;
         let scheme = if options.plain_http { "http" } else { "https" };

@@ -29,7 +29,7 @@ pub struct ChainSpec {
     pub writers: Vec<Writer>,
     #[serde(default)]
     pub readers: Vec<Reader>,
-    /// Not honoured yet: refused when true.
+    /// Links whose key no layout authorises yet are kept aside instead of refused.
     #[serde(default)]
     pub quarantine: bool,
     /// The evidence goes beside the images as well, where the store publishes at all.
@@ -149,9 +149,14 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
         let path = format!("spec.readers[{index}]");
         named(&path, &reader.name, &mut names, errors);
         identity::validate(&path, reader.identity(), errors);
-    }
-    if spec.quarantine {
-        errors.push(FieldError::new("spec.quarantine", "is not supported yet"));
+        let oidc = reader.oidc.as_ref();
+        for (field, given) in
+            [("run", oidc.is_some_and(|o| o.run.is_some())), ("oneTime", oidc.is_some_and(|o| o.one_time))]
+        {
+            if given {
+                errors.push(FieldError::new(format!("{path}.oidc.{field}"), "means nothing for a reader"));
+            }
+        }
     }
 }
 

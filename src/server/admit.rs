@@ -85,6 +85,14 @@ fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
     Problem::unprocessable(Fault::new(reason, message))
 }
 
+/// What a link, or a statement that counts as one, says that its step made.
+pub fn products(envelope: &Envelope) -> Artifacts {
+    match document(envelope) {
+        Ok(Document::Link(link) | Document::Statement(Reported { link, .. })) => link.products,
+        Ok(Document::Layout(_)) | Err(_) => Artifacts::new(),
+    }
+}
+
 /// Layout, link or statement, by the signed `_type`. The bytes hash to the name they were given, so they may be parsed.
 fn document(envelope: &Envelope) -> Result<Document, Problem> {
     let payload_type = envelope.payload_type();
@@ -252,6 +260,30 @@ async fn admit_link(
 fn ring(keys: &[String]) -> KeyRing {
     let key = |text: &String| PublicKey::from_layout(&json::parse(text.as_bytes(), &Limits::METADATA).ok()?).ok();
     KeyRing::new(keys.iter().filter_map(key).map(|key| NamedKey { name: key.id().to_owned(), key }).collect())
+}
+
+/// That a link which no layout authorises is at least no forgery of what the chain knows: it has signatures, and where it names a
+/// key of one of the chain's steps (`keys`), that key or another of them signed it.
+///
+/// # Errors
+/// `signature_invalid`, or the refusal that is given.
+pub fn check_known(
+    envelope: &[u8],
+    rules: &ChainRules,
+    keys: &[String],
+    now: Timestamp,
+    refusal: Problem,
+) -> Result<(), Problem> {
+    let Ok(envelope) = Envelope::parse(envelope) else { return Err(refusal) };
+    if envelope.signatures.is_empty() {
+        return Err(refusal);
+    }
+    let ring = ring(keys);
+    if ring.is_empty() || !quorum::signers(&envelope, &ring, now).is_empty() {
+        return Ok(());
+    }
+    let problem = link_refusal(&envelope, "of any name", rules, &ring);
+    if problem.reason == Reason::SignatureInvalid.as_str() { Err(problem) } else { Ok(()) }
 }
 
 /// Signed by a stranger, or by nobody although a functionary's key is named.

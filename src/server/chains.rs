@@ -10,7 +10,7 @@ use crate::{
     file,
     key::KeyRing,
     reference::{ImagePattern, Reference},
-    resource::{self, Chain, Identity, KeySource, Resource, SpiffePattern},
+    resource::{self, Chain, Identity, KeySource, RegistryConfigSpec, Resource, SpiffePattern},
     store::Kind,
 };
 use anyhow::{Context as _, bail};
@@ -67,6 +67,8 @@ pub struct ChainRules {
     /// Distinct owners that must have signed a layout.
     pub threshold: usize,
     images: Vec<ImagePattern>,
+    /// Images beside which evidence is published.
+    publish: Vec<ImagePattern>,
     writers: Vec<Writer>,
     /// Empty: anybody may read.
     readers: Vec<Reader>,
@@ -75,9 +77,26 @@ pub struct ChainRules {
 }
 
 impl ChainRules {
+    /// The writer of this name.
+    pub fn writer(&self, name: &str) -> Option<&Writer> {
+        self.writers.iter().find(|writer| writer.name == name)
+    }
+
     /// Whether a product `oci:<registry>/<repository>` is one of the chain's images.
     pub fn has_image(&self, name: &str) -> bool {
         name.parse::<Reference>().is_ok_and(|image| self.images.iter().any(|pattern| pattern.matches(&image)))
+    }
+
+    /// Whether its evidence is published at all.
+    pub fn publishes(&self) -> bool {
+        !self.publish.is_empty()
+    }
+
+    /// Whether evidence may be written beside this image: it is one of the chain's, and the documents name its host.
+    pub fn publishes_to(&self, image: &Reference) -> bool {
+        let named = |pattern: &&ImagePattern| pattern.host() == Some(image.registry());
+        self.images.iter().any(|pattern| pattern.matches(image))
+            && self.publish.iter().filter(named).any(|pattern| pattern.matches(image))
     }
 }
 
@@ -86,11 +105,13 @@ impl ChainRules {
 pub struct Chains {
     chains: Vec<ChainRules>,
     issuers: Vec<Arc<Issuer>>,
+    /// How registries are written to, by host.
+    registries: BTreeMap<String, RegistryConfigSpec>,
 }
 
 impl Chains {
     /// Reads the documents of a file, or of every `*.yaml`, `*.yml` and `*.json` of a directory. Documents of other kinds than
-    /// Chain and TrustRoot are checked and have no say here.
+    /// Chain, TrustRoot and RegistryConfig are checked and have no say here.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let mut documents = Vec::new();
         for path in files(path)? {
@@ -114,6 +135,7 @@ impl Chains {
     /// As `new`, asking issuers for their keys more or less often.
     pub fn with_patience(documents: Vec<Resource>, patience: Patience) -> anyhow::Result<Self> {
         let mut roots = BTreeMap::new();
+        let mut registries = BTreeMap::new();
         let mut found = Vec::new();
         for document in documents {
             match document {
@@ -124,6 +146,12 @@ impl Chains {
                     }
                 }
                 Resource::Chain(chain) => found.push(chain),
+                Resource::RegistryConfig(config) => {
+                    let host = config.spec.host.clone();
+                    if registries.insert(host.clone(), config.spec).is_some() {
+                        bail!("two RegistryConfigs are about \"{host}\"");
+                    }
+                }
                 _ => {}
             }
         }
@@ -139,12 +167,17 @@ impl Chains {
         if chains.is_empty() {
             bail!("the configuration has no Chain");
         }
-        Ok(Chains { chains, issuers: issuers.known })
+        Ok(Chains { chains, issuers: issuers.known, registries })
     }
 
     /// The chains with their index.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &ChainRules)> {
         self.chains.iter().enumerate()
+    }
+
+    /// What the documents say of a registry, as image references name it.
+    pub fn registry(&self, host: &str) -> Option<&RegistryConfigSpec> {
+        self.registries.get(host)
     }
 
     /// A chain by its index.
@@ -265,10 +298,12 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>, issuers: &mut Issuers
     if threshold == 0 || threshold > keys {
         bail!("spec.owners.threshold: {threshold} owners must sign, and \"{}\" has {keys} keys", spec.owners.trust);
     }
-    let mut images = Vec::with_capacity(spec.images.len());
-    for image in &spec.images {
-        images.push(image.parse::<ImagePattern>().with_context(|| format!("spec.images: \"{image}\""))?);
-    }
+    let images = patterns("spec.images", &spec.images)?;
+    let publish = match &spec.publish {
+        None => Vec::new(),
+        Some(publish) if publish.repositories.is_empty() => images.clone(),
+        Some(publish) => patterns("spec.publish.repositories", &publish.repositories)?,
+    };
     let mut writers = Vec::with_capacity(spec.writers.len());
     for writer in &spec.writers {
         let proof = writer.identity().map_err(anyhow::Error::from).and_then(|identity| issuers.proof(identity));
@@ -292,8 +327,13 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>, issuers: &mut Issuers
         owners,
         threshold,
         images,
+        publish,
         writers,
         readers,
         quarantine: spec.quarantine,
     })
+}
+
+fn patterns(field: &str, texts: &[String]) -> anyhow::Result<Vec<ImagePattern>> {
+    texts.iter().map(|text| text.parse().with_context(|| format!("{field}: \"{text}\""))).collect()
 }

@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Bytes of an answer not of our making that become its detail.
 const DETAIL_BYTES_MAX: usize = 512;
@@ -61,6 +61,8 @@ pub struct App {
     pub bounds: Bounds,
     pub budgets: Budgets,
     pub clock: Clock,
+    /// A layout came: links in quarantine may be released.
+    pub released: Notify,
     /// Apart from each other: a writer who sends his body byte by byte keeps no webhook waiting.
     pub reading: Semaphore,
     pub writing: Semaphore,
@@ -71,7 +73,8 @@ impl App {
         let slots = || Semaphore::new(bounds.requests_max);
         let (budgets, clock) = (Budgets::new(bounds.rates), Clock::default());
         let (reading, writing) = (slots(), slots());
-        Arc::new(App { chains, ids, store, metrics, bounds, budgets, clock, reading, writing })
+        let released = Notify::new();
+        Arc::new(App { chains, ids, store, metrics, bounds, budgets, clock, released, reading, writing })
     }
 
     /// The name of a chain by the store's id.

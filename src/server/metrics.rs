@@ -14,6 +14,8 @@ pub struct Metrics {
     pub records: IntCounterVec,
     /// Refused writes by reason.
     pub refused: IntCounterVec,
+    /// Images whose evidence was looked at for publishing, by result (`published`, `unchanged`, `postponed`, `given_up`).
+    pub publications: IntCounterVec,
     /// Records of one evidence answer.
     pub evidence_records: Histogram,
     /// Requests in hand.
@@ -40,6 +42,10 @@ impl Metrics {
                 Opts::new("tidewaiter_store_refused_total", "Requests refused by reason"),
                 &["reason"],
             )?,
+            publications: IntCounterVec::new(
+                Opts::new("tidewaiter_store_publications_total", "Images looked at for publishing, by result"),
+                &["result"],
+            )?,
             evidence_records: Histogram::with_opts(
                 HistogramOpts::new("tidewaiter_store_evidence_records", "Records of one evidence answer")
                     .buckets(vec![0.0, 1.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
@@ -50,6 +56,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.records.clone()))?;
         metrics.registry.register(Box::new(metrics.refused.clone()))?;
+        metrics.registry.register(Box::new(metrics.publications.clone()))?;
         metrics.registry.register(Box::new(metrics.evidence_records.clone()))?;
         metrics.registry.register(Box::new(metrics.in_flight.clone()))?;
         Ok(metrics)

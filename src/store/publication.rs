@@ -2,7 +2,9 @@
 //! it is done. Nothing here knows of registries.
 
 use super::{
-    Database, StoreError, sql,
+    Database, StoreError,
+    artifacts::raw,
+    sql,
     write::{Work, Write},
 };
 use crate::{args, digest::Digest};
@@ -38,7 +40,11 @@ pub struct Due {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is out there: these envelopes (by a hash over them) as this artifact.
-    Published { content: Vec<u8>, set: Digest },
+    Published {
+        content: Vec<u8>,
+        /// As before, where it was out there already.
+        set: Option<Digest>,
+    },
     /// To be tried again, and why.
     Postponed { until: Timestamp, why: String },
     /// Not to be tried again until more comes in.
@@ -63,8 +69,14 @@ impl Database {
         self.write(Hold { holder, now, until, count }).await
     }
 
-    /// Keeps how it came out, and lets go of it. Nothing where another holds it by now.
-    pub async fn settle_publication(&self, holder: i64, due: Due, outcome: Outcome) -> Result<(), StoreError> {
+    /// Holds on to it. False: another has it by now.
+    pub async fn hold_on(&self, holder: i64, due: &Due, until: Timestamp) -> Result<bool, StoreError> {
+        let (digest, chain) = (raw(&due.digest), due.chain);
+        self.write(HoldOn { holder, digest, chain, until }).await
+    }
+
+    /// Keeps how it came out, and lets go of it. False, and nothing is kept, where another holds it by now.
+    pub async fn settle_publication(&self, holder: i64, due: Due, outcome: Outcome) -> Result<bool, StoreError> {
         self.write(Settle { holder, due, outcome }).await
     }
 }
@@ -152,6 +164,29 @@ fn due((digest, chain, revision, since, attempts, content): Row) -> Result<Due, 
     Ok(Due { digest, chain, revision, since, attempts, content })
 }
 
+struct HoldOn {
+    holder: i64,
+    digest: Vec<u8>,
+    chain: i64,
+    until: Timestamp,
+}
+
+impl Work for HoldOn {
+    type Output = bool;
+
+    fn affinity(&self) -> u64 {
+        AFFINITY
+    }
+
+    fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<bool, StoreError>> {
+        async move {
+            let arguments = args![&self.digest, self.chain, self.holder, self.until.as_microsecond()];
+            Ok(write.session.execute(sql::HOLD_ON, arguments).await? == 1)
+        }
+        .boxed()
+    }
+}
+
 struct Settle {
     holder: i64,
     due: Due,
@@ -159,20 +194,20 @@ struct Settle {
 }
 
 impl Work for Settle {
-    type Output = ();
+    type Output = bool;
 
     fn affinity(&self) -> u64 {
         AFFINITY
     }
 
-    fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<(), StoreError>> {
+    fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<bool, StoreError>> {
         async move {
             let Due { digest, chain, revision, .. } = &self.due;
-            let (digest, session) = (bytes(digest), &mut write.session);
+            let (digest, session) = (raw(digest), &mut write.session);
             let short = |why: &str| why.chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect::<String>();
-            match &self.outcome {
+            let changed = match &self.outcome {
                 Outcome::Published { content, set } => {
-                    let set = bytes(set);
+                    let set = set.as_ref().map(raw);
                     let arguments = args![&digest, *chain, self.holder, *revision, content, &set];
                     session.execute(sql::PUBLISHED, arguments).await?
                 }
@@ -186,13 +221,8 @@ impl Work for Settle {
                     session.execute(sql::GIVEN_UP, args![&digest, *chain, self.holder, *revision, &why]).await?
                 }
             };
-            Ok(())
+            Ok(changed == 1)
         }
         .boxed()
     }
-}
-
-fn bytes(digest: &Digest) -> Vec<u8> {
-    // A digest is of hex digits.
-    hex::decode(digest.hex()).unwrap_or_default()
 }

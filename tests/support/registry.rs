@@ -69,7 +69,7 @@ pub struct Held {
     uploads: BTreeMap<String, Vec<u8>>,
     /// Each answer is that late, so that what is asked at once is seen to be.
     pub delay: Duration,
-    /// `GET /v2/…` in the order they came.
+    /// `GET /v2/…` and the like, in the order they came.
     pub log: Vec<String>,
     /// The longest row of requests of which each began after the one before had ended.
     pub rounds: usize,
@@ -79,7 +79,11 @@ pub struct Held {
 impl Registry {
     /// Listens on a free loopback port until the runtime ends.
     pub async fn start(kind: Kind) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Registry::at(tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port"), kind)
+    }
+
+    /// The same on a port of the test's.
+    pub fn at(listener: tokio::net::TcpListener, kind: Kind) -> Self {
         let address = listener.local_addr().expect("an address");
         let registry = Registry { address, kind, held: Arc::default() };
         let app = Router::new().fallback(answer).with_state(registry.clone());

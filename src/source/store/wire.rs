@@ -119,15 +119,11 @@ impl Wire {
         answer::one(image, &Body::read(response, ANSWER_BYTES_MAX).await?.bytes, whole)
     }
 
-    /// Several images in one question. Nothing: the store is too old to be asked so.
+    /// Several images in one question. Nothing: they have to be asked for one by one.
     async fn many(&self, images: &[Digest]) -> BTreeMap<Digest, Found> {
         match self.batch(images).await {
             Ok(Some(found)) => found,
-            Ok(None) => {
-                let until = Instant::now().checked_add(OLD_FOR);
-                *self.old_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
-                BTreeMap::new()
-            }
+            Ok(None) => BTreeMap::new(),
             Err(fault) => images.iter().map(|image| (image.clone(), Err(fault.clone()))).collect(),
         }
     }
@@ -138,7 +134,14 @@ impl Wire {
         let response = self.send(self.http.post(self.url("v1/evidence:batch")?).json(&question)).await?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => return Ok(None),
+            // An older store.
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                let until = Instant::now().checked_add(OLD_FOR);
+                *self.old_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+                return Ok(None);
+            }
+            // What is wrong with one of them (`corrupt`) is no other's business.
+            StatusCode::INTERNAL_SERVER_ERROR => return Ok(None),
             _ => return Err(refusal(response).await),
         }
         answer::many(images, &Body::read(response, ANSWER_BYTES_MAX).await?.bytes).map(Some)

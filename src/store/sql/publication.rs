@@ -21,9 +21,10 @@ pub const WAKE: &str = "INSERT INTO publication (digest, chain_id, state, due, s
 /// Compare and swap: of two who saw it free, one takes it.
 pub const HOLD: &str = "UPDATE publication SET holder = $3, held_until = $4 \
      WHERE digest = $1 AND chain_id = $2 AND state = 0 AND held_until <= $5";
+pub const HOLD_ON: &str = "UPDATE publication SET held_until = $4 WHERE digest = $1 AND chain_id = $2 AND holder = $3";
 /// Done, unless more came in meanwhile.
 pub const PUBLISHED: &str = "UPDATE publication SET state = CASE WHEN revision = $4 THEN 1 ELSE 0 END, held_until = 0, \
-     attempts = 0, content = $5, set_digest = $6, error = NULL WHERE digest = $1 AND chain_id = $2 AND holder = $3";
+     attempts = 0, content = $5, set_digest = coalesce($6, set_digest), error = NULL WHERE digest = $1 AND chain_id = $2 AND holder = $3";
 pub const POSTPONED: &str = "UPDATE publication SET due = CASE WHEN revision = $4 THEN $5 ELSE due END, held_until = 0, \
      attempts = attempts + 1, error = $6 WHERE digest = $1 AND chain_id = $2 AND holder = $3";
 pub const GIVEN_UP: &str = "UPDATE publication SET state = CASE WHEN revision = $4 THEN 2 ELSE 0 END, held_until = 0, \
