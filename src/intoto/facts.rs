@@ -184,12 +184,6 @@ impl Facts {
     }
 }
 
-impl FromIterator<(String, Fact)> for Facts {
-    fn from_iter<I: IntoIterator<Item = (String, Fact)>>(facts: I) -> Self {
-        Facts(facts.into_iter().collect())
-    }
-}
-
 /// Whether a fact may have this name: words of letters, digits, `_` and `-`, with dots between.
 pub fn is_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
