@@ -2,7 +2,8 @@
 //! the two it is, only `engine`, `session` and `fault` know.
 
 use super::{
-    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted, artifacts,
+    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted,
+    artifacts,
     blob::{
         Codec,
         keyframes::{Keyframe, Keyframes, Place},
