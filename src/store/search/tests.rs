@@ -146,7 +146,7 @@ async fn every_combination_finds_what_looking_at_all_finds(on: On) {
         assert_eq!(pages.iter().map(|row| &row.digest).collect::<BTreeSet<_>>(), expected, "{filter:?}");
         found += pages.len();
     }
-    assert!(found > 10_000, "{found}");
+    assert!(found > 9_000, "{found}");
     // What nobody has said of any record, and a run that no chain has.
     for filter in [
         Filter { facts: vec![("no.such.fact".into(), Is::Text("1".into()))], ..Filter::default() },
