@@ -1,6 +1,7 @@
 //! in-toto's nouns: layout, step, inspection, artifact rule, link (specification v1.0, §4).
 
 pub mod artifacts;
+pub mod facts;
 pub mod layout;
 pub mod link;
 pub mod parameters;
@@ -9,6 +10,7 @@ pub mod rule;
 pub mod statement;
 
 pub use artifacts::Artifacts;
+pub use facts::{Fact, Facts};
 pub use layout::{Inspection, Layout, Step};
 pub use link::Link;
 pub use parameters::{Parameter, Parameters};

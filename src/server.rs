@@ -11,12 +11,22 @@ pub mod budget;
 pub mod chains;
 pub mod clock;
 pub mod evidence;
+pub mod graph;
 pub mod http;
+pub mod lists;
 pub mod metrics;
+pub mod openapi;
 pub mod parameters;
 pub mod problem;
 pub mod publisher;
+pub mod question;
+pub mod record;
 pub mod records;
+pub mod search;
+pub mod sight;
+pub mod stream;
+pub mod verdicts;
+pub mod views;
 
 pub use self::{budget::Rates, chains::Chains, http::Bounds};
 
@@ -53,7 +63,6 @@ pub struct Server {
     api: serve::Bound,
     operations: Option<serve::Bound>,
     app: Arc<http::App>,
-    store: Arc<Database>,
     publisher: Option<Publisher>,
     broken: CancellationToken,
 }
@@ -69,7 +78,7 @@ impl Server {
             ids.push(store.chain(&rules.name).await.with_context(|| format!("chain \"{}\"", rules.name))?);
         }
         let store = Arc::new(store);
-        let app = http::App::new(options.chains, ids, store.clone(), metrics::Metrics::new()?, options.bounds);
+        let app = http::App::new(options.chains, ids, store, metrics::Metrics::new()?, options.bounds);
         let bind =
             |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
         let mut api = bind(options.listen, options.tls.map(Into::into))
@@ -82,12 +91,12 @@ impl Server {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,
         };
-        Ok(Server { api, operations, app, store, publisher: None, broken })
+        Ok(Server { api, operations, app, publisher: None, broken })
     }
 
     /// Publishes evidence as well, of the chains that say so.
     pub fn publishing(self, options: publisher::Options) -> Self {
-        let (store, chains) = (self.store.clone(), self.app.chains.clone());
+        let (store, chains) = (self.app.database.clone(), self.app.chains.clone());
         let publications = self.app.metrics.publications.clone();
         let publisher = Publisher::new(store, chains, &self.app.ids, options, publications);
         Server { publisher: Some(publisher), ..self }
@@ -106,7 +115,7 @@ impl Server {
     /// Serves until `stop`, then drains. An error when the disk failed under a write: what is durable is then found out by
     /// starting anew (security §4.3 F9).
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let (broken, watched) = (self.broken, stop.clone());
+        let (broken, watched, stopping) = (self.broken, stop.clone(), self.app.stopping.clone());
         let failed = broken.clone();
         // Ends with the server: `stop` is cancelled below.
         let watch = tokio::spawn(async move {
@@ -114,6 +123,8 @@ impl Server {
                 () = broken.cancelled() => watched.cancel(),
                 () = watched.cancelled() => {}
             }
+            // Those who wait for records go home, so that the drain is short.
+            stopping.cancel();
         });
         let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());

@@ -3,10 +3,13 @@
 //! A store keeps what `server` has verified, and nothing here is believed by those who read from it.
 //! `database` is both of them, over `session`; all SQL text is in `sql`.
 
-use crate::{digest::Digest, intoto::Artifacts};
+use crate::{
+    digest::Digest,
+    intoto::{Artifacts, Facts, facts},
+};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub mod artifacts;
 pub mod backup;
@@ -17,14 +20,21 @@ pub mod engine;
 pub mod failpoint;
 pub mod fault;
 pub mod fsck;
+pub mod graph;
 pub mod id;
+pub mod images;
+pub mod lists;
 pub mod location;
 pub mod merge;
 pub mod migrate;
 pub mod publication;
 pub mod read;
+pub mod records;
+pub mod search;
 pub mod session;
 pub mod sql;
+pub mod stream;
+pub mod verdicts;
 pub mod walk;
 pub mod write;
 
@@ -38,14 +48,20 @@ pub enum Kind {
     Layout,
     /// A link, signed by a functionary of its step.
     Link,
+    /// Another statement, signed by a functionary of a step: a scan, a test's result, a bill of materials. No link's stand-in.
+    Statement,
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 3] = [Kind::Layout, Kind::Link, Kind::Statement];
+
     /// The word of the API and of a Chain document's `kinds`.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Layout => "layout",
             Kind::Link => "link",
+            Kind::Statement => "statement",
         }
     }
 
@@ -54,16 +70,13 @@ impl Kind {
         match self {
             Kind::Layout => 1,
             Kind::Link => 2,
+            Kind::Statement => 3,
         }
     }
 
     /// The kind behind a number; `None` for one we did not write.
     pub fn from_code(code: i64) -> Option<Self> {
-        match code {
-            1 => Some(Kind::Layout),
-            2 => Some(Kind::Link),
-            _ => None,
-        }
+        Kind::ALL.into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -97,13 +110,6 @@ pub struct LayoutFacts {
     pub keys: Vec<StepKey>,
 }
 
-/// What a record says of itself, where it is looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FactValue {
-    Text(String),
-    Number(i64),
-}
-
 /// What is known of a run beside its key. Of each the first that was said is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFacts {
@@ -121,13 +127,29 @@ pub struct RunFacts {
     pub outcome: Option<i64>,
 }
 
+impl RunFacts {
+    /// What a record's facts say of its run.
+    pub fn of(facts: &Facts) -> Self {
+        let text = |name| facts.text(name).map(str::to_owned);
+        RunFacts {
+            provider: text("cicd.system"),
+            url: text("cicd.pipeline.run.url.full"),
+            commit_id: text(facts::REVISION),
+            git_ref: text(facts::REF),
+            trigger: text("cicd.pipeline.trigger"),
+            actor: text("cicd.pipeline.actor"),
+            ..RunFacts::default()
+        }
+    }
+}
+
 /// A record whose signatures and right to be written were checked.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
     /// The chain's id, as `Metadata::chain` gave it.
     pub chain: i64,
     pub kind: Kind,
-    /// The step of a link.
+    /// The step of a link or a statement.
     pub step: Option<String>,
     /// The record's name: SHA-256 of what is signed.
     pub digest: Digest,
@@ -143,7 +165,7 @@ pub struct NewRecord {
     pub run_facts: RunFacts,
     /// The writer's name in its Chain document.
     pub submitter: String,
-    /// Images among the link's products.
+    /// Images among the link's products, or a statement's subjects.
     pub produced: BTreeSet<Digest>,
     /// Images the writer named beside the record.
     pub declared: BTreeSet<Digest>,
@@ -156,8 +178,8 @@ pub struct NewRecord {
     /// When the step began and ended, as the record says.
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
-    /// By name.
-    pub facts: BTreeMap<String, FactValue>,
+    /// What it says of itself, where it is looked for.
+    pub facts: Facts,
     /// For a layout.
     pub layout: Option<LayoutFacts>,
 }
@@ -199,7 +221,7 @@ impl EvidenceLimits {
     pub const DEFAULT: EvidenceLimits = EvidenceLimits { records_max: 256, bytes_max: 23 << 20, layouts_max: 8 };
 }
 
-/// Everything known about an image, in order of use: layouts, then links.
+/// Everything known about an image, in order of use: layouts, links, statements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     pub records: Vec<Found>,

@@ -93,6 +93,11 @@ pub fn is_predicate_payload(payload_type: &str) -> bool {
     predicate.is_some_and(|predicate| !predicate.is_empty() && predicate.bytes().all(word))
 }
 
+/// Whether a predicate is a link of any version.
+pub fn is_link(predicate_type: &str) -> bool {
+    predicate_type == reported::LINK || reported::OLD_LINKS.contains(&predicate_type)
+}
+
 /// What the statement claims, once it is known to be one.
 fn predicate_type(value: &Value) -> Result<&str, StatementError> {
     if !value.get("_type").and_then(Value::as_str).is_some_and(|kind| TYPES.contains(&kind)) {

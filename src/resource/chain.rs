@@ -1,7 +1,7 @@
 //! `Chain`: what the metadata store keeps for one product line, and from whom (design §8).
 
 use super::{FieldError, Object, is_item_name, refuse_namespace};
-use crate::reference::ImagePattern;
+use crate::{intoto::facts, reference::ImagePattern};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -29,6 +29,9 @@ pub struct ChainSpec {
     pub writers: Vec<Writer>,
     #[serde(default)]
     pub readers: Vec<Reader>,
+    /// Names of facts that records are found by, beside those of every store; at most 24.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
     /// Not honoured yet: refused when true.
     #[serde(default)]
     pub quarantine: bool,
@@ -81,6 +84,9 @@ pub struct Reader {
     pub mtls: Option<Mtls>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
+    /// Whether it reports verdicts, for the cluster of its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reports: bool,
 }
 
 impl Writer {
@@ -131,6 +137,14 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
     }
     if let Some(publish) = &spec.publish {
         publish::validate(publish, &spec.images, errors);
+    }
+    if spec.facts.len() > facts::MORE_MAX {
+        let message = format!("has {} names, more than {}", spec.facts.len(), facts::MORE_MAX);
+        errors.push(FieldError::new("spec.facts", message));
+    }
+    for (index, name) in spec.facts.iter().enumerate().filter(|(_, name)| !facts::is_name(name)) {
+        let message = format!("\"{}\" is no name of a fact", name.escape_default());
+        errors.push(FieldError::new(format!("spec.facts[{index}]"), message));
     }
     let mut names = BTreeSet::new();
     for (index, writer) in spec.writers.iter().enumerate() {

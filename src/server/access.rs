@@ -29,6 +29,10 @@ pub struct Reader {
     pub chains: Vec<usize>,
 }
 
+/// Somebody who reports what clusters decided: the clusters.
+#[derive(Debug)]
+pub struct Reporter(pub BTreeSet<String>);
+
 impl Reader {
     /// The store's ids of the chains they may read; `only`: of this one, if they may.
     pub fn may_read(&self, app: &App, only: Option<&str>) -> BTreeSet<i64> {
@@ -61,6 +65,21 @@ impl FromRequestParts<Arc<App>> for Reader {
             (_, false) => Ok(Reader { principal, chains }),
             (Some(_), true) => Err(Problem::forbidden("this token may read no chain")),
             (None, true) => Err(Problem::unauthenticated("reading needs the token or the certificate of a reader")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reporter {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let principal = principal(parts, app, Purpose::Write).await?;
+        match (&principal.who, principal.reports.is_empty()) {
+            (_, false) => Ok(Reporter(principal.reports)),
+            (Some(_), true) => Err(Problem::forbidden("this token may not report verdicts")),
+            (None, true) => {
+                Err(Problem::unauthenticated("reporting needs the token or the certificate of a reader that reports"))
+            }
         }
     }
 }

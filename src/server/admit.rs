@@ -1,5 +1,5 @@
 //! What a store admits: an envelope that is a layout by enough of the chain's owners, or a link (or a statement that counts
-//! as one) by a key that a layout of the chain authorises for its step. Nothing is written before this said yes.
+//! as one), or any other statement, by a key that a layout of the chain authorises for its step. Nothing is written before this said yes.
 
 use super::{
     chains::{ChainRules, Chains, Writer},
@@ -9,7 +9,10 @@ use crate::{
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     image::artifact_repository,
-    intoto::{Artifacts, Layout, Link, Profile, Reported, Rule, statement},
+    intoto::{
+        Artifacts, Facts, Layout, Link, Profile, Reported, Rule,
+        statement::{self, Statement, StatementError},
+    },
     json::{self, JsonError, Limits, Value},
     key::{KeyRing, NamedKey, PublicKey},
     reason::{Fault, Reason},
@@ -17,7 +20,7 @@ use crate::{
     verify::quorum,
 };
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A request to write.
 pub struct Request<'r> {
@@ -27,7 +30,7 @@ pub struct Request<'r> {
     /// Writers the token stands for: (chain's index, writer).
     pub writers: Vec<(usize, &'r Writer)>,
     pub run: Option<String>,
-    /// The step of a statement that names none.
+    /// The step of a statement that names none, or that is no link.
     pub step: Option<String>,
     /// Images named beside the record.
     pub declared: BTreeSet<Digest>,
@@ -37,8 +40,17 @@ pub struct Request<'r> {
 /// What the payload says.
 enum Document {
     Layout(Layout),
-    Link(Link),
-    Statement(Reported),
+    /// A link, and the step it names.
+    Link(Option<String>, Link, Said),
+    /// A statement that is no link.
+    Statement(Statement, Said),
+}
+
+/// What a record says beside what is judged.
+#[derive(Default)]
+struct Said {
+    predicate_type: Option<String>,
+    facts: Facts,
 }
 
 /// The record to keep, or why not. `ids`: the store's id of each chain, by index.
@@ -57,13 +69,13 @@ pub async fn admit(
     }
     match document(&envelope)? {
         Document::Layout(layout) => admit_layout(request, envelope, layout, chains, ids),
-        Document::Link(link) => {
-            let name = step(Some(&link.name), request.step.as_deref())?;
-            admit_link(request, envelope, Link { name, ..link }, chains, ids, store).await
-        }
-        Document::Statement(Reported { step: named, link }) => {
+        Document::Link(named, link, said) => {
             let name = step(named.as_deref(), request.step.as_deref())?;
-            admit_link(request, envelope, Link { name, ..link }, chains, ids, store).await
+            admit_link(request, envelope, (Link { name, ..link }, said), chains, ids, store).await
+        }
+        Document::Statement(statement, said) => {
+            let step = step(None, request.step.as_deref())?;
+            admit_statement(request, envelope, &step, (statement, said), chains, ids, store).await
         }
     }
 }
@@ -88,8 +100,8 @@ fn refuse(reason: Reason, message: impl Into<String>) -> Problem {
 /// What a link, or a statement that counts as one, says that its step made.
 pub fn products(envelope: &Envelope) -> Artifacts {
     match document(envelope) {
-        Ok(Document::Link(link) | Document::Statement(Reported { link, .. })) => link.products,
-        Ok(Document::Layout(_)) | Err(_) => Artifacts::new(),
+        Ok(Document::Link(_, link, _)) => link.products,
+        Ok(Document::Layout(_) | Document::Statement(..)) | Err(_) => Artifacts::new(),
     }
 }
 
@@ -107,14 +119,14 @@ fn document(envelope: &Envelope) -> Result<Document, Problem> {
     let malformed = |error: JsonError| refuse(Reason::LinkMalformed, error.to_string());
     if other_type.is_none() && envelope.kind().as_deref() == Some("link") {
         let link = Link::of(envelope, Profile::Strict).map_err(malformed)?.link;
-        return link.map(Document::Link).map_err(|error| refuse(Reason::LinkMalformed, error.to_string()));
+        let link = link.map_err(|error| refuse(Reason::LinkMalformed, error.to_string()))?;
+        let said = Said { predicate_type: None, facts: Facts::of_link(&link) };
+        return Ok(Document::Link(Some(link.name.clone()), link, said));
     }
     let value = envelope.value().map_err(malformed)?;
     let kind = value.get("_type").and_then(Value::as_str);
     if payload_type.is_some() && kind.is_some_and(|kind| statement::TYPES.contains(&kind)) {
-        return Reported::from_value(&value)
-            .map(Document::Statement)
-            .map_err(|error| refuse(Reason::LinkMalformed, error.to_string()));
+        return statement_of(&value).map_err(|error| refuse(Reason::LinkMalformed, error.to_string()));
     }
     if let Some(found) = other_type {
         return Err(wrong_type(found));
@@ -128,6 +140,26 @@ fn document(envelope: &Envelope) -> Result<Document, Problem> {
             format!("_type is \"{}\", expected layout or link", other.escape_debug()),
         )),
         None => Err(refuse(Reason::LinkMalformed, "what is signed has no _type, expected layout or link")),
+    }
+}
+
+/// A statement: a link where its predicate is one of a link's, whole or not.
+fn statement_of(value: &Value) -> Result<Document, StatementError> {
+    let said = |predicate_type: &str| Said {
+        predicate_type: Some(predicate_type.to_owned()),
+        facts: Facts::of_statement(value),
+    };
+    match Reported::from_value(value) {
+        Ok(Reported { step, link }) => {
+            let predicate_type = value.get("predicateType").and_then(Value::as_str).unwrap_or_default();
+            Ok(Document::Link(step, link, said(predicate_type)))
+        }
+        Err(StatementError::NotALink { .. }) => {
+            let statement = Statement::from_value(value)?;
+            let said = said(&statement.predicate_type);
+            Ok(Document::Statement(statement, said))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -170,8 +202,8 @@ fn admit_layout(
     }
     let signatures = locate(&envelope, &signers, request.now);
     let facts = LayoutFacts { expires: layout.expires, keys: step_keys(&layout) };
-    let record = Record { kind: Kind::Layout, step: None, signatures, layout: Some(facts), link: None };
-    record.finish(request, &envelope, index, writer, ids)
+    let record = Record { signatures, layout: Some(facts), ..Record::of(Kind::Layout, None) };
+    record.finish(request, &envelope, (index, writer), chains, ids)
 }
 
 /// The images a layout's rules name, `oci:<registry>/<repository>` without wildcards.
@@ -220,40 +252,83 @@ fn stored_id(key: &PublicKey) -> String {
 async fn admit_link(
     request: Request<'_>,
     envelope: Envelope,
-    link: Link,
+    (link, said): (Link, Said),
     chains: &Chains,
     ids: &[i64],
     store: &dyn Metadata,
 ) -> Result<NewRecord, Problem> {
-    let may: Vec<_> = request.writers.iter().filter(|(_, writer)| writer.may_write_step(&link.name)).collect();
-    if may.is_empty() {
-        return Err(Problem::forbidden(format!(
-            "this token may not write links of step \"{}\"",
-            link.name.escape_debug()
-        )));
-    }
-    let mut refused = None;
-    let mut rings = Vec::new();
-    for (index, writer) in may {
-        let (Some(rules), Some(id)) = (chains.get(*index), ids.get(*index)) else { continue };
-        rings.push((*index, rules, *writer, ring(&store.step_keys(*id, &link.name).await?)));
-    }
-    let mut fits = Vec::new();
-    for (index, rules, writer, ring) in &rings {
-        let signers = quorum::signers(&envelope, ring, request.now);
-        if signers.is_empty() {
-            refused = Some(link_refusal(&envelope, &link.name, rules, ring));
-        } else {
-            fits.push((*index, *rules, *writer, signers));
-        }
-    }
     let images = || link.products.keys().filter_map(artifact_repository);
-    let chosen = one_chain(fits, |rules| images().any(|image| rules.has_image(image)))?;
-    let (index, _, writer, signers) = chosen
-        .ok_or_else(|| refused.unwrap_or_else(|| refuse(Reason::SignatureUntrusted, "no chain knows the signer")))?;
-    let signatures = locate(&envelope, &signers, request.now);
-    let record = Record { kind: Kind::Link, step: Some(link.name.clone()), signatures, layout: None, link: Some(link) };
-    record.finish(request, &envelope, index, writer, ids)
+    let names = |rules: &ChainRules| images().any(|image| rules.has_image(image));
+    let asked = Asked { request: &request, envelope: &envelope, kind: Kind::Link, step: &link.name };
+    let (index, writer, signatures) = asked.functionary(chains, ids, store, names).await?;
+    let step = Some(link.name.clone());
+    let record = Record { signatures, said, link: Some(link), ..Record::of(Kind::Link, step) };
+    record.finish(request, &envelope, (index, writer), chains, ids)
+}
+
+/// A statement that is no link: what a scanner, a test or a reviewer says of images. It never stands in for a link.
+async fn admit_statement(
+    request: Request<'_>,
+    envelope: Envelope,
+    step: &str,
+    (statement, said): (Statement, Said),
+    chains: &Chains,
+    ids: &[i64],
+    store: &dyn Metadata,
+) -> Result<NewRecord, Problem> {
+    let images = || statement.subject.iter().filter_map(|subject| subject.name.as_deref());
+    let named = |name: &str, rules: &ChainRules| rules.has_image(artifact_repository(name).unwrap_or(name));
+    let names = |rules: &ChainRules| images().any(|name| named(name, rules));
+    let asked = Asked { request: &request, envelope: &envelope, kind: Kind::Statement, step };
+    let (index, writer, signatures) = asked.functionary(chains, ids, store, names).await?;
+    let subjects = statement.subject.iter().filter_map(|subject| artifacts::sha256(&subject.digest));
+    let subjects = subjects.take(artifacts::IMAGES_MAX).collect();
+    let record = Record { signatures, said, subjects, ..Record::of(Kind::Statement, Some(step.to_owned())) };
+    record.finish(request, &envelope, (index, writer), chains, ids)
+}
+
+/// A record of a step that wants in.
+struct Asked<'a, 'r> {
+    request: &'a Request<'r>,
+    envelope: &'a Envelope,
+    kind: Kind,
+    step: &'a str,
+}
+
+impl<'r> Asked<'_, 'r> {
+    /// The one chain with a layout that authorises a signer for the step, with whose right it is written, and the signatures that count.
+    async fn functionary(
+        &self,
+        chains: &Chains,
+        ids: &[i64],
+        store: &dyn Metadata,
+        names: impl Fn(&ChainRules) -> bool,
+    ) -> Result<(usize, &'r Writer, Vec<VerifiedSignature>), Problem> {
+        let Asked { request, envelope, kind, step } = *self;
+        let may: Vec<_> = request.writers.iter().filter(|(_, writer)| writer.may_write_step(kind, step)).collect();
+        if may.is_empty() {
+            let (kind, step) = (kind.as_str(), step.escape_debug());
+            return Err(Problem::forbidden(format!("this token may not write {kind}s of step \"{step}\"")));
+        }
+        let mut refused = None;
+        let mut rings = Vec::new();
+        for (index, writer) in may {
+            let (Some(rules), Some(id)) = (chains.get(*index), ids.get(*index)) else { continue };
+            rings.push((*index, rules, *writer, ring(&store.step_keys(*id, step).await?)));
+        }
+        let mut fits = Vec::new();
+        for (index, rules, writer, ring) in &rings {
+            let signers = quorum::signers(envelope, ring, request.now);
+            if signers.is_empty() {
+                refused = Some(step_refusal(envelope, step, rules, ring));
+            } else {
+                fits.push((*index, *rules, *writer, signers));
+            }
+        }
+        let stranger = || refuse(Reason::SignatureUntrusted, "no chain knows the signer");
+        let (index, _, writer, signers) = one_chain(fits, names)?.ok_or_else(|| refused.unwrap_or_else(stranger))?;
+        Ok((index, writer, locate(envelope, &signers, request.now)))
+    }
 }
 
 /// The keys of a step as they were kept. One that no longer reads authorises nothing.
@@ -263,7 +338,7 @@ fn ring(keys: &[String]) -> KeyRing {
 }
 
 /// Signed by a stranger, or by nobody although a functionary's key is named.
-fn link_refusal(envelope: &Envelope, step: &str, rules: &ChainRules, ring: &KeyRing) -> Problem {
+fn step_refusal(envelope: &Envelope, step: &str, rules: &ChainRules, ring: &KeyRing) -> Problem {
     let step = step.escape_debug();
     if ring.is_empty() {
         let message = format!("no layout of chain \"{}\" authorises a key for step \"{step}\"", rules.name);
@@ -274,15 +349,18 @@ fn link_refusal(envelope: &Envelope, step: &str, rules: &ChainRules, ring: &KeyR
         let message = format!("the signature of a functionary of step \"{step}\" does not verify");
         return refuse(Reason::SignatureInvalid, message);
     }
-    let message = format!("no functionary of step \"{step}\" in chain \"{}\" signed the link", rules.name);
+    let message = format!("no functionary of step \"{step}\" in chain \"{}\" signed the record", rules.name);
     refuse(Reason::SignatureUntrusted, message)
 }
 
 /// A chain that fits, with whose token and signatures.
-type Fit<'f> = (usize, &'f ChainRules, &'f Writer, Vec<&'f NamedKey>);
+type Fit<'f, 'w> = (usize, &'f ChainRules, &'w Writer, Vec<&'f NamedKey>);
 
 /// The one chain among those that fit; where several do, the one whose images are named.
-fn one_chain<'f>(mut fits: Vec<Fit<'f>>, names: impl Fn(&ChainRules) -> bool) -> Result<Option<Fit<'f>>, Problem> {
+fn one_chain<'f, 'w>(
+    mut fits: Vec<Fit<'f, 'w>>,
+    names: impl Fn(&ChainRules) -> bool,
+) -> Result<Option<Fit<'f, 'w>>, Problem> {
     // Two writers of one chain may share a token.
     fits.dedup_by_key(|fit| fit.0);
     if fits.len() > 1 && fits.iter().any(|fit| names(fit.1)) {
@@ -319,33 +397,44 @@ fn locate(envelope: &Envelope, signers: &[&NamedKey], now: Timestamp) -> Vec<Ver
     found
 }
 
-/// What layout and link have in common.
+/// What layouts, links and statements have in common.
 struct Record {
     kind: Kind,
     step: Option<String>,
     signatures: Vec<VerifiedSignature>,
+    said: Said,
     layout: Option<LayoutFacts>,
     link: Option<Link>,
+    /// What a statement is about.
+    subjects: BTreeSet<Digest>,
 }
 
 impl Record {
+    fn of(kind: Kind, step: Option<String>) -> Self {
+        let (signatures, said, subjects) = (Vec::new(), Said::default(), BTreeSet::new());
+        Record { kind, step, signatures, said, layout: None, link: None, subjects }
+    }
+
     fn finish(
         self,
         request: Request<'_>,
         envelope: &Envelope,
-        index: usize,
-        writer: &Writer,
+        (index, writer): (usize, &Writer),
+        chains: &Chains,
         ids: &[i64],
     ) -> Result<NewRecord, Problem> {
-        let chain = *ids.get(index).ok_or_else(|| Problem::bad_request("the chain is not known"))?;
+        let unknown = || Problem::bad_request("the chain is not known");
+        let (chain, rules) = ids.get(index).zip(chains.get(index)).ok_or_else(unknown)?;
         let return_code =
             self.link.as_ref().and_then(|link| link.byproducts.get("return-value")?.as_u64()?.try_into().ok());
         let (materials, products) = match self.link {
             Some(link) => (link.materials, link.products),
             None => (Artifacts::new(), Artifacts::new()),
         };
+        let produced = artifacts::images(&products, artifacts::IMAGES_MAX);
+        let run_facts = RunFacts::of(&self.said.facts);
         Ok(NewRecord {
-            chain,
+            chain: *chain,
             kind: self.kind,
             step: self.step,
             digest: request.name,
@@ -353,18 +442,18 @@ impl Record {
             envelope: request.body,
             signatures: self.signatures,
             run: request.run,
-            run_facts: RunFacts::default(),
+            run_facts,
             submitter: writer.name.clone(),
-            produced: artifacts::images(&products, artifacts::IMAGES_MAX),
+            produced: if self.kind == Kind::Statement { self.subjects } else { produced },
             declared: request.declared,
             materials,
             products,
             return_code,
             received_at: request.now,
-            predicate_type: None,
+            predicate_type: self.said.predicate_type,
             started_at: None,
             finished_at: None,
-            facts: BTreeMap::new(),
+            facts: self.said.facts.indexed(&rules.facts),
             layout: self.layout,
         })
     }

@@ -16,6 +16,7 @@ use super::chains::{Chains, Proof};
 use http::HeaderMap;
 use jiff::Timestamp;
 use jwt::{Jwt, Token};
+use std::collections::BTreeSet;
 use token::{Bearer, Hash};
 
 /// What came with a request to prove who it is of.
@@ -40,6 +41,8 @@ pub struct Principal {
     pub writes: Vec<Granted>,
     /// Chains, by index, that name it as a reader.
     pub reads: Vec<usize>,
+    /// Clusters it reports for: the names of its readers that may.
+    pub reports: BTreeSet<String>,
 }
 
 /// A name for whoever it is, and what their token said.
@@ -187,13 +190,18 @@ pub struct Seat<'c> {
     pub writer: Option<usize>,
     pub name: &'c str,
     pub proof: &'c Proof,
+    /// A reader that reports verdicts.
+    pub reports: bool,
 }
 
 impl Principal {
     fn grant(&mut self, seat: &Seat<'_>, run: Option<String>, one_time: bool, claims: serde_json::Value) {
         match seat.writer {
             Some(writer) => self.writes.push(Granted { chain: seat.chain, writer, run, one_time, claims }),
-            None => self.reads.push(seat.chain),
+            None => {
+                self.reads.push(seat.chain);
+                self.reports.extend(seat.reports.then(|| seat.name.to_owned()));
+            }
         }
     }
 }

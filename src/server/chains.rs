@@ -14,7 +14,12 @@ use crate::{
     store::Kind,
 };
 use anyhow::{Context as _, bail};
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+    sync::Arc,
+};
 
 /// Files of a configuration directory.
 const FILES_MAX: usize = 1_024;
@@ -34,9 +39,9 @@ impl Writer {
         self.kinds.contains(&kind)
     }
 
-    /// Whether it may write links of this step.
-    pub fn may_write_step(&self, step: &str) -> bool {
-        self.may_write(Kind::Link) && self.steps.iter().any(|allowed| allowed == "*" || allowed == step)
+    /// Whether it may write records of this kind and step.
+    pub fn may_write_step(&self, kind: Kind, step: &str) -> bool {
+        self.may_write(kind) && self.steps.iter().any(|allowed| allowed == "*" || allowed == step)
     }
 }
 
@@ -57,6 +62,8 @@ pub enum Proof {
 struct Reader {
     name: String,
     proof: Proof,
+    /// Whether it reports verdicts for the cluster of its name.
+    reports: bool,
 }
 
 /// One chain's rules.
@@ -66,6 +73,8 @@ pub struct ChainRules {
     pub owners: KeyRing,
     /// Distinct owners that must have signed a layout.
     pub threshold: usize,
+    /// Facts its records are found by, beside those of every store.
+    pub facts: BTreeSet<String>,
     images: Vec<ImagePattern>,
     /// Images beside which evidence is published.
     publish: Vec<ImagePattern>,
@@ -193,6 +202,7 @@ impl Chains {
                 writer: Some(index),
                 name: &writer.name,
                 proof: &writer.proof,
+                reports: false,
             });
             let readers = rules.readers.iter();
             writers.chain(readers.map(move |reader| Seat {
@@ -200,6 +210,7 @@ impl Chains {
                 writer: None,
                 name: &reader.name,
                 proof: &reader.proof,
+                reports: reader.reports,
             }))
         })
     }
@@ -303,11 +314,10 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>, issuers: &mut Issuers
     for writer in &spec.writers {
         let proof = writer.identity().map_err(anyhow::Error::from).and_then(|identity| issuers.proof(identity));
         let proof = proof.with_context(|| format!("writer \"{}\"", writer.name))?;
-        // Facts are not kept yet; a writer that may write them as well is no error.
-        let kinds = writer.kinds.iter().filter_map(|kind| match kind {
-            resource::RecordKind::Layout => Some(Kind::Layout),
-            resource::RecordKind::Link => Some(Kind::Link),
-            resource::RecordKind::Fact => None,
+        let kinds = writer.kinds.iter().map(|kind| match kind {
+            resource::RecordKind::Layout => Kind::Layout,
+            resource::RecordKind::Link => Kind::Link,
+            resource::RecordKind::Fact => Kind::Statement,
         });
         writers.push(Writer { name: writer.name.clone(), proof, steps: writer.steps.clone(), kinds: kinds.collect() });
     }
@@ -315,12 +325,13 @@ fn rules(chain: &Chain, roots: &BTreeMap<String, KeyRing>, issuers: &mut Issuers
     for reader in &spec.readers {
         let proof = reader.identity().map_err(anyhow::Error::from).and_then(|identity| issuers.proof(identity));
         let proof = proof.with_context(|| format!("reader \"{}\"", reader.name))?;
-        readers.push(Reader { name: reader.name.clone(), proof });
+        readers.push(Reader { name: reader.name.clone(), proof, reports: reader.reports });
     }
     Ok(ChainRules {
         name: chain.metadata.name.clone(),
         owners,
         threshold,
+        facts: spec.facts.iter().cloned().collect(),
         images,
         publish,
         writers,

@@ -26,6 +26,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Digest as _;
 use std::{collections::BTreeSet, sync::Arc};
+use utoipa::ToSchema;
 
 /// Images of one batch: the containers of many pods.
 const IMAGES_MAX: usize = 100;
@@ -39,7 +40,16 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/v1/evidence/{image}", get(one)).route(BATCH, post(batch))
 }
 
-async fn one(
+/// Everything known about an image.
+#[utoipa::path(get, path = "/v1/evidence/{image}", tag = "evidence", params(
+    ("image" = String, Path, description = "sha256:<hex>"),
+    ("chain" = Option<String>, Query, description = "of this chain alone"),
+), responses(
+    (status = 200, body = super::openapi::Evidence),
+    (status = 304, description = "as the ETag says that it is known"),
+    super::openapi::Refusals,
+))]
+pub async fn one(
     State(app): State<Arc<App>>,
     reader: Reader,
     Path(name): Path<String>,
@@ -67,22 +77,28 @@ async fn one(
     Ok(response)
 }
 
-#[derive(Deserialize)]
+/// Which images.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Batch {
+struct ImageBatch {
+    #[schema(max_items = 100)]
     images: Vec<String>,
     chain: Option<String>,
 }
 
+/// Everything known about each of up to a hundred images.
+///
 /// The images share the bytes of one answer: when they run out, the rest is said to be truncated.
-async fn batch(
+#[utoipa::path(post, path = "/v1/evidence:batch", tag = "evidence", request_body = ImageBatch,
+    responses((status = 200, body = super::openapi::EvidenceOfMany), super::openapi::Refusals))]
+pub async fn batch(
     State(app): State<Arc<App>>,
     reader: Reader,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let body = body::read(&headers, body, "a batch of images", BATCH_BYTES_MAX).await?;
-    let batch: Batch = serde_json::from_slice(&body)
+    let batch: ImageBatch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no batch of images: {error}")))?;
     let count = batch.images.len();
     if count > IMAGES_MAX {

@@ -4,12 +4,13 @@ use super::{
     budget::{Budgets, Rates},
     chains::Chains,
     clock::Clock,
-    evidence,
+    evidence, graph, lists,
     metrics::Metrics,
+    openapi,
     problem::{Problem, Refused},
-    records,
+    record, records, search, stream, verdicts,
 };
-use crate::store::{EvidenceLimits, Metadata};
+use crate::store::{Database, EvidenceLimits, Metadata};
 use axum::{
     Router,
     extract::{MatchedPath, State},
@@ -23,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of an answer not of our making that become its detail.
 const DETAIL_BYTES_MAX: usize = 512;
@@ -56,7 +58,9 @@ pub struct App {
     pub chains: Chains,
     /// The store's id of each chain, by index.
     pub ids: Vec<i64>,
+    /// The hot path, and all else that is asked of it.
     pub store: Arc<dyn Metadata>,
+    pub database: Arc<Database>,
     pub metrics: Metrics,
     pub bounds: Bounds,
     pub budgets: Budgets,
@@ -64,14 +68,17 @@ pub struct App {
     /// Apart from each other: a writer who sends his body byte by byte keeps no webhook waiting.
     pub reading: Semaphore,
     pub writing: Semaphore,
+    /// Cancelled when the server drains.
+    pub stopping: CancellationToken,
 }
 
 impl App {
-    pub fn new(chains: Chains, ids: Vec<i64>, store: Arc<dyn Metadata>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
+    pub fn new(chains: Chains, ids: Vec<i64>, database: Arc<Database>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
         let slots = || Semaphore::new(bounds.requests_max);
         let (budgets, clock) = (Budgets::new(bounds.rates), Clock::default());
         let (reading, writing) = (slots(), slots());
-        Arc::new(App { chains, ids, store, metrics, bounds, budgets, clock, reading, writing })
+        let (store, stopping) = (database.clone(), CancellationToken::new());
+        Arc::new(App { chains, ids, store, database, metrics, bounds, budgets, clock, reading, writing, stopping })
     }
 
     /// The name of a chain by the store's id.
@@ -86,8 +93,15 @@ pub fn api(app: Arc<App>) -> Router {
     let bounded = Router::new()
         .merge(records::routes())
         .merge(evidence::routes())
+        .merge(search::routes())
+        .merge(record::routes())
+        .merge(graph::routes())
+        .merge(lists::routes())
+        .merge(verdicts::routes())
+        .merge(openapi::routes())
         .layer(middleware::from_fn_with_state(app.clone(), bound));
     bounded
+        .merge(stream::routes())
         .merge(health())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {

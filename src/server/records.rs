@@ -32,6 +32,7 @@ use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Records of one batch (store §3.4).
 const BATCH_MAX: usize = 1_000;
@@ -57,8 +58,22 @@ struct Written {
     digest: Digest,
 }
 
+/// One record: a layout, a link or another statement.
+///
 /// Who it is comes before the body: a stranger sends no 16 MiB.
-async fn put_record(
+#[utoipa::path(put, path = "/v1/records/{name}", tag = "records", params(
+    ("name" = String, Path, description = "sha256:<hex> of what is signed"),
+    ("chain" = Option<String>, Query, description = "the chain, where the token has several"),
+    ("run" = Option<String>, Query, description = "the run of the pipeline it belongs to"),
+    ("step" = Option<String>, Query, description = "the step of a statement that names none"),
+    ("subject" = Option<Vec<String>>, Query, description = "images it is about though its products do not say so"),
+), request_body(content = Object, description = "a DSSE envelope or a Metablock", content_type = "application/vnd.in-toto+json"),
+responses(
+    (status = 201, description = "kept, and on disk", body = super::openapi::Written),
+    (status = 200, description = "known already", body = super::openapi::Written),
+    super::openapi::Refusals,
+))]
+pub async fn put_record(
     State(app): State<Arc<App>>,
     Author(principal): Author,
     Path(name): Path<String>,
@@ -76,13 +91,14 @@ async fn put_record(
 }
 
 /// Several records, as the spool of a pipeline has them.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Batch {
+    #[schema(max_items = 1000)]
     records: Vec<BatchItem>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchItem {
     digest: String,
@@ -107,7 +123,10 @@ impl BatchItem {
     }
 }
 
-async fn put_batch(
+/// Several records at once, each with its own result.
+#[utoipa::path(post, path = "/v1/records:batch", tag = "records", request_body = Batch,
+    responses((status = 200, body = super::openapi::BatchResults), super::openapi::Refusals))]
+pub async fn put_batch(
     State(app): State<Arc<App>>,
     Author(principal): Author,
     headers: HeaderMap,

@@ -79,6 +79,23 @@ pub fn entries(bytes: &[u8]) -> Option<(usize, BTreeSet<i64>)> {
     Some((entries.len(), hashes.filter_map(|(algorithm, hex)| prefix((algorithm, hex.into()))).collect()))
 }
 
+/// The SHA-256 digests in a stored chunk; `None` when its bytes are none we wrote.
+pub fn digests(bytes: &[u8]) -> Option<BTreeSet<Vec<u8>>> {
+    let entries: Vec<(String, BTreeMap<String, String>)> = serde_json::from_slice(bytes).ok()?;
+    let hashes = entries.iter().filter_map(|(_, digests)| digests.get("sha256"));
+    Some(hashes.filter_map(|hex| hex::decode(hex).ok()).collect())
+}
+
+/// What a digest is found by.
+pub fn posting(digest: &Digest) -> Option<i64> {
+    prefix((digest.algorithm().name(), digest.hex().into()))
+}
+
+/// The digest of these bytes; `None` for another number of them.
+pub fn sha256_of(raw: &[u8]) -> Option<Digest> {
+    format!("sha256:{}", hex::encode(raw)).parse().ok()
+}
+
 /// The images among a link's products: what `oci:…` names, and files of an OCI image layout, `…blobs/sha256/<hex>`, whose
 /// content is what their name says. At most `max` of them, `oci:` first.
 pub fn images(products: &Artifacts, max: usize) -> BTreeSet<Digest> {
@@ -108,7 +125,8 @@ fn names(entries: &[Entry<'_>]) -> Option<i64> {
     digest.first_chunk().map(|head| i64::from_be_bytes(*head))
 }
 
-fn sha256(digests: &DigestSet) -> Option<Digest> {
+/// The SHA-256 among the digests of one thing.
+pub fn sha256(digests: &DigestSet) -> Option<Digest> {
     format!("sha256:{}", digests.get("sha256")?).parse().ok()
 }
 
@@ -161,6 +179,12 @@ mod tests {
         assert_eq!(entries(&set.chunks[0].bytes), Some((3, set.chunks[0].postings.clone())));
         assert_eq!(set.chunks[0].postings.len(), 2);
         assert_eq!(entries(b"[[1]]"), None);
+        let one = Digest::sha256(b"1");
+        let found = digests(&set.chunks[0].bytes).unwrap();
+        assert_eq!((found.len(), found.contains(&raw(&one))), (2, true));
+        assert_eq!(sha256_of(&raw(&one)), Some(one.clone()));
+        assert!(set.chunks[0].postings.contains(&posting(&one).unwrap()));
+        assert_eq!((digests(b"[[1]]"), sha256_of(b"short")), (None, None));
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Ids {
     }
 }
 
+/// The least id of this time.
+pub fn first_at(milliseconds: i64) -> i64 {
+    milliseconds.clamp(0, MILLISECONDS_MAX) << (LANE_BITS + COUNTER_BITS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use super::{
     Evidence, EvidenceLimits, Found, Kind, StoreError, artifacts,
     body::{self, BlobColumns},
+    records,
     session::{Arg, Session},
     sql,
     walk::Walk,
@@ -17,6 +18,10 @@ const CHAINS_MAX: usize = 16;
 const SUBJECTS_MAX: i64 = 64;
 /// Of the same step and signers, where nothing else tells them apart.
 const EQUALS_MAX: usize = 2;
+/// Statements about one image in one chain.
+const STATEMENTS_MAX: usize = 32;
+/// Bytes of a statement that comes with an image's evidence; a larger one, a bill of materials say, is asked for by its name.
+const STATEMENT_BYTES_MAX: i64 = 1 << 20;
 /// Layouts of a chain looked at, newest first, for those that have not expired.
 const LAYOUTS_READ_MAX: i64 = 64;
 /// The walk by shared artifacts: rows of each kind of look-up, and look-ups in all.
@@ -73,10 +78,26 @@ pub async fn evidence(
         for id in layouts.into_iter().chain(links).take(part) {
             answer.add(session, id).await?;
         }
+        for id in statements(session, image, chain).await? {
+            answer.add_statement(session, id).await?;
+        }
     }
     Ok(answer.evidence)
 }
 
+/// What is said of the image beside its links: of the same step and predicate the newest two.
+async fn statements(session: &mut Session, image: &Digest, chain: i64) -> Result<Vec<i64>, StoreError> {
+    let raw = artifacts::raw(image);
+    let ids: Vec<i64> = session.values(sql::STATEMENTS, args![&raw, chain, SUBJECTS_MAX]).await?;
+    let mut counts = BTreeMap::<(Option<String>, Option<String>), usize>::new();
+    let mut rows = records::rows(session, &ids).await?;
+    rows.retain(|row| {
+        let count = counts.entry((row.step.clone(), row.predicate_type.clone())).or_default();
+        *count += 1;
+        *count <= EQUALS_MAX
+    });
+    Ok(rows.into_iter().take(STATEMENTS_MAX).map(|row| row.id).collect())
+}
 /// Of `ENVELOPE`: chain, payload digest, kind and step, then a `BlobColumns`.
 type EnvelopeColumns = (
     i64,
@@ -139,6 +160,17 @@ impl Answer {
         self.bytes = bytes;
         self.evidence.records.push(envelope(session, id).await?);
         Ok(())
+    }
+
+    /// Adds a statement where there is room. Left out it makes no answer incomplete, for it counts as nobody's link.
+    async fn add_statement(&mut self, session: &mut Session, id: i64) -> Result<(), StoreError> {
+        let size: i64 = session.one(sql::ENVELOPE_SIZE, args![id]).await?;
+        let bytes = self.bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+        let fits = bytes <= self.bytes_until && self.evidence.records.len() < self.limits.records_max;
+        match fits && size <= STATEMENT_BYTES_MAX {
+            true => self.add(session, id).await,
+            false => Ok(()),
+        }
     }
 }
 

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 pub mod fsck;
 pub mod publication;
 pub mod read;
+pub mod search;
 pub mod write;
 
 pub use fsck::*;
 pub use publication::*;
 pub use read::*;
+pub use search::*;
 pub use write::*;
 
 /// A statement over a list: `WHERE x IN (…)`.

@@ -36,7 +36,7 @@ pub trait Work: Send + Sync + 'static {
 }
 
 /// An affinity.
-fn affinity(of: impl Hash) -> u64 {
+pub(super) fn affinity(of: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()

@@ -1,12 +1,11 @@
 use super::*;
 use crate::{
     digest::DigestSet,
-    intoto::Artifacts,
-    store::{FactValue, Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
+    intoto::{Artifacts, Fact, Facts},
+    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use databases::{On, Place, on_both};
-use std::collections::BTreeMap;
 
 #[allow(dead_code)] // other tests use other parts
 #[path = "../../../tests/support/databases.rs"]
@@ -84,7 +83,7 @@ fn record(chain: i64, step: &str, text: &str, signers: &[&str]) -> NewRecord {
         predicate_type: None,
         started_at: None,
         finished_at: None,
-        facts: BTreeMap::new(),
+        facts: Facts::default(),
         layout: None,
     }
 }
@@ -445,10 +444,11 @@ async fn facts_and_the_run_of_a_record_are_kept(on: On) {
         run: Some("7".into()),
         run_facts: facts(commit),
         facts: [
-            ("commit.signed".to_owned(), FactValue::Text("false".into())),
-            ("vulns.critical".to_owned(), FactValue::Number(3)),
+            ("commit.signed".to_owned(), Fact::Text("false".into())),
+            ("vulns.critical".to_owned(), Fact::Number(3)),
         ]
-        .into(),
+        .into_iter()
+        .collect(),
         predicate_type: Some("https://example.com/scan/v1".into()),
         started_at: Some(now()),
         ..record(chain, "scan", text, &["ci"])
@@ -461,8 +461,10 @@ async fn facts_and_the_run_of_a_record_are_kept(on: On) {
     let facts =
         "SELECT k.name, f.txt, f.num FROM fact f JOIN fact_key k ON k.id = f.key_id ORDER BY f.record_id, k.name";
     let facts: Vec<(String, Option<String>, Option<i64>)> = session.rows(facts, &[]).await.unwrap();
-    let of_one =
-        [("commit.signed".to_owned(), Some("false".to_owned()), None), ("vulns.critical".to_owned(), None, Some(3))];
+    let of_one = [
+        ("commit.signed".to_owned(), Some("false".to_owned()), None),
+        ("vulns.critical".to_owned(), Some("3".to_owned()), Some(3)),
+    ];
     assert_eq!(facts, [of_one.clone(), of_one].concat());
     let columns = "SELECT predicate_type, started_at, finished_at FROM record ORDER BY id LIMIT 1";
     let columns: Option<(Option<String>, Option<i64>, Option<i64>)> = session.row(columns, &[]).await.unwrap();
@@ -479,7 +481,7 @@ async fn stores_on_one_database_do_not_get_in_each_others_way(on: On) {
         // The same runs, files and records from both.
         let products = files(&[("a/x", &format!("x {}", number % 7)), ("b/y", &format!("y {}", number % 5))]);
         let (run, facts) =
-            (Some(format!("{}", number % 3)), [(format!("f{}", number % 4), FactValue::Number(1))].into());
+            (Some(format!("{}", number % 3)), Facts::from_iter([(format!("f{}", number % 4), Fact::Number(1))]));
         NewRecord {
             run,
             products,

@@ -7,13 +7,15 @@ use super::{InList, RECORD_BY_NAME};
 pub const CHAINS_OF_SUBJECT: &str = "SELECT DISTINCT chain_id FROM subject WHERE digest = $1 LIMIT $2";
 pub const CHAINS_OF_BINDING: &str = "SELECT l.chain_id, b.layout_id FROM layout_binding b JOIN layout l ON l.id = b.layout_id \
      WHERE b.digest = $1 ORDER BY b.layout_id DESC LIMIT $2";
-pub const SUBJECTS: &str = "SELECT record_id, run_id FROM subject WHERE digest = $1 AND chain_id = $2 \
+pub const SUBJECTS: &str = "SELECT record_id, run_id FROM subject WHERE digest = $1 AND chain_id = $2 AND role < 2 \
      ORDER BY role DESC, record_id DESC LIMIT $3";
+pub const STATEMENTS: &str = "SELECT record_id FROM subject WHERE digest = $1 AND chain_id = $2 AND role = 2 \
+     ORDER BY record_id DESC LIMIT $3";
 pub const LAYOUTS: &str = "SELECT id, expires_at FROM layout WHERE chain_id = $1 ORDER BY version DESC LIMIT $2";
 pub const LAYOUT_STEPS: &str = "SELECT DISTINCT step FROM layout_key WHERE layout_id = $1";
 pub const RECORD: &str = "SELECT id, kind, step, in_set, out_set FROM record WHERE id = $1";
 pub const RECORDS_OF_RUN: &str =
-    "SELECT id, kind, step, in_set, out_set FROM record WHERE run_id = $1 ORDER BY id DESC LIMIT $2";
+    "SELECT id, kind, step, in_set, out_set FROM record WHERE run_id = $1 AND kind = 2 ORDER BY id DESC LIMIT $2";
 pub const SIGNERS: &str = "SELECT keyid FROM signature WHERE record_id = $1 ORDER BY keyid";
 /// A record with its body's row and that of the body's keyframe (`body::BlobColumns`).
 pub const ENVELOPE: &str = "SELECT r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.codec, b.size, b.inline, b.location, \
@@ -53,6 +55,7 @@ pub const READING: &[&str] = &[
     CHAINS_OF_SUBJECT,
     CHAINS_OF_BINDING,
     SUBJECTS,
+    STATEMENTS,
     LAYOUTS,
     LAYOUT_STEPS,
     RECORD,

@@ -36,7 +36,7 @@ pub const ADD_RECORD: &str = "INSERT INTO record (id, tenant_id, chain_id, run_i
 pub const SET_RECORD_BLOB: &str = "UPDATE record SET blob_id = $2 WHERE id = $1";
 pub const SET_RECORD_RUN: &str = "UPDATE record SET run_id = $2 WHERE id = $1 AND run_id IS NULL";
 pub const SET_SUBJECT_RUN: &str = "UPDATE subject SET run_id = $4 \
-     WHERE digest = $1 AND chain_id = $2 AND role IN (0, 1) AND record_id = $3";
+     WHERE digest = $1 AND chain_id = $2 AND role IN (0, 1, 2) AND record_id = $3";
 pub const RUN_OF_RECORD: &str = "SELECT run_id FROM record WHERE id = $1";
 pub const ADD_SIGNATURES: Rows =
     Rows { before: "INSERT INTO signature (record_id, keyid, alg, sig) VALUES", columns: 4, after: "" };

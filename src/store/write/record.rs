@@ -1,11 +1,14 @@
 //! A record: made where it is new, extended where it is known.
 
 use super::{Arg, Digest, News, StoreError, Work, Write, affinity, args, artifacts, sql};
-use crate::store::{
-    FactValue, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature,
-    body::{self, Body},
-    failpoint::{self, Point},
-    merge, read,
+use crate::{
+    intoto::Fact,
+    store::{
+        Kind, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature,
+        body::{self, Body},
+        failpoint::{self, Point},
+        merge, read,
+    },
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use std::collections::HashMap;
@@ -163,7 +166,9 @@ impl Write {
 
     /// Whether any was new.
     async fn subjects(&mut self, id: i64, record: &NewRecord, run: Option<i64>) -> Result<bool, StoreError> {
-        let named = |role: i64, digest: &Digest| (role, artifacts::raw(digest));
+        // What a statement is about is not what a link made: none of it may crowd out links.
+        let about = |role: i64| if record.kind == Kind::Statement { 2 } else { role };
+        let named = |role: i64, digest: &Digest| (about(role), artifacts::raw(digest));
         let produced = record.produced.iter().map(|digest| named(0, digest));
         let subjects: Vec<(i64, Vec<u8>)> =
             produced.chain(record.declared.iter().map(|digest| named(1, digest))).collect();
@@ -199,10 +204,10 @@ impl Write {
         if record.facts.is_empty() {
             return Ok(());
         }
-        let names: Vec<Arg<'_>> = record.facts.keys().map(Arg::from).collect();
+        let names: Vec<Arg<'_>> = record.facts.iter().map(|(name, _)| name.into()).collect();
         let known: Vec<(String, i64)> = self.session.rows_in(&sql::FACT_KEYS, &[], &names).await?;
         let mut keys: HashMap<String, i64> = known.into_iter().collect();
-        for name in record.facts.keys() {
+        for (name, _) in record.facts.iter() {
             if !keys.contains_key(name) {
                 let key = self.id();
                 self.session.execute(sql::ADD_FACT_KEY, args![key, name]).await?;
@@ -210,14 +215,15 @@ impl Write {
                 keys.extend(kept);
             }
         }
-        let row = |(name, value): (&String, &'_ FactValue)| {
-            let (text, number) = match value {
-                FactValue::Text(text) => (Some(text.clone()), None),
-                FactValue::Number(number) => (None, Some(*number)),
+        // A number is kept as its digits too, so that whoever asks for a value need not know which it is.
+        let row = |(name, fact): (&String, &Fact)| {
+            let (text, number) = match fact {
+                Fact::Text(text) => (text.clone(), None),
+                Fact::Number(number) => (number.to_string(), Some(*number)),
             };
             keys.get(name).map(|key| (*key, text, number))
         };
-        let facts: Vec<(i64, Option<String>, Option<i64>)> = record.facts.iter().filter_map(row).collect();
+        let facts: Vec<(i64, String, Option<i64>)> = record.facts.iter().filter_map(row).collect();
         let rows: Vec<[Arg<'_>; 5]> = facts
             .iter()
             .map(|(key, text, number)| [id.into(), (*key).into(), record.chain.into(), text.into(), (*number).into()])

@@ -21,6 +21,8 @@ INSERT INTO counter (name, value) SELECT 'stream', count(*) FROM record;
 ALTER TABLE record ADD COLUMN predicate_type TEXT;
 ALTER TABLE record ADD COLUMN started_at BIGINT;
 ALTER TABLE record ADD COLUMN finished_at BIGINT;
+-- Most records are links, and the chain's own index has those.
+CREATE INDEX record_by_kind ON record (chain_id, kind, id DESC) WHERE kind <> 2;
 CREATE INDEX record_by_step ON record (chain_id, step, id DESC);
 CREATE INDEX record_by_predicate ON record (chain_id, predicate_type, id DESC) WHERE predicate_type IS NOT NULL;
 CREATE INDEX run_by_commit ON run (commit_id, id DESC) WHERE commit_id IS NOT NULL;
