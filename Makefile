@@ -6,7 +6,7 @@ CARGO ?= cargo
 TOOLS := tests/tools/install
 CLUSTER_TOOLS := e2e/tools/install
 
-.PHONY: help demo test e2e bench lint fuzz image manifests differential
+.PHONY: help demo test e2e bench lint fuzz image manifests differential mutants
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -49,3 +49,6 @@ lint: ## format, clippy, documentation, the wall around the core, one crypto pro
 
 fuzz: ## each fuzz target for some seconds (FUZZ_SECONDS)
 	fuzz/run
+
+mutants: ## changes floors 0 to 2 one place at a time: a test must notice each (MUTANTS: which; docs/mutation.md)
+	tests/tools/mutants $(or $(CARGO_TARGET_DIR),target)/mutants $(MUTANTS)

@@ -145,34 +145,46 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// What one unit more costs, at sizes that double: the same, if growth is linear.
+/// What one unit more costs, at sizes that double: the same, if growth is linear. Behind each series, how many times as much the last one
+/// costs as the first, for each time the size has doubled: twice as much, or less where there is something else to pay for.
 fn grow() {
     let usual = Shape::USUAL;
     let hard = |count| Shape { steps: 2, artifacts: 500, rules: Rules::Hard(count), ..usual };
     let rows = |what, unit: usize, shape: &dyn Fn(usize) -> Shape, sizes: &[usize]| {
         print!("{what:>44}");
+        let mut times = Vec::new();
         for size in sizes {
-            let time = call(&Chain::new(shape(*size)));
-            print!(" {:>16}", format!("{size}: {:.3}", time.as_secs_f64() * 1e6 / (size * unit) as f64));
+            let time = call(&Chain::new(shape(*size))).as_secs_f64();
+            print!(" {:>16}", format!("{size}: {:.3}", time * 1e6 / (size * unit) as f64));
+            times.push(time);
         }
-        println!();
+        let doublings = times.len().saturating_sub(1) as f64;
+        let growth = times.last().zip(times.first()).map_or(0.0, |(last, first)| (last / first).powf(1.0 / doublings));
+        println!("   × {growth:.2} a doubling");
     };
     println!("CPU us each, as their number grows");
     let sizes = [500, 1_000, 2_000, 4_000, 8_000];
     rows("artifacts", 20, &|artifacts| Shape { artifacts, ..usual }, &sizes);
-    rows("globs with 10 stars, by artifacts", 4 * 500, &hard, &[15, 30, 60, 120, 240]);
+    rows("globs with 10 stars, on 500 artifacts", 4, &hard, &[15, 30, 60, 120, 240]);
     rows(
         "literal rules and artifacts",
         20,
         &|artifacts| Shape { artifacts, rules: Rules::Literals, ..usual },
         &[125, 250, 500, 1_000],
     );
+    rows("artifacts, by 30 globs with 10 stars", 4, &|artifacts| Shape { artifacts, ..hard(30) }, &sizes);
     rows("steps", 1, &|steps| Shape { steps, artifacts: 100, ..usual }, &[8, 16, 32, 64, 128]);
     rows(
         "links of a step",
         1,
         &|threshold| Shape { steps: 2, artifacts: 100, threshold: threshold as u32, ..usual },
         &[4, 8, 16, 32, 64],
+    );
+    rows(
+        "envelopes of strangers",
+        1,
+        &|spare| Shape { steps: 2, artifacts: 100, spare, ..usual },
+        &[64, 128, 256, 512, 1_024],
     );
     rows("signatures of a link", 10, &|strangers| Shape { artifacts: 10, strangers, ..usual }, &[4, 8, 16, 32, 63]);
 }

@@ -32,6 +32,7 @@ impl Bench {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEWAITER_")) {
             command.env_remove(name);
         }
+        command.env("TIDEWAITER_SPOOL", self.path("spool"));
         command
     }
     fn run(&self, args: &[&str]) -> Output {
@@ -99,7 +100,8 @@ fn the_link_says_what_went_in_and_what_came_out() {
     assert_eq!(link.materials.get("src/main.c").unwrap(), link.products.get("dist/app").unwrap());
     let byproducts = serde_json::Value::from(&link.byproducts);
     assert_eq!(byproducts, serde_json::json!({ "stdout": "", "stderr": "", "return-value": 0 }));
-    assert_eq!(serde_json::Value::from(&link.environment), serde_json::json!({}));
+    let environment = serde_json::Value::from(&link.environment);
+    assert_eq!(environment["facts"]["process.exit.code"], 0, "{environment}");
 
     let path = &bench.links()[0];
     let expected = format!("build.{}.link", &bench.key().id()[..8]);
@@ -144,7 +146,7 @@ fn what_can_not_be_recorded_is_125_and_runs_nothing() {
         (&["--key", "key.pem", "-m", "loop"], "loop/up"),
         (&["--key", "key.pem", "--image", "registry.example.com/a:1"], "no digest"),
         (&["--key", "key.pem", "--lstrip-paths", "a", "--lstrip-paths", "a/b"], "stripped"),
-        (&["--key", "key.pem", "-m", "dir:loop"], "dir:"),
+        (&["--key", "key.pem", "-m", "oci:loop"], "--image"),
     ] {
         let output = bench.run(&[&["run", "--step", "build"], args, &touch].concat());
         code(&output, 125);

@@ -23,6 +23,8 @@ pub struct Shape {
     pub rules: Rules,
     /// Signatures of strangers in front of that of each functionary.
     pub strangers: usize,
+    /// Links of strangers beside those of the functionaries.
+    pub spare: usize,
 }
 
 /// The rules of each list; each ends with `DISALLOW *`.
@@ -45,6 +47,7 @@ impl Shape {
         dsse: false,
         rules: Rules::Globs,
         strangers: 0,
+        spare: 0,
     };
 }
 
@@ -81,6 +84,15 @@ impl Chain {
                 links.push(envelope.to_bytes());
             }
         }
+        let of_strangers = |at: usize| {
+            let name = format!("spare-{at}");
+            let (materials, products) = (artifacts(shape.artifacts, 0), artifacts(shape.artifacts, 1));
+            let (byproducts, environment) = (object(&[]), object(&[]));
+            let link = Link { name, command: Vec::new(), materials, products, byproducts, environment };
+            seal(link.to_value(), &stranger, shape.dsse).to_bytes()
+        };
+        names.extend((0..shape.spare).map(|at| format!("spare-{at}.00000000.link")));
+        links.extend((0..shape.spare).map(of_strangers));
         let mut layout = layout(shape, &functionaries).to_value();
         go_key_objects(&mut layout);
         let mut layout = seal(layout, &owner, shape.dsse);

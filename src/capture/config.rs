@@ -61,7 +61,11 @@ impl Config {
         let path = directory.join(FILE);
         match path.symlink_metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
-            _ => {}
+            // An error would show what it leads to.
+            Ok(metadata) => {
+                anyhow::ensure!(metadata.is_file(), "\"{FILE}\" of the working directory is no regular file")
+            }
+            Err(_) => {}
         }
         Config::parse(&file::read_text(&path, BYTES_MAX)?)
             .with_context(|| format!("\"{FILE}\" of the working directory"))
@@ -171,5 +175,8 @@ mod tests {
             assert!(error.contains("leads out of"), "{text}: {error}");
         }
         assert!(Config::parse("materials = 1").is_err());
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join(FILE)).unwrap();
+        assert!(Config::of(directory.path()).unwrap_err().to_string().contains("no regular file"));
     }
 }

@@ -104,7 +104,14 @@ pub fn map_texts(value: &Value, change: &mut impl FnMut(&str) -> String) -> Valu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{digest::DigestSet, intoto::Artifacts};
+    use crate::{
+        capture::seal::{Container, seal},
+        digest::DigestSet,
+        intoto::Artifacts,
+        key::{Scheme, SecretKey},
+    };
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use proptest::prelude::*;
 
     const SECRET: &str = "hunter2hunter2";
 
@@ -183,5 +190,38 @@ mod tests {
         assert_eq!(written.command, ["x", "AKIAIOSFODNN7EXAMPLE"]);
         assert!(!crate::json::to_text(&written.byproducts).contains(SECRET));
         assert!(warnings[0].contains("2 secrets were found (aws-access-key,env:MY_TOKEN)"), "{warnings:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// In whichever container, what is signed holds no encoding of a secret of the environment.
+        #[test]
+        fn no_secret_of_the_environment_is_signed(secret in "[ -~]{6,40}", before in "[ -~]{0,5}", kind in 0..5_usize) {
+            let secret = secret.trim();
+            // What every link says cannot be told from it.
+            prop_assume!(secret.len() >= 6);
+            let raw = format!("{before}{secret}");
+            let form = match kind {
+                0 | 1 => raw,
+                2 => STANDARD.encode(raw),
+                3 => secret.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+                _ => serde_json::Value::from(raw).to_string(),
+            };
+            let mut facts = Facts::default();
+            facts.set("fact", form.as_str());
+            let redactor = Redactor::new([("DEPLOY_KEY".to_owned(), secret.to_owned())], OnSecret::Redact).unwrap();
+            let notes = Notes { redactor: Some(&redactor), ..Notes::default() };
+            let written = notes.write(link(&["deploy", &form], "src/a.c", &form), Some(facts), &mut Vec::new()).unwrap();
+            let key = SecretKey::generate(Scheme::Ed25519).unwrap();
+            for container in [Container::Dsse, Container::Metablock] {
+                let signed = seal(&written, container, &key).unwrap();
+                // Every text there is; names of members and hashes are ours.
+                map_texts(&signed.value().unwrap(), &mut |text| {
+                    let hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                    assert!(hash || ["deploy", "build", "link"].contains(&text) || !redactor.holds_known(text), "{text:?} holds {secret:?}");
+                    String::new()
+                });
+            }
+        }
     }
 }

@@ -77,30 +77,36 @@ async fn attest(args: &Args) -> anyhow::Result<u8> {
     let target = args.output.named(&format!("{}.{}.{id}.intoto.json", args.step, args.kind.word()))?;
     let redactor = args.notes.redactor(&args.send, &around)?;
     let facts = args.notes.facts(&args.send, &around, None).await;
-    let (images, subjects) = subjects(args)?;
+    let About { images, named } = about(args)?;
     let file = file::read(&args.file, Limits::METADATA.bytes_max)?;
-    let attestation = Attestation { kind: &args.kind, file: &file, subjects: &subjects, facts: facts.as_ref() };
+    let attestation = Attestation { kind: &args.kind, file: &file, subjects: &named, facts: facts.as_ref() };
     let (envelope, warnings) = attestation.seal(&redactor, &key)?;
     for warning in warnings {
         anstream::eprintln!("warning: {warning}");
     }
     file::write(&target, &envelope.to_bytes())?;
     let belongs = Belongs { step: Some(args.step.clone()), subjects: images, ..Belongs::default() };
-    match args.send.send(&around, &target, &envelope, belongs).await {
+    match args.send.send(&around, &redactor, &target, &envelope, belongs).await {
         true => Ok(0),
         false => Ok(NOT_RECORDED),
     }
 }
 
-/// The images by digest alone, for the store; and everything it is about, by name.
-fn subjects(args: &Args) -> anyhow::Result<(Vec<String>, Vec<(String, Digest)>)> {
+/// What it is about.
+struct About {
+    /// The images by digest alone, for the store.
+    images: Vec<String>,
+    /// Images and files by name.
+    named: Vec<(String, Digest)>,
+}
+
+fn about(args: &Args) -> anyhow::Result<About> {
     let images = Images::new(&args.subject, &args.image_from_file)?.resolve(Path::new("."))?;
-    let named =
-        images.iter().map(|(name, digest)| (name.strip_prefix("oci:").unwrap_or(name).to_owned(), digest.clone()));
-    let mut all: Vec<(String, Digest)> = named.collect();
+    let name = |name: &str| name.strip_prefix("oci:").unwrap_or(name).to_owned();
+    let mut named: Vec<(String, Digest)> = images.iter().map(|(image, digest)| (name(image), digest.clone())).collect();
     for path in &args.subject_file {
         let name = path.to_str().with_context(|| format!("\"{}\" is not UTF-8", path.display()))?;
-        all.push((name.to_owned(), Digest::sha256(&file::read(path, SUBJECT_BYTES_MAX)?)));
+        named.push((name.to_owned(), Digest::sha256(&file::read(path, SUBJECT_BYTES_MAX)?)));
     }
-    Ok((images.iter().map(|(_, digest)| digest.to_string()).collect(), all))
+    Ok(About { images: images.iter().map(|(_, digest)| digest.to_string()).collect(), named })
 }

@@ -17,7 +17,7 @@ pub enum Command {
     /// They are kept in .STEP.KEYID.link-unfinished, signed, so that what happens in between cannot alter them unnoticed.
     Start(StartArgs),
     /// Record the products, and write the link
-    Stop(StopArgs),
+    Stop(Box<StopArgs>),
 }
 
 /// Of both halves.
@@ -116,7 +116,7 @@ async fn stop(args: &StopArgs) -> anyhow::Result<u8> {
     warn(&stopped.warnings);
     file::write(&target, &stopped.envelope.to_bytes())?;
     session.finish()?;
-    match args.send.send(&around, &target, &stopped.envelope, Belongs::default()).await {
+    match args.send.send(&around, &redactor, &target, &stopped.envelope, Belongs::default()).await {
         true => Ok(0),
         false => Ok(NOT_RECORDED),
     }

@@ -9,7 +9,7 @@ use crate::{
         deliver::{self, Delivery},
         facts::Facts,
         image::Images,
-        redact::{OnSecret, Redactor},
+        redact::{Findings, OnSecret, Redactor},
         upload::Belongs,
     },
     digest::Digest,
@@ -253,8 +253,18 @@ impl SendArgs {
     }
 
     /// To wherever it was asked for, the link on disk by now, so that nothing is lost. Whether that is well.
-    pub async fn send(&self, around: &Surroundings, target: &Path, envelope: &Envelope, more: Belongs) -> bool {
-        let stored = self.to_store(around, target, envelope, more).await;
+    pub async fn send(
+        &self,
+        around: &Surroundings,
+        redactor: &Redactor,
+        target: &Path,
+        envelope: &Envelope,
+        more: Belongs,
+    ) -> bool {
+        let mut belongs = self.store.belongs(around, more);
+        // It is made of the environment, like the facts.
+        belongs.run = belongs.run.map(|run| redactor.text(&run, &mut Findings::default()));
+        let stored = self.to_store(around, target, envelope, belongs).await;
         let published = match &self.publish {
             None => Ok(()),
             Some(image) => {
@@ -269,10 +279,9 @@ impl SendArgs {
     }
 
     /// To the store, or the spool; what waited there goes along.
-    async fn to_store(&self, around: &Surroundings, target: &Path, envelope: &Envelope, more: Belongs) -> bool {
+    async fn to_store(&self, around: &Surroundings, target: &Path, envelope: &Envelope, belongs: Belongs) -> bool {
         let Some(store) = self.store.store(around).await else { return true };
         let spool = self.store.spool(around);
-        let belongs = self.store.belongs(around, more);
         let named = target.display();
         match deliver::deliver(&store, spool.as_ref(), envelope, belongs).await {
             Delivery::Sent(_) => {

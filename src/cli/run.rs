@@ -115,7 +115,7 @@ async fn record(args: &Args) -> Result<u8, Failure> {
         return Ok(code);
     }
     file::write(&target, &run.envelope.to_bytes())?;
-    match args.send.send(&around, &target, &run.envelope, Belongs::default()).await {
+    match args.send.send(&around, &redactor, &target, &run.envelope, Belongs::default()).await {
         true => Ok(code),
         false => Ok(NOT_RECORDED),
     }

@@ -17,6 +17,8 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// A difference that is no smaller than this part of what compression alone gives is not worth a second read; what is then kept
 /// whole is the next keyframe.
 const DELTA_PER_CENT_MAX: usize = 40;
+/// Fewer bytes are never a difference: what that saves is not worth the second read, nor what a damaged keyframe takes with it.
+const DELTA_BYTES_MIN: usize = 1 << 10;
 /// zstd's own default; higher ones cost much and give little on hashes.
 const LEVEL: i32 = 3;
 
@@ -81,20 +83,23 @@ pub enum Damage {
     Digest,
 }
 
-/// The smallest packing of the bytes; a difference to the base only where it pays.
-pub fn pack(bytes: &[u8], base: Option<&Base>) -> Packed {
+/// The smallest packing of the bytes, and the place among the bases of that which it is a difference to. A difference is taken where it
+/// is worth a second read, and `pays`, asked with its size, agrees.
+pub fn pack<B: AsRef<Base>>(bytes: &[u8], bases: &[B], pays: impl Fn(usize, usize) -> bool) -> (Packed, Option<usize>) {
     let parted = part::part(bytes);
-    let raw = || Packed { codec: Codec::Raw, bytes: bytes.to_vec() };
     // zstd fails for want of memory alone, and then the bytes are kept as they are.
-    let Ok(plain) = compress(&parted, &[]) else { return raw() };
-    let delta = base.and_then(|base| compress(&parted, &base.0).ok());
-    match delta {
-        Some(delta) if delta.len() * 100 <= plain.len().min(bytes.len()) * DELTA_PER_CENT_MAX => {
-            Packed { codec: Codec::Delta, bytes: delta }
-        }
-        _ if plain.len() < bytes.len() => Packed { codec: Codec::Zstd, bytes: plain },
-        _ => raw(),
-    }
+    let bases = if bytes.len() < DELTA_BYTES_MIN { &[] } else { bases };
+    let deltas =
+        bases.iter().enumerate().filter_map(|(place, base)| Some((place, compress(&parted, &base.as_ref().0).ok()?)));
+    let delta = deltas.min_by_key(|(_, delta)| delta.len());
+    let delta = |max: usize| {
+        let (place, delta) = delta.filter(|(_, delta)| delta.len() <= max)?;
+        pays(place, delta.len()).then_some((Packed { codec: Codec::Delta, bytes: delta }, Some(place)))
+    };
+    let raw = || Packed { codec: Codec::Raw, bytes: bytes.to_vec() };
+    let plain = compress(&parted, &[]).ok().filter(|plain| plain.len() < bytes.len());
+    let whole = plain.map_or_else(raw, |plain| Packed { codec: Codec::Zstd, bytes: plain });
+    delta(whole.bytes.len() * DELTA_PER_CENT_MAX / 100).unwrap_or((whole, None))
 }
 
 /// The bytes as they were packed. `size` and `digest` (SHA-256) are those of the bytes.
@@ -123,6 +128,12 @@ pub fn unpack(codec: Codec, packed: &[u8], size: usize, digest: &[u8], base: Opt
 /// [`Damage::Size`].
 pub fn size(recorded: i64) -> Result<usize, Damage> {
     usize::try_from(recorded).ok().filter(|size| *size <= BLOB_BYTES_MAX).ok_or(Damage::Size(recorded))
+}
+
+impl AsRef<Base> for Base {
+    fn as_ref(&self) -> &Base {
+        self
+    }
 }
 
 impl Base {

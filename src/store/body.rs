@@ -12,7 +12,6 @@ use super::{
     sql,
 };
 use crate::{args, digest::Digest};
-use std::sync::Arc;
 
 /// Packed bytes as a row has them: codec, size, inline, location.
 pub type PackedColumns = (i64, i64, Option<Vec<u8>>, Option<String>);
@@ -85,8 +84,8 @@ async fn packed(
 ///
 /// # Errors
 /// [`StoreError::Full`] or [`StoreError::Unavailable`] of the object storage.
-pub async fn prepare(objects: Option<&Objects>, bytes: &[u8], keyframe: Option<&Keyframe>) -> Result<Body, StoreError> {
-    let mut body = small(bytes, keyframe);
+pub async fn prepare(objects: Option<&Objects>, bytes: &[u8], keyframes: &[Keyframe]) -> Result<Body, StoreError> {
+    let mut body = small(bytes, keyframes);
     failpoint::reach(Point::Packed);
     if let (Some(objects), Some(packed)) = (objects, body.inline.take_if(|inline| inline.len() > INLINE_BYTES_MAX)) {
         body.location = Some(objects.put(packed).await?);
@@ -96,13 +95,15 @@ pub async fn prepare(objects: Option<&Objects>, bytes: &[u8], keyframe: Option<&
 }
 
 /// The bytes packed, and inline whatever their number.
-pub fn small(bytes: &[u8], keyframe: Option<&Keyframe>) -> Body {
-    let packed = blob::pack(bytes, keyframe.map(|keyframe| &*keyframe.base));
+pub fn small(bytes: &[u8], keyframes: &[Keyframe]) -> Body {
+    let keyframe = |place: usize| keyframes.get(place);
+    let pays = |place, bytes| keyframe(place).is_some_and(|keyframe| keyframe.pays(bytes));
+    let (packed, base) = blob::pack(bytes, keyframes, pays);
     Body {
         digest: artifacts::raw(&Digest::sha256(bytes)),
         size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
         codec: packed.codec,
-        base: keyframe.filter(|_| packed.codec == Codec::Delta).map(|keyframe| keyframe.blob),
+        base: base.and_then(keyframe).map(|keyframe| keyframe.blob),
         inline: Some(packed.bytes),
         location: None,
     }
@@ -110,10 +111,10 @@ pub fn small(bytes: &[u8], keyframe: Option<&Keyframe>) -> Body {
 
 /// What the next record of a place may be packed against: the keyframe of the latest one.
 pub async fn keyframe_of_place(session: &mut Session, place: &Place) -> Result<Option<Keyframe>, StoreError> {
-    let (chain, step) = place;
-    let latest: Option<i64> = match step {
-        Some(step) => session.value(sql::LATEST_OF_STEP, args![*chain, step]).await?,
-        None => session.value(sql::LATEST_LAYOUT, args![*chain]).await?,
+    let latest: Option<i64> = match place {
+        Place::Layouts(chain) => session.value(sql::LATEST_LAYOUT, args![*chain]).await?,
+        Place::Step(chain, step) => session.value(sql::LATEST_OF_STEP, args![*chain, step]).await?,
+        Place::Chain(chain) => session.value(sql::LATEST_OF_CHAIN, args![*chain]).await?,
     };
     match latest {
         Some(blob) => keyframe(session, blob).await,
@@ -126,8 +127,10 @@ pub async fn keyframe(session: &mut Session, blob: i64) -> Result<Option<Keyfram
     type Columns = (i64, i64, i64, Option<Vec<u8>>, Option<String>);
     let row: Option<Columns> = session.row(sql::KEYFRAME, args![blob]).await?;
     let Some((blob, codec, size, inline, location)) = row else { return Ok(None) };
+    // One in object storage cost more than can be inline.
+    let packed = inline.as_ref().map_or(INLINE_BYTES_MAX, Vec::len);
     match base(session, (codec, size, inline, location), &format!("keyframe {blob}")).await {
-        Ok(base) => Ok(Some(Keyframe { blob, base: Arc::new(base) })),
+        Ok(base) => Ok(Some(Keyframe::new(blob, base, packed))),
         Err(error) => {
             tracing::warn!(%error, "a body is kept whole");
             Ok(None)

@@ -2,17 +2,21 @@
 //! the two it is, only `engine`, `session` and `fault` know.
 
 use super::{
-    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, StoreError,
+    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted,
+    artifacts,
     blob::{
         Codec,
-        keyframes::{Keyframes, Known, Place},
+        keyframes::{Keyframe, Keyframes, Place},
         objects::Objects,
     },
     body::{self, Body},
     engine::Engine,
-    migrate, read,
+    migrate,
+    quarantine::{self, Released},
+    read,
     session::{Pool, Session},
     sql,
+    submission::Brought,
     write::{ChainNamed, Queue, Recording, Work},
 };
 use crate::{args, digest::Digest};
@@ -73,19 +77,51 @@ impl Database {
     }
 
     /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
-    async fn pack(&self, record: &NewRecord, place: &Place) -> Result<Body, StoreError> {
-        let keyframe = match self.keyframes.next(place) {
-            Known::Use(keyframe) => Some(keyframe),
-            Known::UsedUp => None,
-            Known::No => {
-                let keyframe = body::keyframe_of_place(&mut self.read().await?, place).await?;
-                if let Some(keyframe) = &keyframe {
+    /// One that is known needs none, even where there is no room for it.
+    async fn pack(&self, record: &NewRecord, places: &[Place]) -> Result<Body, StoreError> {
+        let name = artifacts::raw(&record.digest);
+        let name = args![&name, record.chain, &record.payload_type];
+        let known: Option<i64> = self.read().await?.value(sql::RECORD_BY_NAME, name).await?;
+        if known.is_some() {
+            return Ok(body::small(&record.envelope, &[]));
+        }
+        let mut keyframes: Vec<Keyframe> = Vec::new();
+        for place in places {
+            let keyframe = match self.keyframes.of(place) {
+                Some(keyframe) => Some(keyframe),
+                None => body::keyframe_of_place(&mut self.read().await?, place).await?,
+            };
+            let Some(keyframe) = keyframe else { continue };
+            match keyframes.iter().find(|known| known.blob == keyframe.blob) {
+                // One keyframe has one account.
+                Some(known) => self.keyframes.learn(place.clone(), known.clone()),
+                None => {
                     self.keyframes.learn(place.clone(), keyframe.clone());
+                    keyframes.push(keyframe);
                 }
-                keyframe
             }
+        }
+        body::prepare(self.objects.as_ref(), &record.envelope, &keyframes).await
+    }
+
+    /// Packs a record's body and does the work that keeps it. `made`: whether there is a new record now.
+    async fn keep<W: Work>(
+        &self,
+        record: NewRecord,
+        work: impl FnOnce(Recording) -> W,
+        made: impl FnOnce(&W::Output) -> bool,
+    ) -> Result<W::Output, StoreError> {
+        let places = match &record.step {
+            Some(step) => vec![Place::Step(record.chain, step.clone()), Place::Chain(record.chain)],
+            None => vec![Place::Layouts(record.chain)],
         };
-        body::prepare(self.objects.as_ref(), &record.envelope, keyframe.as_ref()).await
+        let body = self.pack(&record, &places).await?;
+        let is_whole = body.codec != Codec::Delta;
+        let done = self.write(work(Recording { record, body })).await?;
+        if is_whole && made(&done) {
+            places.iter().for_each(|place| self.keyframes.forget(place));
+        }
+        Ok(done)
     }
 
     /// Does the work in a transaction, with others' that wait; when it answers, what was written is durable.
@@ -108,17 +144,37 @@ impl Metadata for Database {
     }
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
+        self.keep(record, |recording| recording, |put| *put == Put::Created).boxed()
+    }
+
+    fn submit(&self, record: NewRecord, submission: Submission) -> BoxFuture<'_, Result<Submitted, StoreError>> {
+        let brought = |recording| Brought { recording, submission };
+        self.keep(record, brought, |done| *done == Submitted::Kept(Put::Created)).boxed()
+    }
+
+    fn quarantine(&self, link: Quarantined) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.write(link).boxed()
+    }
+
+    fn quarantined(
+        &self,
+        chain: i64,
+        after: i64,
+        limit: i64,
+    ) -> BoxFuture<'_, Result<Vec<(i64, Quarantined)>, StoreError>> {
         async move {
-            let place: Place = (record.chain, record.step.clone());
-            let body = self.pack(&record, &place).await?;
-            let is_whole = body.codec != Codec::Delta;
-            let put = self.write(Recording { record, body }).await?;
-            if is_whole && put == Put::Created {
-                self.keyframes.forget(&place);
-            }
-            Ok(put)
+            let rows = self.read().await?.rows(sql::QUARANTINED, args![chain, after, limit]).await?;
+            Ok(rows.into_iter().filter_map(|row| quarantine::of_row(chain, row)).collect())
         }
         .boxed()
+    }
+
+    fn release(&self, id: i64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.write(Released(id)).boxed()
+    }
+
+    fn chain_keys(&self, chain: i64) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        async move { self.read().await?.values(sql::CHAIN_KEYS, args![chain, 1_000]).await }.boxed()
     }
 
     fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {

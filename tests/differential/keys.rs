@@ -52,9 +52,7 @@ pub fn id(name: &str) -> String {
     match people::person(name) {
         Some(person) => person.id(),
         None if name.starts_with("weak-") => {
-            let mut key = object(name);
-            key.as_object_mut().unwrap().retain(|member, _| !member.starts_with("keyid"));
-            Digest::sha256(&json::canonical(&(&key).into()).unwrap()).hex().to_owned()
+            Digest::sha256(&json::canonical(&(&weak_object()).into()).unwrap()).hex().to_owned()
         }
         None => secret(name).public().id().to_owned(),
     }
@@ -77,11 +75,16 @@ pub fn object(name: &str) -> Value {
         return person.object(name);
     }
     let mut key = match name.starts_with("weak-") {
-        true => json!({"keytype": "rsa", "scheme": "rsassa-pss-sha256", "keyval": {"public": WEAK.1}}),
+        true => weak_object(),
         false => secret(name).public().to_layout(),
     };
+    key["keyid"] = id(name).into();
     key["keyid_hash_algorithms"] = json!(["sha256", "sha512"]);
     key
+}
+
+fn weak_object() -> Value {
+    json!({"keytype": "rsa", "scheme": "rsassa-pss-sha256", "keyval": {"public": WEAK.1}})
 }
 
 /// What OpenPGP has to say for the message in a Metablock: the signature object, if that is how the key signs.

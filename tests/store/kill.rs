@@ -2,51 +2,17 @@
 
 use super::{
     databases::{On, Place, on_both},
+    program::Program,
     shop::*,
 };
 use std::{
     io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 use tidewaiter::digest::Digest;
 
 on_both!(acknowledged_records_survive_a_kill, migrate_makes_the_tables_and_serve_refuses_without);
-
-/// `tidewaiter store serve` as a process of its own; killed when dropped.
-struct Program {
-    child: Child,
-    url: String,
-}
-
-impl Program {
-    fn start(place: &Place) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
-            .args(["store", "serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(place.dir.path().join("chains.yaml"))
-            .args(["--database", &place.url])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("store listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
-        Program { child, url }
-    }
-
-    async fn put(&self, http: &reqwest::Client, token: &str, record: &Record) -> Option<u16> {
-        let put = http.put(format!("{}/v1/records/{}", self.url, record.name)).bearer_auth(token);
-        Some(put.body(record.bytes.clone()).send().await.ok()?.status().as_u16())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // SIGKILL; it may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 async fn acknowledged_records_survive_a_kill(on: On) {
     let (place, keys) = (Place::new(on), Keys::new());
@@ -57,7 +23,7 @@ async fn acknowledged_records_survive_a_kill(on: On) {
     let link = |round, number| seal(&link("build", &image(round, number)), &[&keys.ci]);
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let program = Program::start(&place);
+        let program = Program::start(place.dir.path(), &place.url, &[], &[]);
         let status = program.put(&http, LAPTOP, &layout).await;
         assert_eq!(status, Some(if round == 0 { 201 } else { 200 }));
         // Eight at a time; the kill comes while others are being written.
@@ -78,7 +44,7 @@ async fn acknowledged_records_survive_a_kill(on: On) {
         drop(writes);
         drop(program);
     }
-    let program = Program::start(&place);
+    let program = Program::start(place.dir.path(), &place.url, &[], &[]);
     for (round, number) in &acknowledged {
         let url = format!("{}/v1/evidence/{}", program.url, image(*round, *number));
         let body: serde_json::Value = http.get(url).bearer_auth(CLUSTER).send().await.unwrap().json().await.unwrap();
@@ -129,7 +95,6 @@ fn a_configuration_in_error_starts_nothing() {
     let cases = [
         (good.replace("\"trust\":\"owners\"", "\"trust\":\"nobody\""), "there is no TrustRoot \"nobody\""),
         (good.replace("\"threshold\":2", "\"threshold\":3"), "3 owners must sign, and \"owners\" has 2 keys"),
-        (good.replace("\"readers\"", "\"quarantine\":true,\"readers\""), "spec.quarantine: is not supported yet"),
         (good.replace("\"images\"", "\"image\""), "image"),
         (
             good.replacen("\"tokenHash\"", "\"mtls\":{\"spiffe\":\"spiffe://*/a\"},\"tokenHash\"", 1),

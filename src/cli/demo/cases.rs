@@ -3,7 +3,7 @@
 use super::{
     image,
     keys::Keys,
-    pipeline::{self, Built, Layouts, Tamper},
+    pipeline::{self, Built, Layouts, Place, Tamper},
     servers::Servers,
 };
 use crate::{capture::upload, digest::Digest, envelope::Envelope, publish, reason::Reason};
@@ -171,6 +171,9 @@ pub async fn play(world: World<'_>, mut servers: Servers, tell: &impl Fn(&str)) 
             tell("store     gone");
         }
         answers.push(review(&servers, &plan, world.reference(&plan, &built.image)).await?);
+        if plan.case == GOOD {
+            tell(&format!("evidence  {}", servers.evidence(&built.image).await?));
+        }
         good.get_or_insert(built);
     }
     Ok(answers)
@@ -207,8 +210,12 @@ async fn prepare(
     good: Option<&Built>,
 ) -> anyhow::Result<Built> {
     let (directory, keys, repository) = (world.directory, world.keys, world.repository);
-    let builder = if plan.built_by_mallory { &keys.mallory } else { &keys.ci };
-    let built = pipeline::run(directory, repository, plan.name, plan.tamper, keys, builder).await?;
+    let store = match plan.papers {
+        Papers::InStore => Some(store.context("a case without its store")?),
+        _ => None,
+    };
+    let builder = if plan.built_by_mallory { "mallory" } else { "ci" };
+    let built = pipeline::run(&Place { directory, repository, name: plan.name, store }, plan.tamper, builder).await?;
     let other = good.unwrap_or(&built);
     let registry = directory.join("registry");
     let sign = |image: &Digest, key| image::sign(&registry, repository, image, &built.image, key);
@@ -231,12 +238,8 @@ async fn prepare(
         publish::publish_to_layout(&registry, &built.image, &envelopes).map(drop)
     };
     match plan.papers {
-        Papers::InStore => {
-            let store = store.context("a case without its store")?;
-            for link in [&built.checkout, &built.build, &built.package] {
-                upload::put(store, link, &upload::Belongs::default()).await?;
-            }
-        }
+        // Each step has sent its own.
+        Papers::InStore => {}
         Papers::BesideImage => beside(links(&built))?,
         Papers::Copied => beside(links(other))?,
         Papers::Nowhere => {}

@@ -6,15 +6,12 @@ use crate::{
 };
 use std::path::Path;
 
-/// Their private keys; each lies in `keys/` too, as `tidewaiter key new` would leave it.
+/// Their private keys; each lies in `keys/` too, as `tidewaiter key new` would leave it, and those of who does the steps (dev, ci, packer)
+/// lie there alone.
 pub struct Keys {
     /// Own the layout.
     pub alice: SecretKey,
     pub bob: SecretKey,
-    /// Do the steps.
-    pub dev: SecretKey,
-    pub ci: SecretKey,
-    pub packer: SecretKey,
     /// Signs images.
     pub release: SecretKey,
     /// Nobody trusts this one.
@@ -31,12 +28,12 @@ impl Keys {
             file::write_new(&directory.join(format!("{name}.pem.pub")), key.public().to_pem().as_bytes(), 0o644)?;
             Ok(key)
         };
+        for (name, scheme) in [("dev", Scheme::Ed25519), ("ci", Scheme::EcdsaP256), ("packer", Scheme::Ed25519)] {
+            key(name, scheme)?;
+        }
         Ok(Keys {
             alice: key("alice", Scheme::Ed25519)?,
             bob: key("bob", Scheme::EcdsaP256)?,
-            dev: key("dev", Scheme::Ed25519)?,
-            ci: key("ci", Scheme::EcdsaP256)?,
-            packer: key("packer", Scheme::Ed25519)?,
             release: key("release", Scheme::EcdsaP256)?,
             mallory: key("mallory", Scheme::EcdsaP256)?,
         })

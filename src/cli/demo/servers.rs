@@ -112,6 +112,7 @@ pub struct Servers {
     webhook: Option<(SocketAddr, JoinHandle<anyhow::Result<()>>)>,
     client: reqwest::Client,
     token_file: PathBuf,
+    reader_token: PathBuf,
 }
 
 impl Servers {
@@ -133,6 +134,7 @@ impl Servers {
             webhook: None,
             client: client(directory)?,
             token_file: directory.join("tokens/writer"),
+            reader_token: directory.join("tokens/reader"),
         };
         let (store, server) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let store = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -168,6 +170,22 @@ impl Servers {
         let response = self.client.post(&url).json(review).send().await.context("post the review")?;
         anyhow::ensure!(response.status().is_success(), "the webhook answered {}", response.status());
         Ok(response.json().await?)
+    }
+
+    /// What the store has of an image, asked for by its digest as an auditor would: one line.
+    pub async fn evidence(&self, image: &Digest) -> anyhow::Result<String> {
+        let token = std::fs::read_to_string(&self.reader_token)?;
+        let url = format!("{}/v1/evidence/{image}", self.store_url());
+        let response = self.client.get(&url).bearer_auth(token.trim()).send().await.context("ask the store")?;
+        anyhow::ensure!(response.status().is_success(), "the store answered {}", response.status());
+        let found: serde_json::Value = response.json().await?;
+        let records = found["records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let what = records.iter().map(|record| match record["step"].as_str() {
+            Some(step) => format!("{} of {step}", record["kind"].as_str().unwrap_or_default()),
+            None => record["kind"].as_str().unwrap_or_default().to_owned(),
+        });
+        let short: String = image.hex().chars().take(12).collect();
+        Ok(format!("of sha256:{short}…, by its digest from the store: {}", what.collect::<Vec<_>>().join(", ")))
     }
 
     /// The store is gone from one moment to the next: no drain.

@@ -1,4 +1,9 @@
 use super::*;
+
+/// The packing where any difference pays.
+fn pack(bytes: &[u8], base: Option<&Base>) -> Packed {
+    super::pack(bytes, base.map(std::slice::from_ref).unwrap_or_default(), |_, _| true).0
+}
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 
@@ -66,6 +71,16 @@ fn what_is_unlike_its_keyframe_is_kept_whole() {
 }
 
 #[test]
+fn of_several_keyframes_the_nearest_is_taken_where_it_pays() {
+    let (far, near, bytes) = (envelope(100, 0, &[1, 2, 3]), envelope(100, 0, &[1]), envelope(100, 0, &[]));
+    let bases = [Base::of(&far), Base::of(&near)];
+    let (packed, base) = super::pack(&bytes, &bases, |_, _| true);
+    assert_eq!((packed.codec, base), (Codec::Delta, Some(1)));
+    let (packed, base) = super::pack(&bytes, &bases, |place, size| place != 1 || size > 1_000);
+    assert_eq!((packed.codec, base), (Codec::Zstd, None));
+}
+
+#[test]
 fn damage_is_told_apart() {
     let bytes = envelope(100, 0, &[]);
     let base = Base::of(&envelope(100, 0, &[3]));
@@ -108,7 +123,7 @@ proptest! {
     /// Whatever is done to packed bytes, what comes out is what was packed, or nothing.
     #[test]
     fn damage_gives_no_other_bytes(
-        repeated in proptest::collection::vec(any::<u8>(), 1..40), times in 1usize..40, at in any::<proptest::sample::Index>(),
+        repeated in proptest::collection::vec(any::<u8>(), 1..60), times in 1usize..60, at in any::<proptest::sample::Index>(),
         to in any::<u8>(), cut in any::<proptest::sample::Index>(), in_base in any::<bool>(),
     ) {
         let bytes = repeated.repeat(times);

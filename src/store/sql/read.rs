@@ -43,6 +43,7 @@ pub const RECORDS_USING: &str =
 
 pub const LATEST_OF_STEP: &str =
     "SELECT blob_id FROM record WHERE chain_id = $1 AND step = $2 ORDER BY id DESC LIMIT 1";
+pub const LATEST_OF_CHAIN: &str = "SELECT blob_id FROM record WHERE chain_id = $1 ORDER BY id DESC LIMIT 1";
 pub const LATEST_LAYOUT: &str = "SELECT r.blob_id FROM layout l JOIN record r ON r.id = l.id WHERE l.chain_id = $1 \
      ORDER BY l.version DESC LIMIT 1";
 pub const LATEST_OF_NAMES: &str = "SELECT blob_id FROM chunk WHERE names = $1 ORDER BY id DESC LIMIT 1";
@@ -71,6 +72,7 @@ pub const READING: &[&str] = &[
     RECORDS_USING,
     RECORD_BY_NAME,
     LATEST_OF_STEP,
+    LATEST_OF_CHAIN,
     LATEST_LAYOUT,
     LATEST_OF_NAMES,
     BLOB_OF_RECORD,

@@ -43,7 +43,7 @@ impl Write {
             Some(blob) => body::keyframe(&mut self.session, blob).await?,
             None => None,
         };
-        Ok(body::small(&chunk.bytes, keyframe.as_ref()))
+        Ok(body::small(&chunk.bytes, keyframe.as_slice()))
     }
 
     /// The ids of chunks, with those that are new added.

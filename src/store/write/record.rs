@@ -102,7 +102,7 @@ impl Write {
             // What joined it is little beside what was there.
             let whole: i64 = self.session.one(sql::BLOB_OF_RECORD, args![id]).await?;
             let keyframe = body::keyframe(&mut self.session, whole).await?;
-            let body = body::prepare(self.session.objects(), &merged, keyframe.as_ref()).await?;
+            let body = body::prepare(self.session.objects(), &merged, keyframe.as_slice()).await?;
             let blob = self.body(&body).await?;
             self.session.execute(sql::SET_RECORD_BLOB, args![id, blob]).await?;
             self.signatures(id, &new).await?;
