@@ -136,6 +136,7 @@ impl RunFacts {
     pub fn of(facts: &Facts) -> Self {
         let text = |name| facts.text(name).map(str::to_owned);
         RunFacts {
+            started_at: facts.time("step.started_at"),
             provider: text("cicd.system"),
             url: text("cicd.pipeline.run.url.full"),
             commit_id: text(facts::REVISION),

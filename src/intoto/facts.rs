@@ -6,6 +6,7 @@ use crate::{
     intoto::statement::Statement,
     json::{self, Limits, Value},
 };
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 mod build;
@@ -32,17 +33,18 @@ pub const INDEXED: [&str; 40] = [
     "cicd.pipeline.run.url.full",
     "cicd.pipeline.task.name",
     "cicd.system",
+    "cicd.worker.name",
     COMMIT_SIGNATURE,
     COMMIT_SIGNED,
     "lint.errors",
     "lint.warnings",
+    "process.exit.signal",
     "sast.errors",
     "sast.notes",
     "sast.warnings",
     "sbom.components",
     "sbom.format",
     "scanner.name",
-    "step.exit_signal",
     "step.return_value",
     "test.failed",
     "test.passed",
@@ -64,7 +66,6 @@ pub const INDEXED: [&str; 40] = [
     "vulns.medium",
     "vulns.none",
     "vulns.unknown",
-    "worker.name",
 ];
 
 /// The commit that was built.
@@ -124,6 +125,11 @@ impl Facts {
             Fact::Text(text) => Some(text),
             Fact::Number(_) => None,
         }
+    }
+
+    /// The time of that name, where it is one of RFC 3339.
+    pub fn time(&self, name: &str) -> Option<Timestamp> {
+        self.text(name)?.parse().ok()
     }
 
     /// All, by name.

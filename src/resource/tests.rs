@@ -339,7 +339,9 @@ fn a_chain_names_owners_images_and_tokens() {
         )
     };
     let writer = format!("{{ name: ci, tokenHash: \"{hash}\", steps: [\"*\"], kinds: [layout, link, fact] }}");
-    for more in ["", ", quarantine: false", ", quarantine: true"] {
+    let reports =
+        format!(", facts: [shard, team.name], readers: [{{ name: c, tokenHash: \"{hash}\", reports: true }}]");
+    for more in ["", ", quarantine: false", ", quarantine: true", &reports] {
         assert!(one("Chain", &chain(&writer, more)).is_ok(), "{:?}", one("Chain", &chain(&writer, more)));
     }
     for (spec, expected) in [
@@ -349,6 +351,9 @@ fn a_chain_names_owners_images_and_tokens() {
         (chain(&writer.replace("fact", "rumour"), ""), "spec.writers[0].kinds[2]: unknown variant"),
         (chain(&format!("{writer}, {writer}"), ""), "spec.writers[1].name: duplicate name"),
         (chain(&writer, ", readers: [{ name: c }]"), "spec.readers[0]: needs one of tokenHash, oidc, mtls and"),
+        (chain(&writer, ", facts: [\"a b\"]"), "spec.facts[0]: \"a b\" is no name of a fact"),
+        (chain(&writer, &format!(", facts: [{}]", "a, ".repeat(25))), "spec.facts: has 25 names, more than"),
+        (chain(&writer, &reports.replace("true", "1")), "spec.readers[0].reports: invalid type"),
         (chain(&writer, "").replace("threshold: 2", "threshold: 0"), "spec.owners.threshold: is 0"),
     ] {
         let errors = one("Chain", &spec).unwrap_err();

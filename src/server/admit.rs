@@ -475,8 +475,8 @@ impl Record {
             return_code,
             received_at: request.now,
             predicate_type: self.said.predicate_type,
-            started_at: None,
-            finished_at: None,
+            started_at: self.said.facts.time("step.started_at"),
+            finished_at: self.said.facts.time("step.ended_at"),
             facts: self.said.facts.indexed(&rules.facts),
             layout: self.layout,
         })

@@ -17,6 +17,7 @@ databases::on_both!(
     the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it,
     clusters_report_for_themselves_alone,
     a_malformed_report_is_kept_by_none_of_its_verdicts,
+    every_question_of_the_page_is_answered,
 );
 
 const SBOM: &str = "https://spdx.dev/Document/v2.3";
@@ -501,4 +502,28 @@ async fn a_malformed_report_is_kept_by_none_of_its_verdicts(on: On) {
     assert_eq!(report(&shop, CLUSTER, huge).await, no(413, "record_too_large"));
     assert_eq!(get(&shop, "/v1/verdicts?cluster=cluster").await["verdicts"], json!([]));
     assert_eq!(report(&shop, CLUSTER, json!({"verdicts": vec![good; 1_000]})).await, yes(200));
+}
+
+/// The questions in docs/store.md, as they stand there.
+async fn every_question_of_the_page_is_answered(on: On) {
+    let shop = open(on).await;
+    let made = image("image");
+    let build = seal(&link("build", &made), &[&shop.keys.ci]);
+    assert_eq!(put(&shop, CI, &build, "?run=ci/7").await, yes(201));
+    assert_eq!(report(&shop, CLUSTER, json!({"verdicts": [verdict("cluster", &made, "allowed")]})).await, yes(200));
+    let run = get(&shop, "/v1/runs?chain=shop").await["runs"][0]["id"].as_str().unwrap().to_owned();
+    let page = include_str!("../../docs/store.md");
+    let mut seen = 0;
+    for question in page.lines().filter_map(|line| line.strip_prefix("GET /v1/")) {
+        let question = question
+            .replace("shop-api", "shop")
+            .replace("$IMAGE", &made.to_string())
+            .replace("$RECORD", &build.name)
+            .replace("$KEY", shop.keys.ci.public().id())
+            .replace("$RUN", &run);
+        let (status, body) = get_as(&shop, CLUSTER, &format!("/v1/{question}")).await;
+        assert_eq!(status, 200, "{question}: {body}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
 }

@@ -3,12 +3,12 @@
 use super::databases::{self, On, Place};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use tidewaiter::{
     Link, args,
     digest::Digest,
     envelope::Envelope,
-    intoto::Profile,
+    intoto::{Facts, Profile},
     store::{
         Database, Kind, Location, Metadata as _, NewRecord, RunFacts, VerifiedSignature, artifacts, database, engine,
     },
@@ -71,7 +71,7 @@ fn record(chain: i64, build: usize, step: &str, tree: &Value) -> NewRecord {
         predicate_type: None,
         started_at: None,
         finished_at: None,
-        facts: BTreeMap::new(),
+        facts: Facts::default(),
         layout: None,
     }
 }

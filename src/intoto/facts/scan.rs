@@ -187,22 +187,48 @@ fn level<'v>(result: &'v Value, rules: &'v [Value]) -> Option<&'v str> {
     word("level").or_else(rule).or(Some("warning"))
 }
 
-/// A linter's report: SARIF, or Checkstyle's XML, which many linters can write.
+/// A linter's report: SARIF, ESLint's JSON, Checkstyle's XML, or lines of `file:line: error: …`, of which most linters write one.
 pub(super) fn lint(predicate: &Value, facts: &mut Facts) {
-    let report = match content(predicate) {
-        Value::String(report) => report.trim_start_matches('\u{feff}').trim_start(),
-        _ => "",
-    };
-    if !report.starts_with('<') {
-        if let Some(log) = document(predicate) {
-            sarif(&log, "lint", facts);
+    let (errors, warnings) = match content(predicate) {
+        Value::String(report) => {
+            let report = report.trim_start_matches('\u{feff}').trim_start();
+            let counted = match report.chars().next() {
+                Some('<') => checkstyle(report),
+                Some('{' | '[') => None,
+                _ => lines(report),
+            };
+            let Some(counts) = counted else { return json_report(predicate, facts) };
+            counts
         }
-        return;
+        _ => return json_report(predicate, facts),
+    };
+    facts.count_is("lint.errors", errors);
+    facts.count_is("lint.warnings", warnings);
+}
+
+/// SARIF, or a list of files with ESLint's counts.
+fn json_report(predicate: &Value, facts: &mut Facts) {
+    let Some(report) = document(predicate) else { return };
+    let Value::Array(files) = &report else { return sarif(&report, "lint", facts) };
+    let sum = |member: &str| files.iter().map(|file| file.get(member).and_then(Value::as_u64)).sum::<Option<u64>>();
+    if let (Some(errors), Some(warnings)) = (sum("errorCount"), sum("warningCount")) {
+        facts.count_is("lint.errors", usize::try_from(errors).unwrap_or(usize::MAX));
+        facts.count_is("lint.warnings", usize::try_from(warnings).unwrap_or(usize::MAX));
     }
-    let tags = xml::tags(report).filter(|tags| tags.first().is_some_and(|root| root.name == "checkstyle"));
-    let Some(tags) = tags else { return };
-    let findings = || tags.iter().filter(|tag| tag.name == "error" && tag.opens);
-    let of = |severity: &str| findings().filter(|tag| tag.attribute("severity").unwrap_or("error") == severity).count();
-    facts.count_is("lint.errors", of("error"));
-    facts.count_is("lint.warnings", of("warning"));
+}
+
+fn checkstyle(report: &str) -> Option<(usize, usize)> {
+    let tags = xml::tags(report).filter(|tags| tags.first().is_some_and(|root| root.name == "checkstyle"))?;
+    let of = |severity: &str| {
+        let findings = tags.iter().filter(|tag| tag.name == "error" && tag.opens);
+        findings.filter(|tag| tag.attribute("severity").unwrap_or("error") == severity).count()
+    };
+    Some((of("error"), of("warning")))
+}
+
+/// Lines as compilers write them. An empty report found nothing; one of other lines says nothing.
+fn lines(report: &str) -> Option<(usize, usize)> {
+    let of = |word: &str| report.lines().filter(|line| line.contains(word)).count();
+    let counts = (of(": error"), of(": warning"));
+    (counts != (0, 0) || report.is_empty()).then_some(counts)
 }

@@ -177,7 +177,15 @@ fn a_linter_writes_sarif_or_checkstyle() {
     let log = json!({"runs": [{"results": [{"level": "error"}]}]});
     let sarif = json!({"lint.errors": 1, "lint.warnings": 0, "lint.notes": 0});
     assert_eq!(facts(&ours("lint"), json!({ "content": log.to_string() })), sarif);
-    assert_eq!(facts(&ours("lint"), json!({"content": "<other/>"})), json!({}));
+    let eslint =
+        json!([{"filePath": "a.js", "errorCount": 2, "warningCount": 1}, {"errorCount": 0, "warningCount": 3}]);
+    assert_eq!(facts(&ours("lint"), json!({ "content": eslint })), expected(2, 4));
+    let lines = "a.c:1:2: error: no\na.c:2: warning: hm\na.c:3: warning: hm\nfine\n";
+    assert_eq!(facts(&ours("lint"), json!({ "content": lines })), expected(1, 2));
+    assert_eq!(facts(&ours("lint"), json!({ "content": "" })), expected(0, 0));
+    for no in [json!("<other/>"), json!("all is well"), json!([{"errorCount": 1}]), json!("{"), json!(1)] {
+        assert_eq!(facts(&ours("lint"), json!({ "content": no })), json!({}), "{no}");
+    }
 }
 
 #[test]
