@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::databases::{self, On, Place, on_both};
+use crate::store::databases::{On, Place, on_both};
 use crate::{
     digest::DigestSet,
     intoto::{Artifacts, Fact, Facts},
