@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod parameters;
 pub mod problem;
 pub mod publisher;
+pub mod quarantine;
 pub mod question;
 pub mod record;
 pub mod records;
@@ -128,6 +129,7 @@ impl Server {
             stopping.cancel();
         });
         let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
+        let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {
             Some(operations) => {
@@ -141,6 +143,7 @@ impl Server {
         if let Some(publishing) = publishing {
             publishing.await.context("publishing")?;
         }
+        releases.await.context("the releases from quarantine")?;
         served?;
         if failed.is_cancelled() {
             bail!("the database could not be written");

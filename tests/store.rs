@@ -23,6 +23,8 @@ mod program;
 mod query;
 #[path = "store/restart.rs"]
 mod restart;
+#[path = "store/s3.rs"]
+mod s3;
 #[path = "store/shop.rs"]
 mod shop;
 #[path = "store/size.rs"]

@@ -341,11 +341,10 @@ fn a_chain_names_owners_images_and_tokens() {
     let writer = format!("{{ name: ci, tokenHash: \"{hash}\", steps: [\"*\"], kinds: [layout, link, fact] }}");
     let reports =
         format!(", facts: [shard, team.name], readers: [{{ name: c, tokenHash: \"{hash}\", reports: true }}]");
-    for more in ["", ", quarantine: false", &reports] {
+    for more in ["", ", quarantine: false", ", quarantine: true", &reports] {
         assert!(one("Chain", &chain(&writer, more)).is_ok(), "{:?}", one("Chain", &chain(&writer, more)));
     }
     for (spec, expected) in [
-        (chain(&writer, ", quarantine: true"), "spec.quarantine: is not supported yet"),
         (chain(&writer, ", quarantine: maybe"), "spec.quarantine: invalid type"),
         (chain(&writer.replace(&hash, "sha256:abc"), ""), "spec.writers[0].tokenHash: is not sha256"),
         (chain(&writer.replace("[\"*\"]", "[]"), ""), "spec.writers[0].steps: "),
@@ -423,6 +422,12 @@ fn a_writer_proves_itself_in_one_way() {
         let errors = one("Chain", &chain(&identity)).unwrap_err();
         let expected = format!("spec.writers[0]{expected}");
         assert!(errors.iter().any(|e| e.message.starts_with(&expected)), "{identity}: {expected}: {errors:?}");
+    }
+    for field in ["run: \"{a}\"", "oneTime: true"] {
+        let readers = format!("readers: [{{ name: r, {} }}]", more(field));
+        let spec = format!("{{ owners: {{ trust: o }}, images: [\"r.example/a\"], {readers} }}");
+        let errors = one("Chain", &spec).unwrap_err();
+        assert!(errors.iter().any(|e| e.message.ends_with("means nothing for a reader")), "{spec}: {errors:?}");
     }
 }
 

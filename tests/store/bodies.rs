@@ -99,7 +99,7 @@ pub fn envelopes(body: &Value) -> Vec<Vec<u8>> {
     records.iter().map(|record| STANDARD.decode(record["envelope"].as_str().unwrap()).unwrap()).collect()
 }
 
-fn tidewaiter(args: &[&str], more: &[String]) -> Output {
+pub fn tidewaiter(args: &[&str], more: &[String]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidewaiter")).arg("store").args(args).args(more).output().unwrap()
 }
 
