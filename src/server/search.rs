@@ -69,6 +69,15 @@ pub struct ImageView {
     pub record: String,
 }
 
+/// What a search answers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Found {
+    Records(Records),
+    /// With `images=true`.
+    Images(Images),
+}
+
 /// Records with all that is asked for.
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(
     ("chain" = Option<String>, Query, description = "a chain; without it all that the token may read"),
@@ -84,22 +93,21 @@ pub struct ImageView {
     ("images" = Option<bool>, Query, description = "answer with images instead, as /v1/images"),
     ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
-), responses((status = 200, body = Records), super::openapi::Refusals))]
+), responses((status = 200, body = Found), super::openapi::Refusals))]
 pub async fn get_search(
     State(app): State<Arc<App>>,
     Query(query): Query<Vec<(String, String)>>,
     reader: Reader,
-) -> Result<axum::response::Response, Problem> {
-    use axum::response::IntoResponse as _;
+) -> Result<Json<Found>, Problem> {
     let mut question = Question::new(query)?;
     if question.flag("images")? {
-        return Ok(Json(find_images(&app, question, &reader).await?).into_response());
+        return Ok(Json(Found::Images(find_images(&app, question, &reader).await?)));
     }
     let limit = question.limit(PAGE, PAGE_MAX)?;
     let (sight, mut session, page) = find(&app, question, &reader, limit).await?;
     let listed = records::listed(&mut session, page.rows).await?;
     let records = listed.into_iter().map(|listed| RecordView::of(listed, &sight)).collect();
-    Ok(Json(Records { records, cursor: page.next.map(cursor) }).into_response())
+    Ok(Json(Found::Records(Records { records, cursor: page.next.map(cursor) })))
 }
 
 /// Images that a record with all that is asked for is about, or its run.

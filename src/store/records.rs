@@ -105,7 +105,8 @@ impl TryFrom<Columns> for Row {
 
 /// What hangs from these records, in their order.
 pub async fn listed(session: &mut Session, rows: Vec<Row>) -> Result<Vec<Listed>, StoreError> {
-    let ids: Vec<Arg<'_>> = rows.iter().map(|row| Arg::from(row.id)).collect();
+    let distinct: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+    let ids: Vec<Arg<'_>> = distinct.into_iter().map(Arg::from).collect();
     let mut signers = BTreeMap::<i64, Vec<String>>::new();
     let found: Vec<(i64, String)> = session.rows_in(&sql::SIGNERS_OF, &[], &ids).await?;
     for (record, key) in found {
@@ -121,11 +122,12 @@ pub async fn listed(session: &mut Session, rows: Vec<Row>) -> Result<Vec<Listed>
     }
     let runs: BTreeSet<i64> = rows.iter().filter_map(|row| row.run).collect();
     let keys = run_keys(session, &runs).await?;
+    signers.values_mut().for_each(|signers| signers.sort_unstable());
+    // The stream may tell of one record twice.
     let list = |row: Row| {
-        let mut signers = signers.remove(&row.id).unwrap_or_default();
-        signers.sort_unstable();
+        let signers = signers.get(&row.id).cloned().unwrap_or_default();
         let run_key = row.run.and_then(|run| keys.get(&run).cloned());
-        Listed { run_key, signers, facts: facts.remove(&row.id).unwrap_or_default(), row }
+        Listed { run_key, signers, facts: facts.get(&row.id).cloned().unwrap_or_default(), row }
     };
     Ok(rows.into_iter().map(list).collect())
 }

@@ -78,7 +78,18 @@ async fn the_api_is_what_its_document_says() {
     tool.args(["run", &shop.url("/openapi.json"), "--header", &format!("Authorization: Bearer {LAPTOP}")])
         .args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "1", "--no-shrink"])
-        .args(["--workers", "2", "--request-timeout", "40", "--continue-on-failure", "--warnings", "off", "--no-color"])
+        .args([
+            "--workers",
+            "2",
+            "--request-timeout",
+            "40",
+            "--max-response-time",
+            "35",
+            "--continue-on-failure",
+            "--warnings",
+            "off",
+            "--no-color",
+        ])
         .arg("--report-dir")
         .arg(report)
         .current_dir(shop.place.dir.path())
