@@ -289,3 +289,9 @@ pub trait Metadata: Send + Sync + 'static {
     /// Whether it could answer now.
     fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
+
+/// Both databases, for the tests of this module and of those below it.
+#[cfg(test)]
+#[allow(dead_code)] // other tests use other parts
+#[path = "../tests/support/databases.rs"]
+mod databases;

@@ -1,15 +1,11 @@
 use super::*;
+use crate::store::databases::{On, Place, on_both};
 use crate::{
     digest::DigestSet,
     intoto::{Artifacts, Fact, Facts},
     store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use databases::{On, Place, on_both};
-
-#[allow(dead_code)] // other tests use other parts
-#[path = "../../../tests/support/databases.rs"]
-mod databases;
 
 on_both!(
     a_database_of_the_first_version_is_brought_up_to_date,
