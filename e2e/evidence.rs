@@ -143,6 +143,11 @@ impl World {
         self.registries[&Host::Distribution].push(repository, "v1", &layout)
     }
 
+    /// Pushes the image of an OCI layout directory to a path of a registry; its digest.
+    pub fn push(&self, host: Host, path: &str, layout: &Path) -> String {
+        self.registries[&host].push(path, "v1", layout)
+    }
+
     /// The digest of what the tag of a case's image names to this User-Agent.
     pub fn named(&self, name: &str, agent: &str) -> String {
         let (host, path) =

@@ -55,21 +55,31 @@ pub fn helm(stage: &Stage, more: &[&str]) -> Ran {
     stage.cluster().helm(&[&args[..], more].concat())
 }
 
+/// Where the store in the cluster is reached, by pods and by this machine.
+pub fn store_url() -> String {
+    format!("https://{STORE_IP}")
+}
+
+/// Its CA: a file.
+pub fn store_ca(stage: &Stage) -> String {
+    let secret = stage.cluster().get(&["secret", "-n", "tidewaiter", "tidewaiter-store-tls"]);
+    let ca = STANDARD.decode(secret["data"]["ca.crt"].as_str().expect("a CA")).expect("base64");
+    stage.shop.write("store-ca.crt", ca).display().to_string()
+}
+
 /// Waits for the store, and sends it its evidence.
 pub fn fill_store(stage: &Stage) {
     let cluster = stage.cluster();
     cluster
         .kubectl(&["rollout", "status", "-n", "tidewaiter", "deployment/tidewaiter-store", "--timeout=60s"])
         .expect(0);
-    let secret = cluster.get(&["secret", "-n", "tidewaiter", "tidewaiter-store-tls"]);
-    let ca = STANDARD.decode(secret["data"]["ca.crt"].as_str().expect("a CA")).expect("base64");
-    let ca = stage.shop.write("store-ca.crt", ca).display().to_string();
+    let ca = store_ca(stage);
     eventually(20, "the store's Service leads to it", || {
-        let health = format!("https://{STORE_IP}/readyz");
+        let health = format!("{}/readyz", store_url());
         (Ran::of(Command::new("curl").args(["-sf", "--max-time", "2", "--cacert", &ca, &health])).code == 0)
             .then_some(())
     });
-    stage.world().fill_store(&format!("https://{STORE_IP}"), &ca);
+    stage.world().fill_store(&store_url(), &ca);
 }
 
 /// The namespace, with the token that opens the store.
@@ -104,6 +114,8 @@ store:
   persistence: {{ enabled: false }}
   service: {{ clusterIP: {STORE_IP} }}
   readerToken: {{ secretName: store-reader }}
+  publish: {{ enabled: true }}
+  reportVerdicts: e2e
   resources:
     requests: {{ cpu: 10m, memory: 64Mi }}
   config:

@@ -2,6 +2,9 @@
 
 mod cases;
 mod cluster;
+#[allow(dead_code, unused_macros, unused_imports)]
+#[path = "../tests/support/databases.rs"]
+mod databases;
 mod documents;
 mod evidence;
 mod installation;

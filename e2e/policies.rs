@@ -1,10 +1,13 @@
 //! The resources of the world, as they are applied to the cluster and read by `tidewaiter verify`: the same files.
 
-use crate::evidence::World;
+use crate::{cases::Host, evidence::World};
 use std::fmt::Write as _;
 
 /// What opens the store, for who writes and for who reads.
 pub const TOKEN: &str = "4f7c0d2b9e816a35c4d0f1e2b3a495867";
+
+/// The pipelines' own, in `scenarios/store`.
+pub const FLOW_TOKEN: &str = "b21d0c6a9f7e48530c1e2d3f4a5968778";
 
 /// Writes `policies/*.yaml` and the store's `store.yaml`.
 pub fn write(world: &World) {
@@ -18,6 +21,7 @@ pub fn write(world: &World) {
     let lines = [
         policy(world, "shop", "Enforce", &[RELEASED, BUILT]),
         policy(world, "stored", "Enforce", &[RELEASED, STORED]),
+        policy(world, "flow", "Enforce", &[RECORDED, BUILT]),
         policy(world, "pgp", "Enforce", &[RELEASED, PGP]),
         policy(world, "app", "Enforce", &[RELEASED, &service("app")]),
         policy(world, "web", "Enforce", &[RELEASED, &service("web")]),
@@ -25,7 +29,8 @@ pub fn write(world: &World) {
         policy(world, "audited", "Audit", &[RELEASED]),
     ];
     world.shop.write("policies/2-policies.yaml", lines.join("---\n"));
-    world.shop.write("store.yaml", [chain(), owners].join("---\n"));
+    let store = [stored(), flow(world), registries.join("---\n"), owners];
+    world.shop.write("store.yaml", store.join("---\n"));
 }
 
 const RELEASED: &str = "{ name: released, signature: { cosign: { trust: release-keys } } }";
@@ -33,6 +38,9 @@ const BUILT: &str =
     "{ name: built-by-us, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [oci] } }";
 const STORED: &str =
     "{ name: built-by-us, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [store] } }";
+/// As the store in the cluster has it; `BUILT` beside it is what the store has published.
+const RECORDED: &str =
+    "{ name: recorded, supplyChain: { layout: { owners: shop-owners, threshold: 2 }, evidence: [store] } }";
 const PGP: &str =
     "{ name: built-by-us, supplyChain: { layout: { owners: pgp-owners, threshold: 2 }, evidence: [oci] } }";
 
@@ -80,16 +88,29 @@ fn registry(world: &World, number: usize, host: &str) -> String {
     text
 }
 
-fn chain() -> String {
+fn stored() -> String {
+    chain("stored", "[\"**\"]", TOKEN)
+}
+
+/// The chain of the pipelines in `scenarios/store`: what they send is published, and the cluster says what it decides.
+fn flow(world: &World) -> String {
+    let images: Vec<String> =
+        [Host::Distribution, Host::Referrers].iter().map(|it| format!("\"{}/flow/*\"", world.host(*it))).collect();
+    chain("flow", &format!("[{}]", images.join(", ")), FLOW_TOKEN) + "  publish: {}\n"
+}
+
+/// `writer`: the token of who writes. The webhook reads with its own, and reports.
+fn chain(name: &str, images: &str, writer: &str) -> String {
     use sha2::{Digest, Sha256};
-    let hash = hex::encode(Sha256::digest(TOKEN));
-    let mut text = head("Chain", "stored");
-    let _ = writeln!(text, "  owners: {{ trust: shop-owners, threshold: 2 }}\n  images: [\"**\"]");
+    let hash = |token: &str| hex::encode(Sha256::digest(token));
+    let mut text = head("Chain", name);
+    let _ = writeln!(text, "  owners: {{ trust: shop-owners, threshold: 2 }}\n  images: {images}");
     let _ = writeln!(
         text,
-        "  writers:\n    - {{ name: ci, tokenHash: \"sha256:{hash}\", steps: [\"*\"], kinds: [layout, link] }}"
+        "  writers:\n    - {{ name: ci, tokenHash: \"sha256:{}\", steps: [\"*\"], kinds: [layout, link] }}",
+        hash(writer)
     );
-    let _ = writeln!(text, "  readers:\n    - {{ name: cluster, tokenHash: \"sha256:{hash}\" }}");
+    let _ = writeln!(text, "  readers:\n    - {{ name: e2e, tokenHash: \"sha256:{}\", reports: true }}", hash(TOKEN));
     text
 }
 

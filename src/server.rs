@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod parameters;
 pub mod problem;
 pub mod publisher;
+pub mod quarantine;
 pub mod question;
 pub mod record;
 pub mod records;
@@ -63,7 +64,6 @@ pub struct Server {
     api: serve::Bound,
     operations: Option<serve::Bound>,
     app: Arc<http::App>,
-    store: Arc<Database>,
     publisher: Option<Publisher>,
     broken: CancellationToken,
 }
@@ -79,7 +79,7 @@ impl Server {
             ids.push(store.chain(&rules.name).await.with_context(|| format!("chain \"{}\"", rules.name))?);
         }
         let store = Arc::new(store);
-        let app = http::App::new(options.chains, ids, store.clone(), metrics::Metrics::new()?, options.bounds);
+        let app = http::App::new(options.chains, ids, store, metrics::Metrics::new()?, options.bounds);
         let bind =
             |listen, tls| serve::bind(serve::Options { listen, tls, connections_max: CONNECTIONS_MAX, drain: DRAIN });
         let mut api = bind(options.listen, options.tls.map(Into::into))
@@ -92,12 +92,12 @@ impl Server {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,
         };
-        Ok(Server { api, operations, app, store, publisher: None, broken })
+        Ok(Server { api, operations, app, publisher: None, broken })
     }
 
     /// Publishes evidence as well, of the chains that say so.
     pub fn publishing(self, options: publisher::Options) -> Self {
-        let (store, chains) = (self.store.clone(), self.app.chains.clone());
+        let (store, chains) = (self.app.database.clone(), self.app.chains.clone());
         let publications = self.app.metrics.publications.clone();
         let publisher = Publisher::new(store, chains, &self.app.ids, options, publications);
         Server { publisher: Some(publisher), ..self }
@@ -128,6 +128,7 @@ impl Server {
             stopping.cancel();
         });
         let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
+        let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {
             Some(operations) => {
@@ -141,6 +142,7 @@ impl Server {
         if let Some(publishing) = publishing {
             publishing.await.context("publishing")?;
         }
+        releases.await.context("the releases from quarantine")?;
         served?;
         if failed.is_cancelled() {
             bail!("the database could not be written");

@@ -28,18 +28,22 @@ pub mod location;
 pub mod merge;
 pub mod migrate;
 pub mod publication;
+pub mod quarantine;
 pub mod read;
 pub mod records;
 pub mod search;
 pub mod session;
 pub mod sql;
 pub mod stream;
+pub mod submission;
 pub mod verdicts;
 pub mod walk;
 pub mod write;
 
 pub use database::Database;
 pub use location::Location;
+pub use quarantine::Quarantined;
+pub use submission::{Once, Submission, Submitted};
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -274,6 +278,26 @@ pub trait Metadata: Send + Sync + 'static {
     /// Keeps a record. When it answers, the record survives the loss of the process and of power.
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>>;
 
+    /// As `put`, and keeps who brought it.
+    fn submit(&self, record: NewRecord, submission: Submission) -> BoxFuture<'_, Result<Submitted, StoreError>>;
+
+    /// Keeps a link aside; false where its chain has no room for more.
+    fn quarantine(&self, link: Quarantined) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Links of a chain that are kept aside, with their ids, from the one behind `after`.
+    fn quarantined(
+        &self,
+        chain: i64,
+        after: i64,
+        limit: i64,
+    ) -> BoxFuture<'_, Result<Vec<(i64, Quarantined)>, StoreError>>;
+
+    /// Takes a link out of quarantine, for it has become a record.
+    fn release(&self, id: i64) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The key objects that layouts of the chain have authorised for any step, at most 1,000.
+    fn chain_keys(&self, chain: i64) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
+
     /// The key objects that layouts of the chain have authorised for the step, at most 1,000.
     fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
 
@@ -290,7 +314,7 @@ pub trait Metadata: Send + Sync + 'static {
     fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// Both databases, for the tests of this module and of those below it.
+/// A database of its own for each test.
 #[cfg(test)]
 #[allow(dead_code)] // other tests use other parts
 #[path = "../tests/support/databases.rs"]

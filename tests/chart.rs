@@ -93,6 +93,8 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("webhook.timeoutSeconds=31", "timeoutSeconds"),
         ("webhook.drainSeconds=60", "drainSeconds"),
         ("store.url=http://store", "url"),
+        ("store.objects=http://bucket", "objects"),
+        ("store.replicas=0", "replicas"),
         ("pullSecrets.enabled=perhaps", "enabled"),
         ("crds.install=1", "install"),
     ];
@@ -100,6 +102,17 @@ fn values_that_mean_nothing_are_refused_by_name() {
         let output = render(&["--set", value]);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && error.contains(named), "{value}: {error}");
+    }
+    for (set, why) in [
+        ("store.replicas=2", "SQLite has one writer"),
+        (
+            "store.replicas=2,store.database.secretName=d,store.objects=file:///var/lib/tidewaiter/o",
+            "need them elsewhere",
+        ),
+    ] {
+        let output = render(&["--set", &format!("{WITH_STORE},{set}")]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(why), "{set}: {error}");
     }
     let output = render(&["--set", "store.enabled=true"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("store.config"), "a store without documents");
@@ -173,7 +186,9 @@ fn every_way_to_install_renders() {
     let everything = format!(
         "{WITH_STORE},certificates.mode=certManager,serviceMonitor.enabled=true,serviceMonitor.labels.a=b,priorityQuota=true,\
          store.readerToken.secretName=t,store.service.clusterIP=10.0.0.9,store.service.type=LoadBalancer,\
-         store.service.annotations.a=b,store.persistence.storageClass=fast,imagePullSecrets[0].name=p,nodeSelector.a=b,\
+         store.service.annotations.a=b,store.publish.enabled=true,store.publish.dockerConfig.secretName=r,\
+         store.objects=file:///var/lib/tidewaiter/objects,store.reportVerdicts=west,networkPolicy.storeEgress[0].ports[0].port=443,\
+         store.persistence.storageClass=fast,imagePullSecrets[0].name=p,nodeSelector.a=b,\
          tolerations[0].operator=Exists,podAnnotations.a=b,podLabels.a=b,extraArgs[0]=--connections-max=9,\
          extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=p,extraVolumes[0].name=v,extraVolumes[0].emptyDir.medium=Memory,\
          extraVolumeMounts[0].name=v,extraVolumeMounts[0].mountPath=/v,networkPolicy.admissionFrom[0].ipBlock.cidr=10.0.0.0/8,\
@@ -187,6 +202,8 @@ fn every_way_to_install_renders() {
         "webhook.hostNetwork=true,policy.auditOnly=true,crds.install=false,priorityClassName=,webhook.clusterIP=10.0.0.8",
         "podDisruptionBudget.enabled=false,networkPolicy.enabled=false,pullSecrets.enabled=false",
         "store.enabled=true,store.config.a=x,store.persistence.enabled=false,store.tls.secretName=s",
+        "store.enabled=true,store.config.a=x,store.database.secretName=d,store.replicas=2,store.objects=s3://b/p,\
+         store.extraEnv[0].name=AWS_REGION,store.extraEnv[0].value=r",
         &everything,
     ];
     for set in sets {
@@ -231,7 +248,10 @@ fn understood(documents: &[Value]) {
     for deployment in documents.iter().filter(|it| it["kind"] == "Deployment") {
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let args = container["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
-        let parsed = Cli::try_parse_from(std::iter::once("tidewaiter").chain(args));
+        // What a flag is not given by, the environment gives from a Secret.
+        let env = container["env"].as_array().into_iter().flatten();
+        let secret = env.filter(|it| it["name"] == "TIDEWAITER_STORE_DATABASE").map(|_| "--database=postgres://db/tw");
+        let parsed = Cli::try_parse_from(std::iter::once("tidewaiter").chain(args).chain(secret));
         if let Err(error) = parsed {
             panic!("{error}");
         }
@@ -432,6 +452,11 @@ fn the_store_keeps_to_itself() {
     let policy = &find(&documents, "NetworkPolicy", "tidewaiter-store")["spec"];
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(policy["egress"], json!([]));
+    // Unless what it needs is elsewhere.
+    for more in ["database.secretName=d", "objects=s3://bucket", "publish.enabled=true"] {
+        let documents = rendered(&["--set", &format!("{WITH_STORE},store.{more}")]);
+        assert_eq!(find(&documents, "NetworkPolicy", "tidewaiter-store")["spec"]["egress"], json!([{}]), "{more}");
+    }
     let narrow = format!("{WITH_STORE},networkPolicy.storeFrom[0].ipBlock.cidr=10.1.0.0/16");
     let documents = rendered(&["--set", &narrow]);
     let from = &find(&documents, "NetworkPolicy", "tidewaiter-store")["spec"]["ingress"][0]["from"];

@@ -2,6 +2,8 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "requests/lies.rs"]
+mod lies;
 #[allow(dead_code)] // each test uses its part of the world
 #[path = "support/world.rs"]
 mod world;
@@ -76,7 +78,10 @@ impl Site {
 
     /// From now on with a store, and nothing of before.
     fn read_from(&mut self, url: &str, token: &str) -> Arc<StoreClient> {
-        let timeout = Duration::from_secs(5);
+        self.read_within(url, token, Duration::from_secs(5))
+    }
+
+    fn read_within(&mut self, url: &str, token: &str, timeout: Duration) -> Arc<StoreClient> {
         let options = store::Options { url: url.to_owned(), token: Some(token.to_owned()), ca_file: None, timeout };
         let store = Arc::new(StoreClient::new(&options).expect("a client"));
         let registries = Arc::clone(&self.judge.sources().registries);

@@ -21,6 +21,10 @@ mod openpgp;
 mod program;
 #[path = "store/query.rs"]
 mod query;
+#[path = "store/restart.rs"]
+mod restart;
+#[path = "store/s3.rs"]
+mod s3;
 #[path = "store/shop.rs"]
 mod shop;
 #[path = "store/size.rs"]

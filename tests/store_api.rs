@@ -20,6 +20,10 @@ mod keys;
 mod mtls;
 #[path = "store_api/problems.rs"]
 mod problems;
+#[path = "store_api/quarantine.rs"]
+mod quarantine;
 #[allow(dead_code)] // other tests use other parts
 #[path = "store/shop.rs"]
 mod shop;
+#[path = "store_api/witness.rs"]
+mod witness;

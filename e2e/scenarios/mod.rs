@@ -17,6 +17,7 @@ mod resources;
 mod runbook;
 mod running;
 mod steadiness;
+mod store;
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
         evidence::scenarios(),
         install::scenarios(),
         running::scenarios(),
+        store::scenarios(),
         denied::scenarios(),
         kinds::scenarios(),
         modes::scenarios(),

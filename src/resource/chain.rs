@@ -32,7 +32,7 @@ pub struct ChainSpec {
     /// Names of facts that records are found by, beside those of every store; at most 24.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<String>,
-    /// Not honoured yet: refused when true.
+    /// Links whose key no layout authorises yet are kept aside instead of refused.
     #[serde(default)]
     pub quarantine: bool,
     /// The evidence goes beside the images as well, where the store publishes at all.
@@ -163,9 +163,14 @@ pub(super) fn validate(object: &Chain, errors: &mut Vec<FieldError>) {
         let path = format!("spec.readers[{index}]");
         named(&path, &reader.name, &mut names, errors);
         identity::validate(&path, reader.identity(), errors);
-    }
-    if spec.quarantine {
-        errors.push(FieldError::new("spec.quarantine", "is not supported yet"));
+        let oidc = reader.oidc.as_ref();
+        for (field, given) in
+            [("run", oidc.is_some_and(|o| o.run.is_some())), ("oneTime", oidc.is_some_and(|o| o.one_time))]
+        {
+            if given {
+                errors.push(FieldError::new(format!("{path}.oidc.{field}"), "means nothing for a reader"));
+            }
+        }
     }
 }
 

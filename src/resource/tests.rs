@@ -341,11 +341,12 @@ fn a_chain_names_owners_images_and_tokens() {
     let writer = format!("{{ name: ci, tokenHash: \"{hash}\", steps: [\"*\"], kinds: [layout, link, fact] }}");
     let reports =
         format!(", facts: [shard, team.name], readers: [{{ name: c, tokenHash: \"{hash}\", reports: true }}]");
-    for more in ["", ", quarantine: false", &reports] {
+    let (published, some) =
+        (", publish: {}", ", publish: { repositories: [\"r.example/shop/*\", \"r.example:5000/shop/api\"] }");
+    for more in ["", ", quarantine: false", ", quarantine: true", &reports, published, some] {
         assert!(one("Chain", &chain(&writer, more)).is_ok(), "{:?}", one("Chain", &chain(&writer, more)));
     }
     for (spec, expected) in [
-        (chain(&writer, ", quarantine: true"), "spec.quarantine: is not supported yet"),
         (chain(&writer, ", quarantine: maybe"), "spec.quarantine: invalid type"),
         (chain(&writer.replace(&hash, "sha256:abc"), ""), "spec.writers[0].tokenHash: is not sha256"),
         (chain(&writer.replace("[\"*\"]", "[]"), ""), "spec.writers[0].steps: "),
@@ -355,6 +356,21 @@ fn a_chain_names_owners_images_and_tokens() {
         (chain(&writer, ", facts: [\"a b\"]"), "spec.facts[0]: \"a b\" is no name of a fact"),
         (chain(&writer, &format!(", facts: [{}]", "a, ".repeat(25))), "spec.facts: has 25 names, more than"),
         (chain(&writer, &reports.replace("true", "1")), "spec.readers[0].reports: invalid type"),
+        // A host that a pattern leaves open would be the writer's choice.
+        (
+            chain(&writer, published).replace("r.example/shop/api", "**"),
+            "spec.images[0]: \"**\" leaves the registry open",
+        ),
+        (
+            chain(&writer, published).replace("r.example/", "*.example.com/"),
+            "spec.images[0]: \"*.example.com/shop/api\"",
+        ),
+        (
+            chain(&writer, some).replace("r.example:5000/", "*.example.com/"),
+            "spec.publish.repositories[1]: \"*.example",
+        ),
+        (chain(&writer, some).replace("shop/*", "Shop"), "spec.publish.repositories[0]: "),
+        (chain(&writer, ", publish: { to: [] }"), "spec.publish"),
         (chain(&writer, "").replace("threshold: 2", "threshold: 0"), "spec.owners.threshold: is 0"),
     ] {
         let errors = one("Chain", &spec).unwrap_err();
@@ -423,6 +439,12 @@ fn a_writer_proves_itself_in_one_way() {
         let errors = one("Chain", &chain(&identity)).unwrap_err();
         let expected = format!("spec.writers[0]{expected}");
         assert!(errors.iter().any(|e| e.message.starts_with(&expected)), "{identity}: {expected}: {errors:?}");
+    }
+    for field in ["run: \"{a}\"", "oneTime: true"] {
+        let readers = format!("readers: [{{ name: r, {} }}]", more(field));
+        let spec = format!("{{ owners: {{ trust: o }}, images: [\"r.example/a\"], {readers} }}");
+        let errors = one("Chain", &spec).unwrap_err();
+        assert!(errors.iter().any(|e| e.message.ends_with("means nothing for a reader")), "{spec}: {errors:?}");
     }
 }
 

@@ -337,6 +337,30 @@ fn ring(keys: &[String]) -> KeyRing {
     KeyRing::new(keys.iter().filter_map(key).map(|key| NamedKey { name: key.id().to_owned(), key }).collect())
 }
 
+/// That a link which no layout authorises is at least no forgery of what the chain knows: it has signatures, and where it names a
+/// key of one of the chain's steps (`keys`), that key or another of them signed it.
+///
+/// # Errors
+/// `signature_invalid`, or the refusal that is given.
+pub fn check_known(
+    envelope: &[u8],
+    rules: &ChainRules,
+    keys: &[String],
+    now: Timestamp,
+    refusal: Problem,
+) -> Result<(), Problem> {
+    let Ok(envelope) = Envelope::parse(envelope) else { return Err(refusal) };
+    if envelope.signatures.is_empty() {
+        return Err(refusal);
+    }
+    let ring = ring(keys);
+    if ring.is_empty() || !quorum::signers(&envelope, &ring, now).is_empty() {
+        return Ok(());
+    }
+    let problem = step_refusal(&envelope, "of any name", rules, &ring);
+    if problem.reason == Reason::SignatureInvalid.as_str() { Err(problem) } else { Ok(()) }
+}
+
 /// Signed by a stranger, or by nobody although a functionary's key is named.
 fn step_refusal(envelope: &Envelope, step: &str, rules: &ChainRules, ring: &KeyRing) -> Problem {
     let step = step.escape_debug();

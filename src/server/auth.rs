@@ -48,7 +48,7 @@ pub struct Principal {
 /// A name for whoever it is, and what their token said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// `token:<writer>`, `oidc:<issuer>#<sub>`, `mtls:<SPIFFE ID>`: what budgets are kept by, and what is kept beside a record.
+    /// `token:<chain>/<writer>`, `oidc:<issuer>#<sub>`, `mtls:<SPIFFE ID>`: what budgets are kept by, and what is kept beside a record.
     pub name: String,
     pub issuer: Option<String>,
     pub subject: Option<String>,
@@ -108,7 +108,7 @@ fn by_hash(chains: &Chains, hash: &Hash) -> Principal {
             && known.is(hash)
         {
             principal.who.get_or_insert_with(|| Who {
-                name: format!("token:{}", seat.name),
+                name: format!("token:{}/{}", chains.get(seat.chain).map_or("", |rules| &rules.name), seat.name),
                 issuer: None,
                 subject: None,
                 jti: None,
@@ -119,49 +119,23 @@ fn by_hash(chains: &Chains, hash: &Hash) -> Principal {
     principal
 }
 
+/// An issuer may be known by several key sources: what any of them proves counts.
 async fn by_signature(chains: &Chains, token: &[u8], now: Timestamp) -> Result<Principal, Refusal> {
     let jwt = Jwt::parse(token)?;
-    let mut furthest = None;
+    let (mut principal, mut furthest) = (Principal::default(), None);
     for (index, issuer) in chains.issuers().iter().enumerate().filter(|(_, issuer)| issuer.url == jwt.issuer()) {
         let found = match issuer.keys(jwt.kid()).await {
-            Ok(keys) => jwt.verify(&keys).and_then(|token| by_token(chains, index, &issuer.url, &token, now)),
+            Ok(keys) => {
+                jwt.verify(&keys).and_then(|token| principal.add_token(chains, index, &issuer.url, &token, now))
+            }
             Err(refusal) => Err(refusal),
         };
-        match found {
-            Ok(principal) => return Ok(principal),
-            Err(refusal) => furthest = furthest.max(Some(refusal)),
-        }
+        furthest = furthest.max(found.err());
     }
-    Err(furthest.unwrap_or(Refusal::Issuer))
-}
-
-/// Whom a token of this issuer, which verified, stands for.
-fn by_token(chains: &Chains, issuer: usize, url: &str, token: &Token, now: Timestamp) -> Result<Principal, Refusal> {
-    oidc::check_times(token, now)?;
-    let mut principal = Principal::default();
-    let mut furthest = None;
-    for seat in chains.seats() {
-        let Proof::Signed { issuer: wanted, grant } = seat.proof else { continue };
-        if *wanted != issuer {
-            continue;
-        }
-        match grant.check(token, now) {
-            Ok(run) => principal.grant(&seat, run, grant.one_time, grant.witness(token)),
-            Err(refusal) => furthest = furthest.max(Some(refusal)),
-        }
+    match principal.who {
+        Some(_) => Ok(principal),
+        None => Err(furthest.unwrap_or(Refusal::Issuer)),
     }
-    if principal.writes.is_empty() && principal.reads.is_empty() {
-        return Err(furthest.unwrap_or(Refusal::Issuer));
-    }
-    let subject = token.text("sub");
-    let end = token.time("exp")?.unwrap_or(i64::MAX);
-    principal.who = Some(Who {
-        name: format!("oidc:{url}#{}", subject.as_deref().unwrap_or_default()),
-        issuer: Some(url.to_owned()),
-        subject,
-        jti: token.text("jti").map(|jti| (jti, end)),
-    });
-    Ok(principal)
 }
 
 fn by_certificate(chains: &Chains, der: &[u8], now: Timestamp) -> Result<Principal, Refusal> {
@@ -195,6 +169,43 @@ pub struct Seat<'c> {
 }
 
 impl Principal {
+    /// Adds whom a token of this issuer, which verified, stands for.
+    fn add_token(
+        &mut self,
+        chains: &Chains,
+        issuer: usize,
+        url: &str,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let expires = oidc::check_times(token, now)?;
+        let (mut granted, mut furthest) = (false, None);
+        for seat in chains.seats() {
+            let Proof::Signed { issuer: wanted, grant } = seat.proof else { continue };
+            if *wanted != issuer {
+                continue;
+            }
+            match grant.check(token, now) {
+                Ok(run) => {
+                    self.grant(&seat, run, grant.one_time, grant.witness(token));
+                    granted = true;
+                }
+                Err(refusal) => furthest = furthest.max(Some(refusal)),
+            }
+        }
+        if !granted {
+            return Err(furthest.unwrap_or(Refusal::Issuer));
+        }
+        let subject = token.text("sub");
+        self.who = Some(Who {
+            name: format!("oidc:{url}#{}", subject.as_deref().unwrap_or_default()),
+            issuer: Some(url.to_owned()),
+            subject,
+            jti: token.text("jti").map(|jti| (jti, expires)),
+        });
+        Ok(())
+    }
+
     fn grant(&mut self, seat: &Seat<'_>, run: Option<String>, one_time: bool, claims: serde_json::Value) {
         match seat.writer {
             Some(writer) => self.writes.push(Granted { chain: seat.chain, writer, run, one_time, claims }),

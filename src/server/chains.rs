@@ -86,6 +86,11 @@ pub struct ChainRules {
 }
 
 impl ChainRules {
+    /// The writer of this name.
+    pub fn writer(&self, name: &str) -> Option<&Writer> {
+        self.writers.iter().find(|writer| writer.name == name)
+    }
+
     /// Whether a product `oci:<registry>/<repository>` is one of the chain's images.
     pub fn has_image(&self, name: &str) -> bool {
         name.parse::<Reference>().is_ok_and(|image| self.images.iter().any(|pattern| pattern.matches(&image)))

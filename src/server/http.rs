@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of an answer not of our making that become its detail.
@@ -65,6 +65,8 @@ pub struct App {
     pub bounds: Bounds,
     pub budgets: Budgets,
     pub clock: Clock,
+    /// A layout came: links in quarantine may be released.
+    pub released: Notify,
     /// Apart from each other: a writer who sends his body byte by byte keeps no webhook waiting.
     pub reading: Semaphore,
     pub writing: Semaphore,
@@ -77,8 +79,21 @@ impl App {
         let slots = || Semaphore::new(bounds.requests_max);
         let (budgets, clock) = (Budgets::new(bounds.rates), Clock::default());
         let (reading, writing) = (slots(), slots());
-        let (store, stopping) = (database.clone(), CancellationToken::new());
-        Arc::new(App { chains, ids, store, database, metrics, bounds, budgets, clock, reading, writing, stopping })
+        let (store, stopping, released) = (database.clone(), CancellationToken::new(), Notify::new());
+        Arc::new(App {
+            chains,
+            ids,
+            store,
+            database,
+            metrics,
+            bounds,
+            budgets,
+            clock,
+            released,
+            reading,
+            writing,
+            stopping,
+        })
     }
 
     /// The name of a chain by the store's id.

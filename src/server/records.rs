@@ -9,13 +9,15 @@ use super::{
     http::App,
     parameters::{Parameters, image, is_word},
     problem::Problem,
+    quarantine,
 };
 use crate::{
     digest::Digest,
     envelope::Envelope,
     json::Limits,
+    reason::Reason,
     store::{
-        Put,
+        Kind, Once, Put, Submission, Submitted, artifacts,
         failpoint::{self, Point},
     },
 };
@@ -29,6 +31,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,6 +59,18 @@ struct Written {
     status: StatusCode,
     chain: String,
     digest: Digest,
+    /// Of a link that is kept aside.
+    state: Option<&'static str>,
+}
+
+impl Written {
+    fn to_json(&self) -> Value {
+        let mut value = json!({ "digest": self.digest.to_string(), "chain": self.chain });
+        if let (Some(state), Some(members)) = (self.state, value.as_object_mut()) {
+            members.insert("state".into(), state.into());
+        }
+        value
+    }
 }
 
 /// One record: a layout, a link or another statement.
@@ -86,8 +101,7 @@ pub async fn put_record(
     may_write(&principal, &app, parameters.chain.as_deref())?;
     let envelope = body::read(&headers, body, "a record", Limits::METADATA.bytes_max).await?;
     let written = write(&app, &principal, Item { name, envelope, parameters }).await?;
-    let answer = json!({ "digest": written.digest.to_string(), "chain": written.chain });
-    Ok((written.status, Json(answer)).into_response())
+    Ok((written.status, Json(written.to_json())).into_response())
 }
 
 /// Several records, as the spool of a pipeline has them.
@@ -175,11 +189,13 @@ fn is_layout(item: &Result<Item, Problem>) -> bool {
 /// As the client named it, for a name that is none has an answer too.
 fn result(app: &App, name: String, written: Result<Written, Problem>) -> Value {
     match written {
-        Ok(written) => json!({
-            "digest": written.digest.to_string(),
-            "status": written.status.as_u16(),
-            "chain": written.chain,
-        }),
+        Ok(written) => {
+            let mut value = written.to_json();
+            if let Some(members) = value.as_object_mut() {
+                members.insert("status".into(), written.status.as_u16().into());
+            }
+            value
+        }
         Err(problem) => {
             app.metrics.refused.with_label_values(&[problem.reason]).inc();
             json!({
@@ -203,28 +219,47 @@ fn may_write<'p>(principal: &'p Principal, app: &App, chain: Option<&str>) -> Re
 
 async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, Problem> {
     let granted = may_write(principal, app, item.parameters.chain.as_deref())?;
+    let aside = quarantine::Aside::of(app, &granted, &item.envelope);
     let writers = granted.iter().filter_map(|granted| Some((granted.chain, app.chains.writer(granted)?))).collect();
+    let Parameters { run, step, subjects, .. } = item.parameters;
+    let beside = (step.clone(), subjects.clone());
     failpoint::reach(Point::Received);
     let request = Request {
-        name: item.name,
+        name: item.name.clone(),
         body: item.envelope,
         writers,
-        run: item.parameters.run,
-        step: item.parameters.step,
-        declared: item.parameters.subjects,
+        run: run.clone(),
+        step,
+        declared: subjects,
         now: app.clock.now(),
     };
-    let mut record = admit::admit(request, &app.chains, &app.ids, &*app.store).await?;
+    let mut record = match (admit::admit(request, &app.chains, &app.ids, &*app.store).await, aside) {
+        (Ok(record), _) => record,
+        (Err(problem), Some(aside)) if problem.reason == Reason::SignatureUntrusted.as_str() => {
+            let run = self::run(aside.granted, run)?;
+            let submission = submission(principal, aside.granted)?;
+            let chain = aside.keep(app, problem, item.name.clone(), run, beside, submission).await?;
+            let (status, digest) = (StatusCode::ACCEPTED, item.name);
+            return Ok(Written { status, chain, digest, state: Some("quarantined") });
+        }
+        (Err(problem), _) => return Err(problem),
+    };
     // Whose right it was: the writer of that name in the chain the record went to.
     let used = granted.into_iter().find(|granted| {
         app.ids.get(granted.chain) == Some(&record.chain)
             && app.chains.writer(granted).is_some_and(|writer| writer.name == record.submitter)
     });
     let used = used.ok_or_else(|| Problem::forbidden("this token may not write here"))?;
-    record.run = run(used, record.run)?;
+    record.run = self::run(used, record.run)?;
     let (kind, chain, digest) = (record.kind, record.chain, record.digest.clone());
     failpoint::reach(Point::Admitted);
-    let put = app.store.put(record).await?;
+    let put = match app.store.submit(record, submission(principal, used)?).await? {
+        Submitted::Kept(put) => put,
+        Submitted::Replayed => {
+            let detail = "the token has written another record, and writes one";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_replayed", detail));
+        }
+    };
     failpoint::reach(Point::Answered);
     let (status, result) = match put {
         Put::Created => (StatusCode::CREATED, "created"),
@@ -232,9 +267,35 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
         Put::Extended => (StatusCode::OK, "extended"),
     };
     app.metrics.records.with_label_values(&[kind.as_str(), result]).inc();
+    if kind == Kind::Layout && put != Put::Known {
+        // Its keys may be those of links that wait for them.
+        app.released.notify_one();
+    }
     let chain = app.chain_name(chain);
     tracing::info!(%digest, kind = kind.as_str(), chain, result, principal = principal.name(), "record");
-    Ok(Written { status, chain, digest })
+    Ok(Written { status, chain, digest, state: None })
+}
+
+/// What is kept of the principal beside its records.
+fn submission(principal: &Principal, granted: &Granted) -> Result<Submission, Problem> {
+    let who = principal.who.as_ref().ok_or_else(Problem::internal)?;
+    let once = match (granted.one_time, &who.jti) {
+        (false, _) => None,
+        (true, Some((jti, expires))) => {
+            let name = json!([who.issuer, jti]).to_string();
+            let token = artifacts::raw(&Digest::sha256(name.as_bytes()));
+            let expires = Timestamp::from_second(*expires).map_err(|_| Problem::internal())?;
+            Some(Once { token, expires })
+        }
+        (true, None) => return Err(Problem::internal()),
+    };
+    Ok(Submission {
+        principal: who.name.clone(),
+        issuer: who.issuer.clone(),
+        subject: who.subject.clone(),
+        claims: granted.claims.to_string(),
+        once,
+    })
 }
 
 /// The run a record belongs to. Where the token says so, what is claimed beside it must be the same.

@@ -2,7 +2,8 @@
 //! the two it is, only `engine`, `session` and `fault` know.
 
 use super::{
-    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, StoreError,
+    Evidence, EvidenceLimits, Location, Metadata, NewRecord, Put, Quarantined, StoreError, Submission, Submitted,
+    artifacts,
     blob::{
         Codec,
         keyframes::{Keyframe, Keyframes, Place},
@@ -10,9 +11,12 @@ use super::{
     },
     body::{self, Body},
     engine::Engine,
-    migrate, read,
+    migrate,
+    quarantine::{self, Released},
+    read,
     session::{Pool, Session},
     sql,
+    submission::Brought,
     write::{ChainNamed, Queue, Recording, Work},
 };
 use crate::{args, digest::Digest};
@@ -73,7 +77,14 @@ impl Database {
     }
 
     /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
+    /// One that is known needs none, even where there is no room for it.
     async fn pack(&self, record: &NewRecord, places: &[Place]) -> Result<Body, StoreError> {
+        let name = artifacts::raw(&record.digest);
+        let name = args![&name, record.chain, &record.payload_type];
+        let known: Option<i64> = self.read().await?.value(sql::RECORD_BY_NAME, name).await?;
+        if known.is_some() {
+            return Ok(body::small(&record.envelope, &[]));
+        }
         let mut keyframes: Vec<Keyframe> = Vec::new();
         for place in places {
             let keyframe = match self.keyframes.of(place) {
@@ -91,6 +102,26 @@ impl Database {
             }
         }
         body::prepare(self.objects.as_ref(), &record.envelope, &keyframes).await
+    }
+
+    /// Packs a record's body and does the work that keeps it. `made`: whether there is a new record now.
+    async fn keep<W: Work>(
+        &self,
+        record: NewRecord,
+        work: impl FnOnce(Recording) -> W,
+        made: impl FnOnce(&W::Output) -> bool,
+    ) -> Result<W::Output, StoreError> {
+        let places = match &record.step {
+            Some(step) => vec![Place::Step(record.chain, step.clone()), Place::Chain(record.chain)],
+            None => vec![Place::Layouts(record.chain)],
+        };
+        let body = self.pack(&record, &places).await?;
+        let is_whole = body.codec != Codec::Delta;
+        let done = self.write(work(Recording { record, body })).await?;
+        if is_whole && made(&done) {
+            places.iter().for_each(|place| self.keyframes.forget(place));
+        }
+        Ok(done)
     }
 
     /// Does the work in a transaction, with others' that wait; when it answers, what was written is durable.
@@ -113,20 +144,37 @@ impl Metadata for Database {
     }
 
     fn put(&self, record: NewRecord) -> BoxFuture<'_, Result<Put, StoreError>> {
+        self.keep(record, |recording| recording, |put| *put == Put::Created).boxed()
+    }
+
+    fn submit(&self, record: NewRecord, submission: Submission) -> BoxFuture<'_, Result<Submitted, StoreError>> {
+        let brought = |recording| Brought { recording, submission };
+        self.keep(record, brought, |done| *done == Submitted::Kept(Put::Created)).boxed()
+    }
+
+    fn quarantine(&self, link: Quarantined) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.write(link).boxed()
+    }
+
+    fn quarantined(
+        &self,
+        chain: i64,
+        after: i64,
+        limit: i64,
+    ) -> BoxFuture<'_, Result<Vec<(i64, Quarantined)>, StoreError>> {
         async move {
-            let places = match &record.step {
-                Some(step) => vec![Place::Step(record.chain, step.clone()), Place::Chain(record.chain)],
-                None => vec![Place::Layouts(record.chain)],
-            };
-            let body = self.pack(&record, &places).await?;
-            let is_whole = body.codec != Codec::Delta;
-            let put = self.write(Recording { record, body }).await?;
-            if is_whole && put == Put::Created {
-                places.iter().for_each(|place| self.keyframes.forget(place));
-            }
-            Ok(put)
+            let rows = self.read().await?.rows(sql::QUARANTINED, args![chain, after, limit]).await?;
+            Ok(rows.into_iter().filter_map(|row| quarantine::of_row(chain, row)).collect())
         }
         .boxed()
+    }
+
+    fn release(&self, id: i64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.write(Released(id)).boxed()
+    }
+
+    fn chain_keys(&self, chain: i64) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        async move { self.read().await?.values(sql::CHAIN_KEYS, args![chain, 1_000]).await }.boxed()
     }
 
     fn step_keys<'a>(&'a self, chain: i64, step: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {

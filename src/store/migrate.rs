@@ -16,6 +16,12 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
     ),
     (2, "facts", include_str!("migrations/sqlite/0002_facts.sql"), include_str!("migrations/postgres/0002_facts.sql")),
     (
+        3,
+        "submissions",
+        include_str!("migrations/sqlite/0003_submissions.sql"),
+        include_str!("migrations/postgres/0003_submissions.sql"),
+    ),
+    (
         4,
         "chunks",
         include_str!("migrations/sqlite/0004_chunks.sql"),

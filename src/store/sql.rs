@@ -7,12 +7,14 @@ pub mod fsck;
 pub mod publication;
 pub mod read;
 pub mod search;
+pub mod submission;
 pub mod write;
 
 pub use fsck::*;
 pub use publication::*;
 pub use read::*;
 pub use search::*;
+pub use submission::*;
 pub use write::*;
 
 /// A statement over a list: `WHERE x IN (…)`.

@@ -138,7 +138,7 @@ impl Store {
             "store",
             "serve",
             "--listen",
-            &address.to_string(),
+            "127.0.0.1:0",
             "--database",
             &database,
             "--config",

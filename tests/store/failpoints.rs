@@ -41,15 +41,18 @@ impl Victim {
         victim
     }
 
-    fn start(&self, failpoint: Option<String>) -> Program {
+    /// To die at this point; or to live.
+    fn start(&self, failpoint: Option<&str>) -> Program {
         let objects = objects_url(self.place.dir.path());
-        Program::start(self.place.dir.path(), &self.place.url, &["--objects", &objects], failpoint)
+        let environment: Vec<(&str, &str)> =
+            failpoint.map(|point| ("TIDEWAITER_FAILPOINT", point)).into_iter().collect();
+        Program::start(self.place.dir.path(), &self.place.url, &["--objects", &objects], &environment)
     }
 
-    /// Every second one is so large that it is an object.
+    /// Some are so large that they are objects.
     fn record(&self, number: usize) -> Record {
-        let files = if number.is_multiple_of(2) { 3_000 } else { 60 };
-        let seed = if number.is_multiple_of(2) { number.to_string() } else { "same".into() };
+        let is_large = number.is_multiple_of(3);
+        let (files, seed) = if is_large { (3_000, number.to_string()) } else { (60, "same".into()) };
         seal(&big_link("build", &image(number), files, &seed, number), &[&self.keys.ci])
     }
 
@@ -72,9 +75,10 @@ impl Victim {
 async fn an_upload_killed_at_any_point_is_whole_or_not_there(on: On) {
     let mut victim = Victim::new(on).await;
     for (round, point) in Point::ALL.into_iter().enumerate() {
-        let number = 2 * round;
+        // The object is the fourth point.
+        let number = round;
         let record = victim.record(number);
-        let mut program = victim.start(Some(format!("{}:{}", point.name(), times(point))));
+        let mut program = victim.start(Some(&format!("{}:{}", point.name(), times(point))));
         let url = format!("{}/v1/records/{}?run=run-{round}", program.url, record.name);
         let put = victim.http.put(url).bearer_auth(CI).body(record.bytes.clone()).send().await;
         assert!(put.is_err(), "{point:?}: {put:?}");

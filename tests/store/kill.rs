@@ -23,7 +23,7 @@ async fn acknowledged_records_survive_a_kill(on: On) {
     let link = |round, number| seal(&link("build", &image(round, number)), &[&keys.ci]);
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let program = Program::start(place.dir.path(), &place.url, &[], None);
+        let program = Program::start(place.dir.path(), &place.url, &[], &[]);
         let status = program.put(&http, LAPTOP, &layout).await;
         assert_eq!(status, Some(if round == 0 { 201 } else { 200 }));
         // Eight at a time; the kill comes while others are being written.
@@ -44,7 +44,7 @@ async fn acknowledged_records_survive_a_kill(on: On) {
         drop(writes);
         drop(program);
     }
-    let program = Program::start(place.dir.path(), &place.url, &[], None);
+    let program = Program::start(place.dir.path(), &place.url, &[], &[]);
     for (round, number) in &acknowledged {
         let url = format!("{}/v1/evidence/{}", program.url, image(*round, *number));
         let body: serde_json::Value = http.get(url).bearer_auth(CLUSTER).send().await.unwrap().json().await.unwrap();
@@ -95,7 +95,6 @@ fn a_configuration_in_error_starts_nothing() {
     let cases = [
         (good.replace("\"trust\":\"owners\"", "\"trust\":\"nobody\""), "there is no TrustRoot \"nobody\""),
         (good.replace("\"threshold\":2", "\"threshold\":3"), "3 owners must sign, and \"owners\" has 2 keys"),
-        (good.replace("\"readers\"", "\"quarantine\":true,\"readers\""), "spec.quarantine: is not supported yet"),
         (good.replace("\"images\"", "\"image\""), "image"),
         (
             good.replacen("\"tokenHash\"", "\"mtls\":{\"spiffe\":\"spiffe://*/a\"},\"tokenHash\"", 1),

@@ -21,13 +21,11 @@ exec "$@"
 "#;
 
 impl Program {
-    /// Over the documents in `dir`; `failpoint` is where it dies.
-    pub fn start(dir: &Path, database: &str, more: &[&str], failpoint: Option<String>) -> Self {
+    /// Over the documents in `dir`, with these further arguments, and with this further environment.
+    pub fn start(dir: &Path, database: &str, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidewaiter"));
         serve(&mut command, dir, database, more);
-        if let Some(failpoint) = failpoint {
-            command.env("TIDEWAITER_FAILPOINT", failpoint);
-        }
+        command.envs(environment.iter().copied());
         Program::listening(command)
     }
 

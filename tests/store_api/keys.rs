@@ -49,6 +49,50 @@ async fn a_silent_issuer_costs_its_time_and_no_more() {
     assert_eq!(issuer.asked(), 1);
 }
 
+#[tokio::test]
+async fn nobody_waits_for_an_issuer_that_was_silent_a_moment_ago() {
+    let issuer = Issuer::start().await;
+    issuer.is(Mood::Silent);
+    let always = Patience { fresh: NEVER, stale: NEVER, again: NEVER, failed: Duration::ZERO };
+    let chains = chains(&issuer, always);
+    let token = issuer.token(job());
+    assert!(matches!(asks(&chains, &token).await, Err(auth::Refusal::Unavailable { .. })));
+    // One asks again; the others are told at once.
+    let again = asks(&chains, &token);
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let start = Instant::now();
+        for _ in 0..50 {
+            assert!(matches!(asks(&chains, &token).await, Err(auth::Refusal::Unavailable { .. })));
+        }
+        start.elapsed()
+    };
+    let (again, others) = tokio::join!(again, others);
+    assert!(matches!(again, Err(auth::Refusal::Unavailable { .. })));
+    assert!(others < Duration::from_secs(2), "{others:?}");
+    assert_eq!(issuer.asked(), 2);
+    issuer.is(Mood::Honest);
+    assert_eq!(asks(&chains, &token).await, Ok(1));
+}
+
+/// Two chains may know one issuer in two ways: by its keys in the document, and by asking.
+#[tokio::test]
+async fn a_token_counts_for_every_chain_that_knows_its_issuer() {
+    let issuer = Issuer::start().await;
+    let mut inline = with(&grant(&issuer), json!({"jwks": {"keys": [issuer.key.jwk("key-1")]}}));
+    inline.as_object_mut().unwrap().remove("caBundle");
+    let stale = with(&inline, json!({"jwks": {"keys": [Signer::p256().jwk("key-1")]}}));
+    let keys = Keys::new();
+    let of = |name: &str, oidc| chain(name, "registry.example.com/shop/api", json!([writer("oidc", oidc)]), json!([]));
+    let documents = [owners(&keys), of("stale", stale), of("inline", inline), of("asked", grant(&issuer))];
+    let text = documents.map(|document| document.to_string()).join("\n---\n");
+    let chains = Chains::parse("chains.yaml", &text).unwrap();
+    assert_eq!(asks(&chains, &issuer.token(job())).await, Ok(2), "not for the one that has other keys");
+    issuer.is(Mood::Down);
+    let chains = Chains::parse("chains.yaml", &text).unwrap();
+    assert_eq!(asks(&chains, &issuer.token(job())).await, Ok(1), "what can be known counts");
+}
+
 /// The pieces without a server, so that keys may age in a moment.
 fn chains(issuer: &Issuer, patience: Patience) -> Chains {
     let keys = Keys::new();

@@ -89,8 +89,7 @@ fn every_reason_of_the_api_is_documented() {
         let text = text.split("#[cfg(test)]").next().unwrap();
         // `Problem::new(status, "reason", …)` and `(StatusCode::…, "reason")`.
         for place in text.split("StatusCode::").skip(1) {
-            let Some(rest) = place.split_once(", \"").map(|(before, rest)| (before, rest)) else { continue };
-            let (before, rest) = rest;
+            let Some((before, rest)) = place.split_once(", \"") else { continue };
             let word = rest.split('"').next().unwrap();
             if before.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && is_reason(word) {
                 found += 1;

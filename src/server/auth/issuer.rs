@@ -14,7 +14,10 @@ use arc_swap::ArcSwapOption;
 use serde::Deserialize;
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
@@ -55,8 +58,10 @@ pub struct Issuer {
     http: Option<reqwest::Client>,
     patience: Patience,
     current: ArcSwapOption<Known>,
-    /// Who holds it looks the keys up; the others wait for what he finds.
+    /// Who holds it looks the keys up; the others wait for what is found.
     looking: Mutex<Option<Failed>>,
+    /// The last look failed: nobody waits for the next, so that an issuer that is silent does not keep all places taken.
+    troubled: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -86,7 +91,15 @@ impl Issuer {
         }
         let current = known.map(|keys| Arc::new(Known { keys, at: Instant::now() }));
         let current = ArcSwapOption::from(current);
-        Ok(Issuer { url: url.to_owned(), source, http, patience, current, looking: Mutex::new(None) })
+        Ok(Issuer {
+            url: url.to_owned(),
+            source,
+            http,
+            patience,
+            current,
+            looking: Mutex::new(None),
+            troubled: AtomicBool::new(false),
+        })
     }
 
     /// Keys among which the one of this name is, should the issuer have it.
@@ -102,6 +115,9 @@ impl Issuer {
             (Ok(looking), _) => looking,
             // Somebody looks already, and what we have will do.
             (Err(_), Some(keys)) => return Ok(keys.clone()),
+            (Err(_), None) if self.troubled.load(Ordering::Relaxed) => {
+                return Err(self.unavailable("it did not answer, and is being asked again".into()));
+            }
             (Err(_), None) => self.looking.lock().await,
         };
         // While we waited another may have found it.
@@ -115,6 +131,7 @@ impl Issuer {
             match self.look().await {
                 Ok(keys) => {
                     *failed = None;
+                    self.troubled.store(false, Ordering::Relaxed);
                     self.current.store(Some(Arc::new(Known { keys: keys.clone(), at: Instant::now() })));
                     return Ok(keys);
                 }
@@ -122,11 +139,16 @@ impl Issuer {
                     let why = format!("{error:#}");
                     tracing::warn!(issuer = self.url, error = why, "keys of an issuer");
                     *failed = Some(Failed { why, at: Instant::now() });
+                    self.troubled.store(true, Ordering::Relaxed);
                 }
             }
         }
         let why = failed.as_ref().map(|failed| failed.why.clone()).unwrap_or_default();
-        stale.ok_or_else(|| Refusal::Unavailable { issuer: self.url.clone(), why })
+        stale.ok_or_else(|| self.unavailable(why))
+    }
+
+    fn unavailable(&self, why: String) -> Refusal {
+        Refusal::Unavailable { issuer: self.url.clone(), why }
     }
 
     /// The keys we have, where they are younger than that and hold the one that is asked for.

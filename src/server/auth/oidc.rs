@@ -153,11 +153,11 @@ impl Grant {
     }
 }
 
-/// A token's own times, whoever may be meant by it. An end there must be.
+/// A token's own times, whoever may be meant by it. An end there must be; it is given back, in seconds since 1970.
 ///
 /// # Errors
 /// `Malformed`, `Expired` or `NotYetValid`.
-pub fn check_times(token: &Token, now: Timestamp) -> Result<(), Refusal> {
+pub fn check_times(token: &Token, now: Timestamp) -> Result<i64, Refusal> {
     let at = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
     let expires = token.time("exp")?.ok_or_else(|| Refusal::Malformed("it has no exp".into()))?;
     if expires <= now.as_second() {
@@ -169,7 +169,7 @@ pub fn check_times(token: &Token, now: Timestamp) -> Result<(), Refusal> {
             return Err(Refusal::NotYetValid(at(seconds)));
         }
     }
-    Ok(())
+    Ok(expires)
 }
 
 /// Of a list (`groups`), one that matches is enough.

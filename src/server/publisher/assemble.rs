@@ -36,11 +36,15 @@ pub fn assemble(image: &Digest, records: &[Found], may: impl Fn(&Reference) -> b
     let mut steps: BTreeSet<&str> = BTreeSet::new();
     let (mut layouts, mut repositories) = (Vec::new(), BTreeSet::new());
     for record in records {
-        steps.extend(record.step.as_deref());
         let Ok(envelope) = Envelope::parse(&record.envelope) else { continue };
         match record.kind {
             Kind::Layout => layouts.extend(envelope.value().ok().and_then(|value| Layout::from_value(&value).ok())),
-            _ => repositories.extend(named(image, &envelope).into_iter().filter(&may)),
+            Kind::Link => {
+                steps.extend(record.step.as_deref());
+                repositories.extend(named(image, &envelope).into_iter().filter(&may));
+            }
+            // What else is said of the image goes along.
+            Kind::Statement => {}
         }
     }
     let missing = layouts.iter().map(|layout| {

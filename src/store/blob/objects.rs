@@ -14,7 +14,8 @@ use url::Url;
 
 /// One request to S3, and all tries of it: shorter than a request to the store may take.
 const TRY_TIMEOUT: Duration = Duration::from_secs(5);
-const TRIES_TIMEOUT: Duration = Duration::from_secs(15);
+const TRIES_TIMEOUT: Duration = Duration::from_secs(10);
+const TRIES_MAX: usize = 4;
 /// What every key begins with, behind the prefix of the address.
 const PREFIX: &str = "blobs";
 
@@ -77,7 +78,8 @@ impl Objects {
                 Ok(Objects { store: Arc::new(store), prefix: Path::default(), address })
             }
             "s3" => {
-                let retry = RetryConfig { retry_timeout: TRIES_TIMEOUT, ..RetryConfig::default() };
+                let retry =
+                    RetryConfig { retry_timeout: TRIES_TIMEOUT, max_retries: TRIES_MAX - 1, ..RetryConfig::default() };
                 let builder = AmazonS3Builder::from_env().with_url(&address).with_retry(retry);
                 let options = client_options();
                 let store = builder.with_client_options(options).build().with_context(|| address.clone())?;

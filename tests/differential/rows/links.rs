@@ -187,5 +187,16 @@ pub fn rows() -> Vec<Row> {
                 doc.by.push(doc.by[0].clone());
             }),
         ),
+        row(
+            "invalid first",
+            "an invalid link of the first functionary beside one of the second that breaks a rule",
+            "rule_violation",
+            with(two_steps(), |case| {
+                case.step(1)["expected_products"] = json!([["ALLOW", "*"]]);
+                case.link("build", "bea").signed["products"] = artifacts(&["./api"]);
+                let materials = artifacts(&["src/main.c", "src/util.c", "evil"]);
+                case.add_link("build", "ben", Doc::new(link("build", materials, artifacts(&["api"])), &["ben"], true));
+            }),
+        ),
     ]
 }
