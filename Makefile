@@ -36,7 +36,7 @@ manifests: ## what the chart renders to, for those without Helm; CRDs from the t
 bench: ## ratios, measured side by side in one run (release build)
 	export TIDEWAITER_TOOLS_DIR="$$($(TOOLS))"; $(CARGO) bench --locked --bench in_toto --bench capture
 	$(CARGO) bench --locked --bench decision
-	$(CARGO) bench --locked --bench store_load
+	$(CARGO) bench --locked --bench store --bench store_load
 	export TIDEWAITER_CLUSTER_TOOLS_DIR="$$($(CLUSTER_TOOLS))"; $(CARGO) bench --locked --bench admission
 
 lint: ## format, clippy, documentation, the wall around the core, one crypto provider; cargo-deny where it is installed

@@ -313,3 +313,9 @@ pub trait Metadata: Send + Sync + 'static {
     /// Whether it could answer now.
     fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
+
+/// A database of its own for each test.
+#[cfg(test)]
+#[allow(dead_code)] // other tests use other parts
+#[path = "../tests/support/databases.rs"]
+mod databases;

@@ -21,6 +21,8 @@ mod openpgp;
 mod program;
 #[path = "store/query.rs"]
 mod query;
+#[path = "store/restart.rs"]
+mod restart;
 #[path = "store/s3.rs"]
 mod s3;
 #[path = "store/shop.rs"]

@@ -126,6 +126,7 @@ impl Known {
 fn keeps_kernel_time(path: &Path) -> bool {
     const KINDS: [i64; 8] =
         [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0xCA45_1A4E, 0x2FC1_2FC1, 0x0102_1994, 0x794C_7630];
+    #[allow(clippy::useless_conversion)] // elsewhere the field has another width
     rustix::fs::statfs(path).is_ok_and(|found| KINDS.contains(&i64::from(found.f_type)))
 }
 

@@ -68,6 +68,9 @@ struct File {
     is_named: bool,
 }
 
+/// The hash of a file, and by what it may be known again.
+type Hashed = (Hash, Option<Seen>);
+
 /// One artifact for something that is no file: its name, where it is, its hash.
 type Whole = (String, PathBuf, Hash);
 
@@ -167,9 +170,9 @@ impl Recorder {
         files: &[File],
         known: &Known,
         progress: Progress,
-    ) -> Result<(Vec<(Hash, Option<Seen>)>, bool), RecordError> {
+    ) -> Result<(Vec<Hashed>, bool), RecordError> {
         let lied = AtomicBool::new(false);
-        let one = |buffer: &mut Vec<u8>, file: &File| -> std::io::Result<(Hash, Option<Seen>)> {
+        let one = |buffer: &mut Vec<u8>, file: &File| -> std::io::Result<Hashed> {
             let path = base.join(&file.path);
             let remembered = match known.is_empty() || file.is_named {
                 true => None,

@@ -274,6 +274,9 @@ mod tests {
             "MATCH * WITH PRODUCTS FROM a b",
             "MATCH * IN src IN src WITH PRODUCTS FROM a",
             "MATCH * WITH PRODUCTS FROM",
+            "MATCH * WHIT PRODUCTS FROM a",
+            "MATCH * WITH PRODUCTS FORM a",
+            "MATCH * ON src WITH PRODUCTS FROM a",
         ] {
             assert_eq!(parse(text), Err(RuleError::MatchShape), "{text}");
         }

@@ -2,7 +2,10 @@
 
 use super::{Location, session::Pool};
 use anyhow::Context as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use sqlx::{
+    Connection as _, PgConnection,
+    pool::PoolConnectionMetadata,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -15,6 +18,10 @@ const POSTGRES_READERS: u32 = 16;
 const POSTGRES_WRITERS: u32 = 8;
 /// How long a connection is waited for, and a lock of SQLite.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection to PostgreSQL is waited for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was idle for longer is asked whether it still lives, which costs a round trip.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long PostgreSQL lets a writer wait for a row of another before it is told to begin anew. Its own search for deadlocks starts after
 /// a second.
 const LOCK_TIMEOUT: &str = "500ms";
@@ -88,7 +95,8 @@ impl Engine {
     async fn postgres(url: &str) -> anyhow::Result<Self> {
         let options: PgConnectOptions = url.parse().context("the database's address")?;
         let options = options.application_name("tidewaiter").statement_cache_capacity(STATEMENTS_MAX);
-        let pool = || PgPoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
+        let pool =
+            || PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT).test_before_acquire(false).before_acquire(lives);
         let writers = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
         let writers = pool().max_connections(POSTGRES_WRITERS).connect_with(writers).await?;
         let (synchronous, fsync): (String, String) =
@@ -104,12 +112,22 @@ impl Engine {
         }
         let readers =
             options.options([("default_transaction_read_only", "on"), ("statement_timeout", STATEMENT_TIMEOUT)]);
-        // Whether a connection lives shows when it is used; asking first would cost every read a round trip.
-        let readers = pool().max_connections(POSTGRES_READERS).test_before_acquire(false).connect_lazy_with(readers);
+        let readers = pool().max_connections(POSTGRES_READERS).connect_lazy_with(readers);
         Ok(Engine {
             writers: Pool::Postgres(writers),
             readers: Pool::Postgres(readers),
             writers_count: POSTGRES_WRITERS,
         })
     }
+}
+
+/// Whether a connection can be used. Its server may have ended while nobody looked.
+fn lives(connection: &mut PgConnection, since: PoolConnectionMetadata) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    async move {
+        if since.idle_for > IDLE {
+            connection.ping().await?;
+        }
+        Ok(true)
+    }
+    .boxed()
 }

@@ -21,7 +21,11 @@ impl Pool {
     pub async fn session(&self) -> Result<Session, StoreError> {
         let connection = match self {
             Pool::Sqlite(pool) => Connection::Sqlite(pool.acquire().await.map_err(fault)?),
-            Pool::Postgres(pool) => Connection::Postgres(pool.acquire().await.map_err(fault)?),
+            Pool::Postgres(pool) => Connection::Postgres(pool.acquire().await.map_err(|error| match error {
+                // It is tried for as long, whether the server is away or all its connections are in use.
+                sqlx::Error::PoolTimedOut => StoreError::Unavailable("there is no connection".into()),
+                error => fault(error),
+            })?),
         };
         Ok(Session { connection, doubtful: false, objects: None })
     }

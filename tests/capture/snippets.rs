@@ -112,7 +112,7 @@ fn github_actions() {
     let step = ["run", "--step", "build", "--store", &store.url(), "--", "true"];
     let output = bench.run_in(&environment, &step);
     code(&output, 0);
-    assert!(said(&output).contains("is not sent") && said(&output).contains("[unauthenticated]"), "{}", said(&output));
+    assert!(said(&output).contains("is not sent") && said(&output).contains("[forbidden]"), "{}", said(&output));
     let other_run =
         [&environment[..], &[("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("TIDEWAITER_RUN", "another")]].concat();
     let output = bench.run_in(&other_run, &step);

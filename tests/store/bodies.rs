@@ -214,6 +214,18 @@ const STATEMENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("DELETE FROM record_key WHERE record_id = $1", &[("record_unfindable", "record")]),
     ("DELETE FROM signature WHERE record_id = $1", &[("signature_missing", "record")]),
+    (
+        "DELETE FROM key_ WHERE keyid = (SELECT keyid FROM signature WHERE record_id = $1)",
+        &[
+            ("reference_broken", "record"),
+            ("reference_broken", "record"),
+            ("reference_broken", "record"),
+            ("reference_broken", "record"),
+            ("reference_broken", "record"),
+            ("reference_broken", "record"),
+            ("reference_broken", "key"),
+        ],
+    ),
     ("DELETE FROM subject WHERE record_id = $1", &[("image_unlisted", "record")]),
     ("UPDATE record SET in_set = NULL WHERE id = $1", &[("list_damaged", "record")]),
     ("DELETE FROM set_chunk WHERE set_id = (SELECT in_set FROM record WHERE id = $1)", &[("list_damaged", "record")]),

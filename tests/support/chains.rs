@@ -51,7 +51,10 @@ impl Chain {
             threshold: chain["threshold"].as_u64().map(|threshold| threshold.try_into().unwrap()),
             parameters: parameters(&chain["parameters"]),
             profile: Profile::Strict,
-            insist: Insist::default(),
+            insist: Insist {
+                commands: chain["insist"].as_array().is_some_and(|all| all.contains(&json!("commands"))),
+                closed_lists: chain["insist"].as_array().is_some_and(|all| all.contains(&json!("closed lists"))),
+            },
         };
         let envelopes = chain["envelopes"].as_object().unwrap().values();
         let file = |description: &Value| File {

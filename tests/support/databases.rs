@@ -4,10 +4,10 @@
 //! the program ends, in whatever way, the pipe does, and the shell ends the server and removes its directory.
 
 use std::{
-    io::Read as _,
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -54,6 +54,7 @@ pub struct Postgres {
     pub port: u16,
     /// The shell; its standard input is what keeps the server.
     keeper: Child,
+    says: BufReader<ChildStdout>,
 }
 
 /// Where Debian puts the programs; the newest version.
@@ -77,15 +78,23 @@ if [ "$(id -u)" = 0 ]; then
 fi
 cd "$dir"
 $as "$bin/initdb" -D data -U postgres -A trust --no-sync --locale=C.UTF-8 >log 2>&1
-$as "$bin/postgres" -D data -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= "$@" >>log 2>&1 </dev/null &
-server=$!
-trap 'kill -INT $server 2>/dev/null || true; wait $server || true; cd /; rm -rf "$dir"' EXIT
-until "$bin/pg_isready" -q -U postgres -h 127.0.0.1 -p "$port"; do
-  kill -0 $server 2>/dev/null || { cat log >&2; exit 1; }
-  sleep 0.05
+server=
+stop() { [ -z "$server" ] || { kill -"$1" $server 2>/dev/null || true; wait $server || true; server=; }; }
+trap 'stop INT; cd /; rm -rf "$dir"' EXIT
+start() {
+  $as "$bin/postgres" -D data -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= "$@" >>log 2>&1 </dev/null &
+  server=$!
+  until "$bin/pg_isready" -q -U postgres -h 127.0.0.1 -p "$port"; do
+    kill -0 $server 2>/dev/null || { cat log >&2; exit 1; }
+    sleep 0.05
+  done
+}
+start "$@"
+echo started
+while read -r word; do
+  case $word in crash) stop QUIT ;; start) start "$@" ;; esac
+  echo done
 done
-echo "$server"
-cat >/dev/null
 "#;
 
 impl Postgres {
@@ -111,11 +120,28 @@ impl Postgres {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // The pid, once it answers.
-        let mut first = [0; 1];
-        let started = keeper.stdout.as_mut().unwrap().read(&mut first).unwrap();
-        assert_eq!(started, 1, "PostgreSQL did not start");
-        Postgres { bin, port, keeper }
+        let mut says = BufReader::new(keeper.stdout.take().unwrap());
+        let mut line = String::new();
+        says.read_line(&mut line).unwrap();
+        assert_eq!(line, "started\n", "PostgreSQL did not start");
+        Postgres { bin, port, keeper, says }
+    }
+
+    /// Ends the server without a shutdown: what was not committed is gone, and the next start recovers.
+    pub fn crash(&mut self) {
+        self.tell("crash");
+    }
+
+    /// Serves again.
+    pub fn start_again(&mut self) {
+        self.tell("start");
+    }
+
+    fn tell(&mut self, word: &str) {
+        writeln!(self.keeper.stdin.as_mut().unwrap(), "{word}").unwrap();
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        assert_eq!(line, "done\n", "{word}");
     }
 
     /// A database of its own.

@@ -1,5 +1,5 @@
 //! People of the chains in `vectors/` who sign by OpenPGP: `pgp-bea` has a master and a subkey, `pgp-bea/sub`; `pgp-bea/plain` is her
-//! master's key pair as any other.
+//! master's key pair as any other. The certificate of `pgp-brief-…` ends with 19 December 2026.
 
 use super::openpgp::{
     CERTIFIES_AND_SIGNS, Key, MADE, SHA_256, SIGNS, certificate, expires, flags, public_key, subpacket, user,
@@ -37,6 +37,9 @@ pub fn person(name: &str) -> Option<Person> {
     })
 }
 
+/// Seconds from [`MADE`] to the end of 19 December 2026.
+const BRIEF: u32 = 1_797_724_800 - MADE;
+
 impl Person {
     pub fn id(&self) -> String {
         match self {
@@ -48,7 +51,7 @@ impl Person {
     /// What a layout has of it: of a master, its subkey within.
     pub fn object(&self, name: &str) -> Value {
         match self {
-            Person::Master(_) => owner(name, None).to_layout(),
+            Person::Master(_) => owner(name, name.starts_with("pgp-brief-").then_some(BRIEF)).to_layout(),
             Person::Subkey(sub) => {
                 let master = name.strip_suffix("/sub").unwrap();
                 owner(master, None).to_layout()["subkeys"][sub.id()].clone()

@@ -104,6 +104,10 @@ impl Look<'_> {
                     self.of_record(row, Fault::KeyUnreadable, format!("key {keyid} cannot be read")).await?;
                     continue;
                 }
+                None if row.kind == Kind::Link.code() => {
+                    self.of_record(row, Fault::ReferenceBroken, format!("key {keyid} is not there")).await?;
+                    continue;
+                }
                 // An owner's: whose keys those are, the configuration says.
                 None => self.options.owners.iter().map(|named| &named.key).find(|key| keyid.starts_with(key.id())),
             };

@@ -1,16 +1,12 @@
 //! Every combination of filters finds what looking at all records finds, page by page.
 
 use super::*;
+use crate::store::databases::{self, On, Place, on_both};
 use crate::{
     intoto::{Artifacts, Facts},
     store::{Database, Metadata as _, NewRecord, RunFacts, VerifiedSignature, database},
 };
-use databases::{On, Place, on_both};
 use serde_json::json;
-
-#[allow(dead_code)] // other tests use other parts
-#[path = "../../../tests/support/databases.rs"]
-mod databases;
 
 on_both!(every_combination_finds_what_looking_at_all_finds, a_page_that_looked_long_enough_says_where_to_go_on,);
 
@@ -146,7 +142,7 @@ async fn every_combination_finds_what_looking_at_all_finds(on: On) {
         assert_eq!(pages.iter().map(|row| &row.digest).collect::<BTreeSet<_>>(), expected, "{filter:?}");
         found += pages.len();
     }
-    assert!(found > 10_000, "{found}");
+    assert!(found > 9_000, "{found}");
     // What nobody has said of any record, and a run that no chain has.
     for filter in [
         Filter { facts: vec![("no.such.fact".into(), Is::Text("1".into()))], ..Filter::default() },

@@ -7,21 +7,34 @@ use super::{InList, RECORD_BY_NAME};
 pub const CHAINS_OF_SUBJECT: &str = "SELECT DISTINCT chain_id FROM subject WHERE digest = $1 LIMIT $2";
 pub const CHAINS_OF_BINDING: &str = "SELECT l.chain_id, b.layout_id FROM layout_binding b JOIN layout l ON l.id = b.layout_id \
      WHERE b.digest = $1 ORDER BY b.layout_id DESC LIMIT $2";
-pub const SUBJECTS: &str = "SELECT record_id, run_id FROM subject WHERE digest = $1 AND chain_id = $2 AND role < 2 \
+pub const SUBJECTS_OF_IMAGE: &str = "SELECT chain_id, role, record_id, run_id FROM subject WHERE digest = $1 LIMIT $2";
+pub const SUBJECTS: &str = "SELECT role, record_id, run_id FROM subject WHERE digest = $1 AND chain_id = $2 AND role < 2 \
      ORDER BY role DESC, record_id DESC LIMIT $3";
-pub const STATEMENTS: &str = "SELECT record_id FROM subject WHERE digest = $1 AND chain_id = $2 AND role = 2 \
+pub const STATEMENTS: &str = "SELECT role, record_id, run_id FROM subject WHERE digest = $1 AND chain_id = $2 AND role = 2 \
      ORDER BY record_id DESC LIMIT $3";
 pub const LAYOUTS: &str = "SELECT id, expires_at FROM layout WHERE chain_id = $1 ORDER BY version DESC LIMIT $2";
-pub const LAYOUT_STEPS: &str = "SELECT DISTINCT step FROM layout_key WHERE layout_id = $1";
-pub const RECORD: &str = "SELECT id, kind, step, in_set, out_set FROM record WHERE id = $1";
+pub const STEPS_OF_LAYOUTS: InList =
+    InList { before: "SELECT step FROM layout_key WHERE layout_id IN ", fixed: 0, after: "" };
+pub const RECORDS: InList =
+    InList { before: "SELECT id, kind, step, in_set, out_set FROM record WHERE id IN ", fixed: 0, after: "" };
 pub const RECORDS_OF_RUN: &str =
     "SELECT id, kind, step, in_set, out_set FROM record WHERE run_id = $1 AND kind = 2 ORDER BY id DESC LIMIT $2";
+pub const SIGNERS_OF_MANY: InList =
+    InList { before: "SELECT record_id, keyid FROM signature WHERE record_id IN ", fixed: 0, after: "" };
 pub const SIGNERS: &str = "SELECT keyid FROM signature WHERE record_id = $1 ORDER BY keyid";
-/// A record with its body's row and that of the body's keyframe (`body::BlobColumns`).
-pub const ENVELOPE: &str = "SELECT r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.codec, b.size, b.inline, b.location, \
-     k.codec, k.size, k.inline, k.location FROM record r JOIN blob b ON b.id = r.blob_id LEFT JOIN blob k ON k.id = b.base_id \
-     WHERE r.id = $1";
-pub const ENVELOPE_SIZE: &str = "SELECT b.size FROM record r JOIN blob b ON b.id = r.blob_id WHERE r.id = $1";
+/// Records with their bodies' rows and those of the bodies' keyframes (`body::BlobColumns`).
+pub const ENVELOPES: InList = InList {
+    before: "SELECT r.id, r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.codec, b.size, b.inline, b.location, \
+         k.codec, k.size, k.inline, k.location FROM record r JOIN blob b ON b.id = r.blob_id \
+         LEFT JOIN blob k ON k.id = b.base_id WHERE r.id IN ",
+    fixed: 0,
+    after: "",
+};
+pub const ENVELOPE_SIZES: InList = InList {
+    before: "SELECT r.id, b.size FROM record r JOIN blob b ON b.id = r.blob_id WHERE r.id IN ",
+    fixed: 0,
+    after: "",
+};
 pub const STEP_KEYS: &str = "SELECT k.public FROM key_grant g JOIN key_ k ON k.keyid = g.keyid \
      WHERE g.chain_id = $1 AND g.step = $2 LIMIT $3";
 
@@ -55,15 +68,12 @@ pub const KEYFRAME: &str = "SELECT k.id, k.codec, k.size, k.inline, k.location F
 pub const READING: &[&str] = &[
     CHAINS_OF_SUBJECT,
     CHAINS_OF_BINDING,
+    SUBJECTS_OF_IMAGE,
     SUBJECTS,
     STATEMENTS,
     LAYOUTS,
-    LAYOUT_STEPS,
-    RECORD,
     RECORDS_OF_RUN,
     SIGNERS,
-    ENVELOPE,
-    ENVELOPE_SIZE,
     STEP_KEYS,
     CHUNKS_OF_SET,
     CHUNKS_OF_ONE,
@@ -80,4 +90,5 @@ pub const READING: &[&str] = &[
 ];
 
 /// And those over lists.
-pub const READING_LISTS: &[InList] = &[CHUNKS_OF_MANY];
+pub const READING_LISTS: &[InList] =
+    &[STEPS_OF_LAYOUTS, RECORDS, SIGNERS_OF_MANY, ENVELOPES, ENVELOPE_SIZES, CHUNKS_OF_MANY];

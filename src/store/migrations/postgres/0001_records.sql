@@ -91,11 +91,12 @@ CREATE TABLE record (
     log_index      BIGINT,
     state          BIGINT NOT NULL DEFAULT 0
 );
-CREATE INDEX record_by_run ON record (run_id);
+-- In SQLite every index ends in the row id.
+CREATE INDEX record_by_run ON record (run_id, id DESC);
 CREATE INDEX record_by_chain ON record (chain_id, id DESC);
 CREATE INDEX record_by_log ON record (log_index);
-CREATE INDEX record_by_out ON record (out_set, chain_id);
-CREATE INDEX record_by_in ON record (in_set, chain_id);
+CREATE INDEX record_by_out ON record (out_set, chain_id, id DESC);
+CREATE INDEX record_by_in ON record (in_set, chain_id, id DESC);
 
 -- What makes a write idempotent. payload_type is empty for a Metablock: the same text signed as DSSE is another record.
 CREATE TABLE record_key (
