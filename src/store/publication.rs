@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Positions of the stream that are read in one transaction.
 const NEWS_MAX: i64 = 200;
-/// Images that one record, or its run, can wake.
-const IMAGES_MAX: i64 = 64;
+/// Subjects of one record, or of its run, that are looked at.
+const IMAGES_MAX: i64 = 256;
 /// All of it is done by one writer of the database, in order.
 const AFFINITY: u64 = 0x7075_626c;
 /// What is kept of a fault's words.

@@ -135,7 +135,7 @@ mod tests {
         let records = [more, layout(&["build", "test"]), test, build];
         let Assembled::Whole(set) = anywhere(&records) else { panic!("{:?}", anywhere(&records)) };
         assert_eq!(set.envelopes.len(), 4);
-        assert_eq!(set.repositories.iter().map(ToString::to_string).collect::<Vec<_>>(), [API]);
+        assert_eq!(set.repositories.iter().map(Reference::name).collect::<Vec<_>>(), [API]);
         // The order in which they were found says nothing.
         let mut turned = records.clone();
         turned.reverse();

@@ -2,7 +2,7 @@
 
 pub const NEWS_AFTER: &str = "SELECT s.seq, r.id, r.chain_id, r.run_id FROM stream s JOIN record r ON r.id = s.record_id \
      WHERE s.seq > $1 ORDER BY s.seq LIMIT $2";
-pub const IMAGES_OF_RECORD: &str = "SELECT DISTINCT digest FROM subject WHERE record_id = $1 LIMIT $2";
+pub const IMAGES_OF_RECORD: &str = "SELECT digest FROM subject WHERE record_id = $1 LIMIT $2";
 pub const IMAGES_OF_RUN: &str = "SELECT s.digest FROM record r JOIN subject s ON s.record_id = r.id \
      WHERE r.run_id = $1 LIMIT $2";
 pub const IMAGES_OF_LAYOUT: &str = "SELECT digest FROM layout_binding WHERE layout_id = $1 LIMIT $2";

@@ -114,6 +114,8 @@ async fn answers(status: StatusCode) -> std::net::SocketAddr {
 async fn a_store_that_takes_nothing_changes_no_answer_and_delays_none() {
     let quiet = site().ask("/validate", pod("registry.example.com/app:1")).await;
     assert_eq!(quiet["status"]["reason"], "image_not_pinned");
+    // Each site has keys of its own, and so a policy hash.
+    let said = |answer: &Value| (answer["allowed"].clone(), answer["status"].clone(), answer["warnings"].clone());
     let stores = [
         (silent().await, "failed"),
         (dead().await, "failed"),
@@ -125,7 +127,7 @@ async fn a_store_that_takes_nothing_changes_no_answer_and_delays_none() {
         let site = reporting(address);
         let started = Instant::now();
         for _ in 0..20 {
-            assert_eq!(site.ask("/validate", pod("registry.example.com/app:1")).await, quiet);
+            assert_eq!(said(&site.ask("/validate", pod("registry.example.com/app:1")).await), said(&quiet));
         }
         // One waiting for the store would take a try's time alone.
         assert!(started.elapsed() < 20 * TIMES.patience / 2, "{address} {end}: {:?}", started.elapsed());
