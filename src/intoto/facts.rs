@@ -91,6 +91,12 @@ pub enum Fact {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts(BTreeMap<String, Fact>);
 
+impl FromIterator<(String, Fact)> for Facts {
+    fn from_iter<I: IntoIterator<Item = (String, Fact)>>(facts: I) -> Self {
+        Facts(facts.into_iter().collect())
+    }
+}
+
 impl Facts {
     /// What a link says: its `environment.facts`, and how its command ended.
     pub fn of_link(link: &Link) -> Self {
