@@ -129,10 +129,7 @@ fn a_session_is_recorded_as_in_toto_records_it() {
         half(&[&["start", "-m", "."][..], if ours { &["--metablock"] } else { &[] }].concat());
         let kept = bench.hidden();
         fs::write(bench.tree().join("src/b.c"), "3").unwrap();
-        half(
-            &[&["stop", "-p", ".", "-d", "../out"][..], if ours { &["--metablock", "--no-facts"] } else { &[] }]
-                .concat(),
-        );
+        half(&[&["stop", "-p", ".", "-d", "../out"][..], if ours { &["--metablock"] } else { &[] }].concat());
         assert_eq!(bench.hidden(), Vec::<String>::new());
         fs::rename(bench.root().join("out"), &out).unwrap();
         (kept, bench.links(&out))

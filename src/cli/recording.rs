@@ -84,9 +84,9 @@ impl TreeArgs {
 /// What a link says beside its artifacts.
 #[derive(Debug, clap::Args)]
 pub struct NotesArgs {
-    /// Record no facts of the step: no CI system, no commit, no times
-    #[arg(long, env = "TIDEWAITER_NO_FACTS", value_parser = clap::builder::BoolishValueParser::new())]
-    no_facts: bool,
+    /// Whether facts of the step are recorded: CI system, commit, times; auto: where it belongs to a run or goes to a store
+    #[arg(long, value_name = "WHEN", env = "TIDEWAITER_FACTS", value_enum, default_value_t)]
+    facts: When,
     /// A variable of the environment to record; no other is, but the CI system's own. May be repeated
     #[arg(long, value_name = "NAME")]
     env: Vec<String>,
@@ -95,13 +95,28 @@ pub struct NotesArgs {
     on_secret: OnSecret,
 }
 
+/// Whether something optional is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum When {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
 impl NotesArgs {
-    /// What is known before the step.
+    /// What is known before the step; `None`: it is not asked for. A link that nobody will ask about stays equal to in-toto-run's.
     pub async fn facts(&self, send: &SendArgs, around: &Surroundings, config: Option<&Digest>) -> Option<Facts> {
-        if self.no_facts {
-            return None;
+        let run = send.store.run(around);
+        let is_wanted = match self.facts {
+            When::Auto => run.is_some() || send.store.url().is_some() || !self.env.is_empty(),
+            When::Always => true,
+            When::Never => false,
+        };
+        match is_wanted {
+            true => Some(around.facts(Path::new("."), run.as_deref(), &self.env, config).await),
+            false => None,
         }
-        Some(around.facts(Path::new("."), send.store.run(around).as_deref(), &self.env, config).await)
     }
 
     pub fn redactor(&self, send: &SendArgs, around: &Surroundings) -> anyhow::Result<Redactor> {

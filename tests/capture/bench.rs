@@ -44,7 +44,7 @@ impl Bench {
     pub fn clean(&self, command: &mut Command) {
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", Path::new(PROGRAM).parent().unwrap().display());
         command.current_dir(self.directory.path()).env_clear().env("PATH", path).env("HOME", self.directory.path());
-        command.env("TIDEWAITER_SPOOL", self.path("spool")).stdin(Stdio::null());
+        command.env("TIDEWAITER_SPOOL", self.path("spool")).env("TIDEWAITER_FACTS", "always").stdin(Stdio::null());
     }
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);

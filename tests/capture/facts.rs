@@ -76,8 +76,17 @@ fn a_signal_and_codes_that_are_no_failure() {
 #[test]
 fn none_where_none_are_wanted() {
     let bench = Bench::new();
-    code(&bench.step(&GITHUB, &["--no-facts", "--", "true"]), 0);
-    assert_eq!(serde_json::Value::from(&bench.link().environment), json!({}));
+    let facts = || serde_json::Value::from(&bench.link().environment);
+    code(&bench.step(&GITHUB, &["--facts", "never", "--", "true"]), 0);
+    assert_eq!(facts(), json!({}));
+    // What belongs to no run and goes nowhere is as in-toto-run's.
+    for nothing in [&[][..], &[("CI", "true")]] {
+        let nothing = [nothing, &[("TIDEWAITER_FACTS", "auto")]].concat();
+        code(&bench.step(&nothing, &["--", "true"]), 0);
+        assert_eq!(facts(), json!({}));
+        code(&bench.step(&nothing, &["--run", "7", "--", "true"]), 0);
+        assert_eq!(facts()["facts"]["tidewaiter.run"], "7");
+    }
     // The older container takes them too: no fraction is among them.
     code(&bench.step(&GITHUB, &["--metablock", "--", "true"]), 0);
     assert!(std::fs::read_to_string(bench.path("out.link")).unwrap().contains("cicd.pipeline.run.id"));
