@@ -135,6 +135,7 @@ fn tokens_by_their_looks() {
         (format!("eyJ{}.{}.{}", &letters[..20], &letters[..20], &letters[..20]), "jwt"),
         (format!("hvs.{}", &letters[..24]), "vault-token"),
         ("-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----".to_owned(), "private-key"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc\n-----END PGP PRIVATE KEY BLOCK-----".to_owned(), "private-key"),
         (letters[..40].to_owned(), "entropy"),
     ] {
         assert_eq!(text(&format!("a {input} b")), format!("a [redacted:{rule}] b"));
