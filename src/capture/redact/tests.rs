@@ -122,6 +122,7 @@ fn urls_and_headers() {
         ("bearer authentication is used", "bearer authentication is used"),
     ] {
         assert_eq!(text(input), expected);
+        assert_eq!(redactor(&[], OnSecret::Redact).document(input, &mut Findings::default()), expected);
     }
 }
 
