@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     });
     let shown = Shown {
         system: around.detected.as_ref().map(|detected| detected.system.clone()),
-        run,
+        run: run.map(|run| redactor.text(&run, &mut Findings::default())),
         chain: args.store.chain().map(str::to_owned),
         store: args.store.url().map(git::without_userinfo),
         spool,
