@@ -4,6 +4,7 @@
 //! such field, any unknown one, and any path that leads out of the tree is an error. What it does say shows: the names that were
 //! recorded are in the link for the layout's rules to judge, and the file's digest is among the facts.
 
+use super::names;
 use crate::{digest::Digest, file};
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -108,7 +109,8 @@ impl Paths {
 }
 
 fn stays_inside(path: &str) -> anyhow::Result<()> {
-    let plain = path.strip_prefix("file:").unwrap_or(path);
+    // Whatever the scheme, what follows it is a path.
+    let (_, plain) = names::split_scheme(path)?;
     let out = plain.starts_with('/') || plain.split('/').any(|part| part == "..");
     anyhow::ensure!(!out, "the path \"{}\" leads out of the working directory", path.escape_debug());
     Ok(())
@@ -168,12 +170,18 @@ mod tests {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains("never come from the working directory"), "{text}: {error}");
         }
-        for text in
-            ["materials = [\"/etc\"]", "products = [\"../x\"]", "[step.build]\nmaterials = [\"file:a/../../b\"]"]
-        {
+        for text in [
+            "materials = [\"/etc\"]",
+            "products = [\"../x\"]",
+            "materials = [\"dir:/etc\"]",
+            "products = [\"dir:../x\"]",
+            "materials = [\"ostree:../x\"]",
+            "[step.build]\nmaterials = [\"file:a/../../b\"]",
+        ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains("leads out of"), "{text}: {error}");
         }
+        assert!(Config::parse("materials = [\"dir:src\", \"file:a\"]").is_ok());
         assert!(Config::parse("materials = 1").is_err());
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/passwd", directory.path().join(FILE)).unwrap();

@@ -4,7 +4,7 @@ use super::{
     ci::{TokenSource, TokenUrl},
     upload,
 };
-use crate::{file, registry};
+use crate::{file, registry, signer};
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{process::Stdio, time::Duration};
@@ -76,7 +76,8 @@ async fn printed(words: &[String], audience: &str) -> anyhow::Result<Zeroizing<S
     let (program, arguments) = words.split_first().context("there is no command")?;
     let mut command = Command::new(program);
     command.args(arguments.iter().map(|word| word.replace("{audience}", audience)));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    // A key in our environment is not for this command either.
+    command.env_remove(signer::PEM_VARIABLE).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let run = async {
         let mut child = command.spawn().with_context(|| format!("\"{program}\""))?;
         let mut output = Zeroizing::new(String::new());

@@ -218,6 +218,13 @@ impl Recorder {
         let files = inside.record(&root, &[".".to_owned()], known, progress)?.artifacts;
         let mut text = String::new();
         for (name, hashes) in &files {
+            // It would be two lines, and the directory's hash that of another directory.
+            if name.contains('\n') {
+                let name = name.escape_debug();
+                return Err(RecordError::Path(anyhow::anyhow!(
+                    "\"{name}\" in \"{path}\" has a line break in its name"
+                )));
+            }
             text.extend([hashes.get("sha256").as_deref().unwrap_or_default(), "  ", name, "\n"]);
         }
         let hash = hash::reader(text.as_bytes(), false, &mut [0; 4096])

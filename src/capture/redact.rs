@@ -81,10 +81,7 @@ impl Redactor {
 
     /// A text without its secrets.
     pub fn text(&self, text: &str, found: &mut Findings) -> String {
-        let text = self.without_known(text, found);
-        let text = patterns::userinfo(&text, found);
-        let text = patterns::headers(&text, &self.rules.headers, found);
-        self.by_looks(text, true, found)
+        self.by_looks(self.without_told(text, found), true, found)
     }
 
     /// A command without its secrets: its words tell more than a text's.
@@ -103,9 +100,13 @@ impl Redactor {
 
     /// A text of a document that others wrote, full of hashes: as [`Redactor::text`], less what is suspected by entropy alone.
     pub fn document(&self, text: &str, found: &mut Findings) -> String {
-        let text = self.without_known(text, found);
-        let text = patterns::userinfo(&text, found);
-        self.by_looks(text, false, found)
+        self.by_looks(self.without_told(text, found), false, found)
+    }
+
+    /// Without what the environment, or what stands around it, tells to be a secret.
+    fn without_told(&self, text: &str, found: &mut Findings) -> String {
+        let text = patterns::userinfo(&self.without_known(text, found), found);
+        patterns::headers(&text, &self.rules.headers, found)
     }
 
     /// The rule by which a name holds a secret. Names say what was signed, so they are never changed.

@@ -102,13 +102,7 @@ impl Spool {
     pub fn add(&self, record: &Record) -> anyhow::Result<()> {
         self.make(&self.directory)?;
         let bytes = serde_json::to_vec(record)?;
-        let used = self.bytes()?;
-        anyhow::ensure!(
-            used.saturating_add(bytes.len() as u64) <= self.bytes_max,
-            "the spool \"{}\" has {used} bytes of at most {}",
-            self.directory.display(),
-            self.bytes_max
-        );
+        self.check_room(bytes.len())?;
         self.write(&self.directory, record, &bytes)
     }
 
@@ -121,7 +115,12 @@ impl Spool {
         self.make(&self.directory)?;
         self.make(&directory)?;
         let record = Record { refused: Some(refusal), ..record.clone() };
-        self.write(&directory, &record, &serde_json::to_vec(&record)?)
+        let bytes = serde_json::to_vec(&record)?;
+        // One that waits makes room as it leaves.
+        if !path(&self.directory, &record)?.is_file() {
+            self.check_room(bytes.len())?;
+        }
+        self.write(&directory, &record, &bytes)
     }
 
     /// A record that is sent.
@@ -204,12 +203,23 @@ impl Spool {
     }
 
     fn write(&self, directory: &Path, record: &Record, bytes: &[u8]) -> anyhow::Result<()> {
-        let hex = record.digest.strip_prefix("sha256:").context("the record's name is no SHA-256")?;
-        let path = directory.join(format!("{hex}{SUFFIX}"));
+        let path = path(directory, record)?;
         match file::write_new(&path, bytes, 0o600) {
-            Err(_) if path.is_file() => Ok(()),
+            // It is there already: that one, and not what somebody else put in its place.
+            Err(_) if read(&path).is_ok_and(|(known, _)| known.digest == record.digest) => Ok(()),
             other => other,
         }
+    }
+
+    fn check_room(&self, bytes: usize) -> anyhow::Result<()> {
+        let used = self.bytes()?;
+        anyhow::ensure!(
+            used.saturating_add(bytes as u64) <= self.bytes_max,
+            "the spool \"{}\" has {used} bytes of at most {}",
+            self.directory.display(),
+            self.bytes_max
+        );
+        Ok(())
     }
 
     fn make(&self, directory: &Path) -> anyhow::Result<()> {
@@ -248,6 +258,12 @@ impl Spool {
         }
         Ok(files)
     }
+}
+
+/// The file of a record.
+fn path(directory: &Path, record: &Record) -> anyhow::Result<PathBuf> {
+    let hex = record.digest.strip_prefix("sha256:").context("the record's name is no SHA-256")?;
+    Ok(directory.join(format!("{hex}{SUFFIX}")))
 }
 
 fn read(path: &Path) -> anyhow::Result<(Record, Vec<u8>)> {
@@ -322,6 +338,20 @@ mod tests {
         };
         assert!(kept > 0 && full.to_string().contains("of at most 1000"), "{kept}: {full}");
         assert_eq!(spool.waiting().unwrap().0.len(), kept);
+        // Nor by what is refused at once; what was let in may move aside.
+        let refusal = Refusal { status: 422, ..Refusal::default() };
+        let full = spool.set_aside(&record("{\"other\":1}"), refusal.clone()).unwrap_err();
+        assert!(full.to_string().contains("of at most 1000"), "{full}");
+        spool.set_aside(&spool.waiting().unwrap().0[0].record, refusal).unwrap();
+    }
+
+    #[test]
+    fn what_lies_in_its_place_is_not_taken_for_the_record() {
+        let (_directory, spool) = spool(1 << 20);
+        let record = record("{}");
+        spool.make(&spool.directory).unwrap();
+        fs::write(path(&spool.directory, &record).unwrap(), "half").unwrap();
+        assert!(spool.add(&record).unwrap_err().to_string().contains("is not overwritten"));
     }
 
     #[test]

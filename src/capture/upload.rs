@@ -274,7 +274,10 @@ mod tests {
             let error = put(url).await;
             assert!(error.contains("expected https, or http on loopback"), "{url}: {error}");
         }
-        assert!(put("https://ci:secret@store.invalid").await.contains("has credentials"));
+        for url in ["https://ci:secret@store.invalid", "http://ci:secret@store.invalid"] {
+            let error = put(url).await;
+            assert!(error.contains("has credentials") && !error.contains("secret@"), "{url}: {error}");
+        }
         // A port that was free a moment ago, and that nobody serves.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         assert!(put(&format!("http://127.0.0.1:{port}/")).await.contains("send to http://127.0.0.1"));

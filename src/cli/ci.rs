@@ -7,7 +7,7 @@ use super::{
 use crate::capture::{
     Surroundings,
     facts::{Fact, Facts},
-    identity,
+    git, identity,
     redact::{Findings, OnSecret},
 };
 use std::path::Path;
@@ -73,9 +73,9 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     });
     let shown = Shown {
         system: around.detected.as_ref().map(|detected| detected.system.clone()),
-        run,
+        run: run.map(|run| redactor.text(&run, &mut Findings::default())),
         chain: args.store.chain().map(str::to_owned),
-        store: args.store.url().map(str::to_owned),
+        store: args.store.url().map(git::without_userinfo),
         spool,
         identity: who(&args.store, &around).await,
         facts: serde_json::Value::from(&facts.to_value()).get("facts").cloned().unwrap_or_default(),

@@ -1,10 +1,12 @@
 //! The sets of a pattern, `[…]`, with every turn that Python's `fnmatch.translate` takes (in-toto §1.11).
 
+use std::cmp::Ordering;
+
 /// A set of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Set {
     negated: bool,
-    /// First and last, both included; a single character is a range of one.
+    /// First and last, both included; a single character is a range of one. In order and apart from one another.
     ranges: Vec<(char, char)>,
 }
 
@@ -40,12 +42,24 @@ impl Set {
             }
         }
         ranges.sort_unstable();
-        ranges.dedup();
+        ranges.dedup_by(|next, before| {
+            let overlaps = next.0 <= before.1;
+            if overlaps {
+                before.1 = before.1.max(next.1);
+            }
+            overlaps
+        });
         (Set { negated, ranges }, has_empty_range)
     }
 
     pub(super) fn contains(&self, c: char) -> bool {
-        self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != self.negated
+        // Searched: a set may have hundreds of ranges, and a match asks it about each character of a name.
+        let found = self.ranges.binary_search_by(|(low, high)| match (*high < c, *low > c) {
+            (true, _) => Ordering::Less,
+            (_, true) => Ordering::Greater,
+            _ => Ordering::Equal,
+        });
+        found.is_ok() != self.negated
     }
 
     /// The only character in the set, if it is one that says so.

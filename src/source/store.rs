@@ -72,11 +72,12 @@ pub(crate) fn base(text: &str) -> anyhow::Result<(Url, bool)> {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if !(base.scheme() == "https" || base.scheme() == "http" && loopback) {
-        bail!("store \"{text}\": expected https, or http on loopback");
-    }
+    // First: what follows repeats the text.
     if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
         bail!("the store's url has credentials or a query");
+    }
+    if !(base.scheme() == "https" || base.scheme() == "http" && loopback) {
+        bail!("store \"{text}\": expected https, or http on loopback");
     }
     if !base.path().ends_with('/') {
         let path = format!("{}/", base.path());

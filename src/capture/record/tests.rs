@@ -36,6 +36,16 @@ fn names_are_as_the_paths_were_given() {
 }
 
 #[test]
+fn a_directory_as_one_has_no_name_of_two_lines() {
+    let odd = format!("odd/a\n{}  b", "0".repeat(64));
+    let tree = tree(&[("plain/a", "a"), (odd.as_str(), "a")]);
+    let plain = recorder(&[], &[]);
+    assert_eq!(recorded(&plain, tree.path(), &["dir:plain"]), ["dir:plain"]);
+    let error = record(&plain, tree.path(), &["dir:odd"]).unwrap_err().to_string();
+    assert!(error.contains("has a line break in its name"), "{error}");
+}
+
+#[test]
 fn the_hash_is_of_the_content() {
     let tree = tree(&[("hello", "hello\n")]);
     let artifacts = record(&recorder(&[], &[]), tree.path(), &["hello"]).unwrap().artifacts;

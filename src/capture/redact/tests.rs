@@ -122,6 +122,7 @@ fn urls_and_headers() {
         ("bearer authentication is used", "bearer authentication is used"),
     ] {
         assert_eq!(text(input), expected);
+        assert_eq!(redactor(&[], OnSecret::Redact).document(input, &mut Findings::default()), expected);
     }
 }
 
@@ -135,6 +136,7 @@ fn tokens_by_their_looks() {
         (format!("eyJ{}.{}.{}", &letters[..20], &letters[..20], &letters[..20]), "jwt"),
         (format!("hvs.{}", &letters[..24]), "vault-token"),
         ("-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----".to_owned(), "private-key"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc\n-----END PGP PRIVATE KEY BLOCK-----".to_owned(), "private-key"),
         (letters[..40].to_owned(), "entropy"),
     ] {
         assert_eq!(text(&format!("a {input} b")), format!("a [redacted:{rule}] b"));

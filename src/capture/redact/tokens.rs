@@ -16,7 +16,8 @@ const WORD_BYTES_MIN: usize = 32;
 const ENTROPY_BITS: f64 = 4.4;
 
 pub(super) const PEM_BEGIN: &str = "-----BEGIN ";
-const PEM_KEY: &str = "PRIVATE KEY-----";
+/// How the labels of private keys end: those of PEM, and OpenPGP's.
+const PEM_KEYS: [&str; 2] = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"];
 
 /// The text without them, and whether there were any.
 pub(super) fn redact(text: &str, rules: &Rules, entropy: bool, found: &mut Findings) -> (String, bool) {
@@ -62,7 +63,7 @@ fn pem(text: &str) -> Option<Token<'static>> {
             let behind = start + end + "-----END ".len();
             Some(behind + text.get(behind..)?.find("-----")? + "-----".len())
         });
-        format!("-----{label}").ends_with(PEM_KEY).then_some(Token {
+        PEM_KEYS.iter().any(|key| label.ends_with(key)).then_some(Token {
             start,
             end: end.unwrap_or(text.len()),
             rule: "private-key",

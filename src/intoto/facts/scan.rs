@@ -2,6 +2,7 @@
 
 use super::{Facts, content, document, xml};
 use crate::json::Value;
+use std::collections::BTreeMap;
 
 /// How bad a vulnerability is, by the words of CVSS v3 and v4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,9 +151,9 @@ pub(super) fn sarif(log: &Value, kind: &str, facts: &mut Facts) {
     for run in runs {
         let driver = run.get("tool").and_then(|tool| tool.get("driver"));
         facts.text_is("scanner.name", driver.and_then(|driver| driver.get("name")).and_then(Value::as_str));
-        let rules = driver.and_then(|driver| driver.get("rules")).and_then(Value::as_array).unwrap_or_default();
+        let rules = Rules::of(driver);
         for result in run.get("results").and_then(Value::as_array).unwrap_or_default() {
-            match level(result, rules) {
+            match level(result, &rules) {
                 Some("error") => errors += 1,
                 Some("warning") => warnings += 1,
                 Some("note") => notes += 1,
@@ -165,8 +166,30 @@ pub(super) fn sarif(log: &Value, kind: &str, facts: &mut Facts) {
     }
 }
 
+/// The rules of a run. Looked up, not looked for: a log may have a hundred thousand of them, and of results.
+struct Rules<'v> {
+    all: &'v [Value],
+    by_id: BTreeMap<&'v str, &'v Value>,
+}
+
+impl<'v> Rules<'v> {
+    fn of(driver: Option<&'v Value>) -> Self {
+        let all = driver.and_then(|driver| driver.get("rules")).and_then(Value::as_array).unwrap_or_default();
+        // From the back, so that the first of an id stays.
+        let by_id = all.iter().rev().filter_map(|rule| Some((rule.get("id")?.as_str()?, rule))).collect();
+        Rules { all, by_id }
+    }
+
+    /// The one that a result names, by its place or by its id.
+    fn named(&self, result: &Value) -> Option<&'v Value> {
+        let at = result.get("ruleIndex").and_then(Value::as_u64).and_then(|at| usize::try_from(at).ok());
+        let by_id = || self.by_id.get(result.get("ruleId")?.as_str()?).copied();
+        at.and_then(|at| self.all.get(at)).or_else(by_id)
+    }
+}
+
 /// A result's level: its own, or its rule's, or `warning`; none where it does not count.
-fn level<'v>(result: &'v Value, rules: &'v [Value]) -> Option<&'v str> {
+fn level<'v>(result: &'v Value, rules: &Rules<'v>) -> Option<&'v str> {
     let word = |name: &str| result.get(name).and_then(Value::as_str);
     let suppressed = result.get("suppressions").and_then(Value::as_array).unwrap_or_default().iter().any(|one| {
         let status = one.get("status").and_then(Value::as_str);
@@ -175,15 +198,7 @@ fn level<'v>(result: &'v Value, rules: &'v [Value]) -> Option<&'v str> {
     if suppressed || word("kind").is_some_and(|kind| kind != "fail") || word("baselineState") == Some("absent") {
         return None;
     }
-    let rule = || {
-        let at = result.get("ruleIndex").and_then(Value::as_u64).and_then(|at| usize::try_from(at).ok());
-        let by_id = || {
-            let id = word("ruleId")?;
-            rules.iter().find(|rule| rule.get("id").and_then(Value::as_str) == Some(id))
-        };
-        let rule = at.and_then(|at| rules.get(at)).or_else(by_id)?;
-        rule.get("defaultConfiguration")?.get("level")?.as_str()
-    };
+    let rule = || rules.named(result)?.get("defaultConfiguration")?.get("level")?.as_str();
     word("level").or_else(rule).or(Some("warning"))
 }
 

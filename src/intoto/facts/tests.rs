@@ -153,7 +153,8 @@ fn openvex_statements_are_counted_by_status() {
 
 #[test]
 fn sarif_counts_what_fails_and_is_not_suppressed() {
-    let rules = json!([{"id": "quiet", "defaultConfiguration": {"level": "note"}}, {"id": "loud", "defaultConfiguration": {"level": "error"}}]);
+    let rules = json!([{"id": "quiet", "defaultConfiguration": {"level": "note"}}, {"id": "loud", "defaultConfiguration": {"level": "error"}},
+        {"id": "loud", "defaultConfiguration": {"level": "none"}}]);
     let log = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "semgrep", "rules": rules}}, "results": [
         {"level": "error"}, {"ruleId": "loud"}, {"ruleIndex": 0}, {"ruleId": "unknown"}, {"level": "none"},
         {"level": "error", "suppressions": [{"kind": "inSource"}]},
