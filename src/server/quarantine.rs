@@ -114,7 +114,15 @@ async fn release(app: &App, index: usize) -> Result<(), StoreError> {
             match admit::admit(request, &app.chains, &app.ids, &*app.store).await {
                 Ok(mut record) => {
                     record.received_at = link.received_at;
-                    app.store.submit(record, link.submission).await?;
+                    match app.store.submit(record, link.submission).await {
+                        Ok(_) => {}
+                        // One that cannot be kept keeps none of those behind it waiting.
+                        Err(error) if error.is_of_one() => {
+                            tracing::warn!(digest = %link.name, %error, "stays in quarantine");
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                     app.store.release(id).await?;
                     app.metrics.records.with_label_values(&["link", "released"]).inc();
                     tracing::info!(digest = %link.name, chain = rules.name, "released from quarantine");
