@@ -86,6 +86,7 @@ impl Written {
 responses(
     (status = 201, description = "kept, and on disk", body = super::openapi::Written),
     (status = 200, description = "known already", body = super::openapi::Written),
+    (status = 202, description = "kept aside until a layout authorises its key", body = super::openapi::Written),
     super::openapi::Refusals,
 ))]
 pub async fn put_record(
