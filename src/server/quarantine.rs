@@ -16,8 +16,8 @@ use http::StatusCode;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Links that are looked at together.
-const PAGE: i64 = 100;
+/// Links that are looked at together, and in memory; each has up to 8 MiB.
+const PAGE: i64 = 8;
 /// A layout that another server of the same database admitted is noticed after this.
 const INTERVAL: Duration = Duration::from_secs(300);
 
