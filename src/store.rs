@@ -246,6 +246,9 @@ pub enum StoreError {
     /// Bytes in the database are not those that were written.
     #[error("the database is corrupt: {0}")]
     Corrupt(String),
+    /// A known record has no room for a further signature: its bytes, or its signatures, would be more than readers look at.
+    #[error("with a further signature the record would be more than is read of one")]
+    TooLarge,
     /// Another process holds the database.
     #[error("the database is busy")]
     Busy,
@@ -266,7 +269,8 @@ pub enum StoreError {
 impl StoreError {
     /// Whether one record may be to blame, so that others written with it may do without it.
     pub(crate) fn is_of_one(&self) -> bool {
-        matches!(self, StoreError::Corrupt(_) | StoreError::Conflict | StoreError::Database(_))
+        use StoreError::{Conflict, Corrupt, Database, TooLarge};
+        matches!(self, Corrupt(_) | Conflict | TooLarge | Database(_))
     }
 }
 

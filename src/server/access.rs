@@ -21,10 +21,15 @@ use std::{
 #[derive(Debug)]
 pub struct Author(pub Principal);
 
+/// Whose budget a request is paid from: a principal's, or that of the address it comes from.
+type Payer = String;
+
 /// Somebody who reads: nobody in particular, or a reader of at least one chain.
 #[derive(Debug)]
 pub struct Reader {
     pub principal: Principal,
+    /// For what costs more than one request.
+    pub payer: Payer,
     /// The chains they may read, by index; at least one.
     pub chains: Vec<usize>,
 }
@@ -46,7 +51,7 @@ impl FromRequestParts<Arc<App>> for Author {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let principal = principal(parts, app, Purpose::Write).await?;
+        let (principal, _) = principal(parts, app, Purpose::Write).await?;
         match (&principal.who, principal.writes.is_empty()) {
             (None, _) => Err(Problem::unauthenticated("writing needs the token or the certificate of a writer")),
             (Some(_), true) => Err(Problem::forbidden("this token may not write here")),
@@ -59,10 +64,10 @@ impl FromRequestParts<Arc<App>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let principal = principal(parts, app, Purpose::Read).await?;
+        let (principal, payer) = principal(parts, app, Purpose::Read).await?;
         let chains: Vec<usize> = app.chains.readable(&principal).collect();
         match (&principal.who, chains.is_empty()) {
-            (_, false) => Ok(Reader { principal, chains }),
+            (_, false) => Ok(Reader { principal, payer, chains }),
             (Some(_), true) => Err(Problem::forbidden("this token may read no chain")),
             (None, true) => Err(Problem::unauthenticated("reading needs the token or the certificate of a reader")),
         }
@@ -73,7 +78,7 @@ impl FromRequestParts<Arc<App>> for Reporter {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let principal = principal(parts, app, Purpose::Write).await?;
+        let (principal, _) = principal(parts, app, Purpose::Write).await?;
         match (&principal.who, principal.reports.is_empty()) {
             (_, false) => Ok(Reporter(principal.reports)),
             (Some(_), true) => Err(Problem::forbidden("this token may not report verdicts")),
@@ -85,13 +90,13 @@ impl FromRequestParts<Arc<App>> for Reporter {
 }
 
 /// Whose request it is, paid from their budget. Whoever is not believed pays as the address they come from.
-async fn principal(parts: &Parts, app: &App, purpose: Purpose) -> Result<Principal, Problem> {
+async fn principal(parts: &Parts, app: &App, purpose: Purpose) -> Result<(Principal, Payer), Problem> {
     let certificate = parts.extensions.get::<ClientCertificate>();
     let credentials = Credentials::of(&parts.headers, certificate.map(|certificate| certificate.0.as_ref()));
     let found = authenticate(&app.chains, credentials, app.clock.now()).await;
-    let name = found.as_ref().ok().and_then(Principal::name).map_or_else(|| peer(parts), str::to_owned);
-    app.budgets.take(&name, purpose, 1)?;
-    Ok(found?)
+    let payer = found.as_ref().ok().and_then(Principal::name).map_or_else(|| peer(parts), str::to_owned);
+    app.budgets.take(&payer, purpose, 1)?;
+    Ok((found?, payer))
 }
 
 /// The address; of IPv6 the network, of which one host has all.

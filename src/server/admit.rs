@@ -22,6 +22,9 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+/// Bytes of a step's or a predicate's name: both are in indexes, and PostgreSQL's entries have at most 2,700.
+const NAME_BYTES_MAX: usize = 1_024;
+
 /// A request to write.
 pub struct Request<'r> {
     /// The record's name in the request.
@@ -88,8 +91,19 @@ fn step(named: Option<&str>, given: Option<&str>) -> Result<String, Problem> {
             named.escape_debug(),
             given.escape_debug()
         ))),
-        (Some(step), _) | (None, Some(step)) => Ok(step.to_owned()),
+        (Some(step), _) | (None, Some(step)) => {
+            check_name(Reason::LinkMalformed, "the step", step)?;
+            Ok(step.to_owned())
+        }
         (None, None) => Err(Problem::bad_request("the statement names no step: name it with ?step=")),
+    }
+}
+
+/// That a name can be kept, by every database.
+fn check_name(reason: Reason, what: &str, name: &str) -> Result<(), Problem> {
+    match name.len() <= NAME_BYTES_MAX && !name.contains('\0') {
+        true => Ok(()),
+        false => Err(refuse(reason, format!("{what} has more than {NAME_BYTES_MAX} bytes in its name, or a NUL"))),
     }
 }
 
@@ -202,6 +216,7 @@ fn admit_layout(
     }
     let signatures = locate(&envelope, &signers, request.now);
     let facts = LayoutFacts { expires: layout.expires, keys: step_keys(&layout) };
+    facts.keys.iter().try_for_each(|key| check_name(Reason::LayoutMalformed, "a step", &key.step))?;
     let record = Record { signatures, layout: Some(facts), ..Record::of(Kind::Layout, None) };
     record.finish(request, &envelope, (index, writer), chains, ids)
 }
@@ -385,8 +400,9 @@ fn one_chain<'f, 'w>(
     mut fits: Vec<Fit<'f, 'w>>,
     names: impl Fn(&ChainRules) -> bool,
 ) -> Result<Option<Fit<'f, 'w>>, Problem> {
-    // Two writers of one chain may share a token.
-    fits.dedup_by_key(|fit| fit.0);
+    // Two writers of one chain may share a token, and stand apart where its issuer is known by several key sources.
+    let mut seen = BTreeSet::new();
+    fits.retain(|fit| seen.insert(fit.0));
     if fits.len() > 1 && fits.iter().any(|fit| names(fit.1)) {
         fits.retain(|fit| names(fit.1));
     }
@@ -447,6 +463,9 @@ impl Record {
         chains: &Chains,
         ids: &[i64],
     ) -> Result<NewRecord, Problem> {
+        if let Some(name) = &self.said.predicate_type {
+            check_name(Reason::LinkMalformed, "the predicate", name)?;
+        }
         let unknown = || Problem::bad_request("the chain is not known");
         let (chain, rules) = ids.get(index).zip(chains.get(index)).ok_or_else(unknown)?;
         let return_code =
@@ -480,5 +499,21 @@ impl Record {
             facts: self.said.facts.indexed(&rules.facts),
             layout: self.layout,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_database_would_not_keep_is_refused() {
+        let long = "x".repeat(NAME_BYTES_MAX);
+        for name in ["build", "prüfen", &long] {
+            assert_eq!(step(Some(name), None).as_deref(), Ok(name));
+        }
+        for name in ["build\0", &format!("{long}x")] {
+            assert_eq!(step(Some(name), None).unwrap_err().reason, "link_malformed", "{name:?}");
+        }
     }
 }

@@ -12,7 +12,8 @@ pub const BODY_BYTES_MAX: usize = 16 << 20;
 /// Log2 of the memory that unpacking may take: 16 MiB, which every level of zstd but the ultra ones keeps to.
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;
 
-/// The whole body, of at most `max` bytes once it is unpacked. `what` is named when it is more.
+/// The whole body, of at most `max` bytes once it is unpacked. `what` is named when it is more; reading stops at twice that, so that whoever
+/// sends a little too much is still told.
 ///
 /// # Errors
 /// 413, 415 for an encoding other than zstd, 400 where it ended early or does not unpack.
@@ -26,11 +27,12 @@ pub async fn read(headers: &HeaderMap, body: Body, what: &str, max: usize) -> Re
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding_unsupported", detail));
         }
     };
+    let read_max = max.saturating_mul(2).min(BODY_BYTES_MAX);
     let stated = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if stated.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+    if stated.is_some_and(|bytes| bytes > read_max as u64) {
         return Err(Problem::too_large(what, max));
     }
-    let bytes = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
+    let bytes = match axum::body::to_bytes(body, read_max).await {
         Ok(bytes) => bytes,
         Err(error) if is_limit(&error) => return Err(Problem::too_large(what, max)),
         Err(_) => return Err(Problem::bad_request("the body ended before it was whole")),

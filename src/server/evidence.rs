@@ -105,9 +105,7 @@ pub async fn batch(
         return Err(Problem::bad_request(format!("a batch has at most {IMAGES_MAX} images, found {count}")));
     }
     // One is paid already.
-    if let Some(name) = reader.principal.name() {
-        app.budgets.take(name, Purpose::Read, count.saturating_sub(1) as u32)?;
-    }
+    app.budgets.take(&reader.payer, Purpose::Read, count.saturating_sub(1) as u32)?;
     let parameters = Parameters::of(batch.chain, None, None, &[])?;
     let images = batch.images.iter().map(|name| image(name)).collect::<Result<Vec<_>, _>>()?;
     let may_read = reader.may_read(&app, parameters.chain.as_deref());

@@ -19,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use prometheus::IntGauge;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -166,7 +167,7 @@ async fn bound(
     next: Next,
 ) -> Response {
     let start = Instant::now();
-    app.metrics.in_flight.inc();
+    let in_flight = InFlight::enter(&app.metrics.in_flight);
     let is_reading = request.method().is_safe() || path.as_str() == evidence::BATCH;
     let slots = if is_reading { &app.reading } else { &app.writing };
     let response = match slots.try_acquire() {
@@ -176,13 +177,29 @@ async fn bound(
             Err(_) => Problem::timeout().into_response(),
         },
     };
-    app.metrics.in_flight.dec();
+    drop(in_flight);
     app.metrics.seconds.observe(start.elapsed().as_secs_f64());
     app.metrics.requests.with_label_values(&[path.as_str(), response.status().as_str()]).inc();
     if let Some(Refused(reason)) = response.extensions().get() {
         app.metrics.refused.with_label_values(&[*reason]).inc();
     }
     response
+}
+
+/// A request in hand; ends also when its client is gone.
+struct InFlight<'m>(&'m IntGauge);
+
+impl<'m> InFlight<'m> {
+    fn enter(gauge: &'m IntGauge) -> Self {
+        gauge.inc();
+        InFlight(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Every answer that says no is a problem with a reason, those of the framework too.

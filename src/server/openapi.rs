@@ -108,6 +108,9 @@ impl IntoResponses for Refusals {
 pub struct Written {
     digest: String,
     chain: String,
+    /// `quarantined`, of a record that is kept aside.
+    #[schema(required = false, nullable = false)]
+    state: Option<String>,
 }
 
 /// What became of each record, in the order of the request.
@@ -125,6 +128,9 @@ pub struct BatchResult {
     status: u16,
     #[schema(required = false, nullable = false)]
     chain: Option<String>,
+    /// `quarantined`, of a record that is kept aside.
+    #[schema(required = false, nullable = false)]
+    state: Option<String>,
     #[schema(required = false, nullable = false)]
     reason: Option<String>,
     #[schema(required = false, nullable = false)]

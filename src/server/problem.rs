@@ -94,6 +94,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (status, reason) = match &error {
             StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
+            StoreError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "record_too_large"),
             StoreError::Overloaded => return Problem::overloaded(),
             StoreError::Busy | StoreError::Conflict => (StatusCode::SERVICE_UNAVAILABLE, "store_busy"),
             StoreError::Unavailable(_) => {

@@ -16,8 +16,8 @@ use http::StatusCode;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Links that are looked at together.
-const PAGE: i64 = 100;
+/// Links that are looked at together, and in memory; each has up to 8 MiB.
+const PAGE: i64 = 8;
 /// A layout that another server of the same database admitted is noticed after this.
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -114,7 +114,15 @@ async fn release(app: &App, index: usize) -> Result<(), StoreError> {
             match admit::admit(request, &app.chains, &app.ids, &*app.store).await {
                 Ok(mut record) => {
                     record.received_at = link.received_at;
-                    app.store.submit(record, link.submission).await?;
+                    match app.store.submit(record, link.submission).await {
+                        Ok(_) => {}
+                        // One that cannot be kept keeps none of those behind it waiting.
+                        Err(error) if error.is_of_one() => {
+                            tracing::warn!(digest = %link.name, %error, "stays in quarantine");
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                     app.store.release(id).await?;
                     app.metrics.records.with_label_values(&["link", "released"]).inc();
                     tracing::info!(digest = %link.name, chain = rules.name, "released from quarantine");

@@ -32,13 +32,18 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, SeqAccess, Visitor},
+};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{fmt, marker::PhantomData, sync::Arc};
 use utoipa::ToSchema;
 
 /// Records of one batch (store §3.4).
 const BATCH_MAX: usize = 1_000;
+/// Texts that one record of a batch may have for subjects; how many of them count is `parameters`' to say.
+const SUBJECTS_MAX: usize = 1_024;
 /// Of one batch at once, so that the database has several to commit together.
 const AT_ONCE: usize = 16;
 
@@ -86,6 +91,7 @@ impl Written {
 responses(
     (status = 201, description = "kept, and on disk", body = super::openapi::Written),
     (status = 200, description = "known already", body = super::openapi::Written),
+    (status = 202, description = "kept aside until a layout authorises its key", body = super::openapi::Written),
     super::openapi::Refusals,
 ))]
 pub async fn put_record(
@@ -108,6 +114,7 @@ pub async fn put_record(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Batch {
+    #[serde(deserialize_with = "at_most::<_, _, BATCH_MAX>")]
     #[schema(max_items = 1000)]
     records: Vec<BatchItem>,
 }
@@ -121,8 +128,32 @@ struct BatchItem {
     chain: Option<String>,
     run: Option<String>,
     step: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, SUBJECTS_MAX>")]
     subjects: Vec<String>,
+}
+
+/// A list that is counted while it is read: in 16 MiB there would be millions of empty members.
+fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(list: D) -> Result<Vec<T>, D::Error> {
+    struct List<T, const MAX: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(member) = members.next_element()? {
+                all.push(member);
+                if all.len() > MAX {
+                    return Err(A::Error::invalid_length(all.len(), &self));
+                }
+            }
+            Ok(all)
+        }
+    }
+    list.deserialize_seq(List::<T, MAX>(PhantomData))
 }
 
 impl BatchItem {
@@ -151,9 +182,6 @@ pub async fn put_batch(
         .map_err(|error| Problem::bad_request(format!("the body is no batch of records: {error}")))?;
     drop(body);
     let count = batch.records.len();
-    if count > BATCH_MAX {
-        return Err(Problem::bad_request(format!("a batch has at most {BATCH_MAX} records, found {count}")));
-    }
     // One is paid already.
     app.budgets.take(principal.name().unwrap_or_default(), Purpose::Write, count.saturating_sub(1) as u32)?;
     let mut items: Vec<(usize, String, Result<Item, Problem>)> = Vec::with_capacity(count);
@@ -308,5 +336,22 @@ fn run(granted: &Granted, claimed: Option<String>) -> Result<Option<String>, Pro
             Err(mismatch(format!("the token is of run \"{run}\", and the record is said to be of another")))
         }
         (Some(run), _) => Ok(Some(run.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_counted_while_it_is_read() {
+        let batch = |records: usize, subjects: usize| {
+            let item = json!({"digest": "x", "envelope": "", "subjects": vec![""; subjects]});
+            serde_json::from_value::<Batch>(json!({"records": vec![item; records]}))
+        };
+        assert_eq!(batch(BATCH_MAX, 1).unwrap().records.len(), BATCH_MAX);
+        assert!(batch(BATCH_MAX + 1, 1).err().unwrap().to_string().contains("a list of at most 1000"));
+        assert_eq!(batch(1, SUBJECTS_MAX).unwrap().records[0].subjects.len(), SUBJECTS_MAX);
+        assert!(batch(1, SUBJECTS_MAX + 1).err().unwrap().to_string().contains("a list of at most 1024"));
     }
 }

@@ -32,8 +32,11 @@ const WAIT_MAX: i64 = 30;
 const POLL: Duration = Duration::from_millis(250);
 /// Those who wait or are sent events, at once.
 const WAITING_MAX: usize = 64;
-/// An event stream ends by itself and is taken up again: nobody keeps a place, or a right, for ever.
-const STREAM_TIME: Duration = Duration::from_secs(600);
+/// What is passed over of others' records in one answer takes no longer: the next one goes on from there.
+const PASSING_MAX: Duration = Duration::from_secs(5);
+/// An event stream ends by itself and is taken up again: nobody keeps a place, or a right, for ever. It ends before `serve` ends a
+/// connection whose answer was begun so long ago (`serve::Times::idle`).
+const STREAM_TIME: Duration = Duration::from_secs(90);
 
 /// The routes of this file. Who waits takes no place from those who read, so the places are its own.
 pub fn routes() -> Router<Arc<App>> {
@@ -111,9 +114,11 @@ struct Tail {
 }
 
 impl Tail {
-    /// The next records, as soon as there are some; none when the time is up or the server stops. What others wrote is passed over.
+    /// The next records, as soon as there are some; none when the time is up or the server stops. What others wrote is passed over, of
+    /// a long stream not all at once.
     async fn next(&mut self, until: Instant) -> Result<Vec<StreamedRecord>, Problem> {
         let chains = self.sight.ids();
+        let passing_until = until.max(Instant::now() + PASSING_MAX);
         loop {
             let mut session = self.app.database.read().await?;
             let (events, position) = stream::after(&mut session, &chains, self.position, self.limit).await?;
@@ -123,7 +128,7 @@ impl Tail {
                 return Ok(self.views(&mut session, events).await?);
             }
             drop(session);
-            if passed {
+            if passed && Instant::now() < passing_until && !self.app.stopping.is_cancelled() {
                 continue;
             }
             let left = until.saturating_duration_since(Instant::now());

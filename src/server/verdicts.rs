@@ -28,7 +28,6 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 use utoipa::ToSchema;
@@ -125,13 +124,7 @@ pub async fn post_verdicts(
         }
         verdicts.push(verdict);
     }
-    let received_at = Timestamp::now();
-    for cluster in clusters {
-        let verdicts: Vec<Verdict> = verdicts.iter().filter(|verdict| verdict.cluster == cluster).cloned().collect();
-        if !verdicts.is_empty() {
-            app.database.write(Report { cluster, verdicts, received_at }).await?;
-        }
-    }
+    app.database.write(Report { verdicts, received_at: app.clock.now() }).await?;
     Ok(Json(Kept { kept: count }))
 }
 

@@ -12,7 +12,10 @@ use super::{
     sql, verdicts,
 };
 use crate::{args, digest::Digest};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// Records of one image, runs' records, sets of one chunk, records of one set.
 const MAKERS_MAX: i64 = 16;
@@ -25,6 +28,8 @@ const MATERIALS_MAX: usize = 4_096;
 /// Artifact lists that one graph reads, and look-ups of other kinds.
 const SETS_MAX: usize = 512;
 const LOOKUPS_MAX: usize = 4_096;
+/// Digests of all those lists together, some tens of megabytes: one link may list a hundred thousand files.
+const DIGESTS_MAX: usize = 400_000;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +112,7 @@ pub async fn graph(session: &mut Session, query: &Query<'_>) -> Result<Graph, St
         places: BTreeMap::new(),
         edges: BTreeSet::new(),
         lists: BTreeMap::new(),
+        digests_left: DIGESTS_MAX,
         runs: BTreeSet::new(),
         lookups: 0,
     };
@@ -147,7 +153,9 @@ struct Walk<'w> {
     places: BTreeMap<Key, usize>,
     edges: BTreeSet<(usize, usize, Relation)>,
     /// Artifact lists that were read.
-    lists: BTreeMap<i64, Digests>,
+    lists: BTreeMap<i64, Arc<Digests>>,
+    /// Digests that may still be read into them.
+    digests_left: usize,
     /// Runs whose records are in the graph.
     runs: BTreeSet<i64>,
     lookups: usize,
@@ -252,6 +260,8 @@ impl Walk<'_> {
             let made = self.list(maker.outputs).await?;
             for user in links.iter().filter(|user| user.id != maker.id && !made.is_empty()) {
                 let passed = self.list(user.inputs).await?.intersection(&made).count();
+                // Lists in hand are compared without waiting for anything: others have their turn, and the request its end.
+                tokio::task::yield_now().await;
                 if passed > 0 {
                     let (from, to) = (self.record(maker), self.record(user));
                     self.edge(from, to, Relation::Passed, passed);
@@ -343,21 +353,23 @@ impl Walk<'_> {
     }
 
     /// The SHA-256 digests of an artifact list.
-    async fn list(&mut self, set: Option<i64>) -> Result<Digests, StoreError> {
-        let Some(set) = set else { return Ok(Digests::new()) };
+    async fn list(&mut self, set: Option<i64>) -> Result<Arc<Digests>, StoreError> {
+        let Some(set) = set else { return Ok(Arc::default()) };
         if let Some(list) = self.lists.get(&set) {
-            return Ok(list.clone());
+            return Ok(Arc::clone(list));
         }
-        if self.lists.len() >= SETS_MAX {
+        if self.lists.len() >= SETS_MAX || self.digests_left == 0 {
             self.graph.truncated = true;
-            return Ok(Digests::new());
+            return Ok(Arc::default());
         }
         let chunks: Vec<BlobColumns> = self.session.rows(sql::CHUNKS_OF_SET, args![set, CHUNKS_OF_SET_MAX]).await?;
         let mut list = Digests::new();
         for chunk in chunks {
             list.extend(digests(self.session, chunk, set).await?);
         }
-        self.lists.insert(set, list.clone());
+        self.digests_left = self.digests_left.saturating_sub(list.len());
+        let list = Arc::new(list);
+        self.lists.insert(set, Arc::clone(&list));
         Ok(list)
     }
 }

@@ -67,9 +67,8 @@ pub struct Verdict {
     pub at: Timestamp,
 }
 
-/// What one cluster reports at once.
+/// What is reported at once, mostly by one cluster: all of it is kept, or none.
 pub struct Report {
-    pub cluster: String,
     pub verdicts: Vec<Verdict>,
     pub received_at: Timestamp,
 }
@@ -78,7 +77,7 @@ impl Work for Report {
     type Output = ();
 
     fn affinity(&self) -> u64 {
-        affinity(&self.cluster)
+        affinity(self.verdicts.first().map(|verdict| &verdict.cluster))
     }
 
     fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<(), StoreError>> {
@@ -99,7 +98,7 @@ impl Report {
         let at = verdict.at.as_microsecond();
         let columns = args![
             id,
-            &self.cluster,
+            &verdict.cluster,
             &verdict.namespace,
             &verdict.uid,
             &verdict.kind,
@@ -117,7 +116,7 @@ impl Report {
         if let Some(digest) = digest.filter(|_| verdict.decided != Decided::Denied && !verdict.uid.is_empty()) {
             let (kind, name) = (&verdict.kind, &verdict.name);
             let columns =
-                args![&self.cluster, &verdict.uid, &digest, &verdict.namespace, kind, name, &verdict.image, at, id];
+                args![&verdict.cluster, &verdict.uid, &digest, &verdict.namespace, kind, name, &verdict.image, at, id];
             write.session.execute(sql::SEE_WORKLOAD, columns).await?;
         }
         Ok(())

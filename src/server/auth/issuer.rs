@@ -58,8 +58,8 @@ pub struct Issuer {
     http: Option<reqwest::Client>,
     patience: Patience,
     current: ArcSwapOption<Known>,
-    /// Who holds it looks the keys up; the others wait for what is found.
-    looking: Mutex<Option<Failed>>,
+    /// Who holds it looks the keys up; the others wait for what is found. When a look failed.
+    looking: Mutex<Option<Instant>>,
     /// The last look failed: nobody waits for the next, so that an issuer that is silent does not keep all places taken.
     troubled: AtomicBool,
 }
@@ -67,12 +67,6 @@ pub struct Issuer {
 #[derive(Debug)]
 struct Known {
     keys: KeySet,
-    at: Instant,
-}
-
-#[derive(Debug)]
-struct Failed {
-    why: String,
     at: Instant,
 }
 
@@ -116,7 +110,7 @@ impl Issuer {
             // Somebody looks already, and what we have will do.
             (Err(_), Some(keys)) => return Ok(keys.clone()),
             (Err(_), None) if self.troubled.load(Ordering::Relaxed) => {
-                return Err(self.unavailable("it did not answer, and is being asked again".into()));
+                return Err(self.unavailable());
             }
             (Err(_), None) => self.looking.lock().await,
         };
@@ -127,7 +121,7 @@ impl Issuer {
         if let Some(known) = self.current.load_full().filter(|known| known.at.elapsed() < self.patience.again) {
             return Ok(known.keys.clone());
         }
-        if failed.as_ref().is_none_or(|failed| failed.at.elapsed() >= self.patience.failed) {
+        if failed.is_none_or(|at| at.elapsed() >= self.patience.failed) {
             match self.look().await {
                 Ok(keys) => {
                     *failed = None;
@@ -136,19 +130,18 @@ impl Issuer {
                     return Ok(keys);
                 }
                 Err(error) => {
-                    let why = format!("{error:#}");
-                    tracing::warn!(issuer = self.url, error = why, "keys of an issuer");
-                    *failed = Some(Failed { why, at: Instant::now() });
+                    let error = format!("{error:#}");
+                    tracing::warn!(issuer = self.url, error, "keys of an issuer");
+                    *failed = Some(Instant::now());
                     self.troubled.store(true, Ordering::Relaxed);
                 }
             }
         }
-        let why = failed.as_ref().map(|failed| failed.why.clone()).unwrap_or_default();
-        stale.ok_or_else(|| self.unavailable(why))
+        stale.ok_or_else(|| self.unavailable())
     }
 
-    fn unavailable(&self, why: String) -> Refusal {
-        Refusal::Unavailable { issuer: self.url.clone(), why }
+    fn unavailable(&self) -> Refusal {
+        Refusal::Unavailable { issuer: self.url.clone() }
     }
 
     /// The keys we have, where they are younger than that and hold the one that is asked for.

@@ -18,9 +18,9 @@ pub enum Refusal {
     /// No writer or reader has this issuer.
     #[error("no chain knows the token's issuer")]
     Issuer,
-    /// The keys of an issuer cannot be had: nothing is said about the token.
-    #[error("the keys of issuer {issuer} cannot be had: {why}")]
-    Unavailable { issuer: String, why: String },
+    /// The keys of an issuer cannot be had: nothing is said about the token. Why is for the log: it names files and addresses of ours.
+    #[error("the keys of issuer {issuer} cannot be had")]
+    Unavailable { issuer: String },
     /// The issuer's keys were looked up, and this is none of them.
     #[error("the token's issuer has no key \"{0}\"")]
     Key(String),

@@ -104,7 +104,7 @@ impl Look<'_> {
                     self.of_record(row, Fault::KeyUnreadable, format!("key {keyid} cannot be read")).await?;
                     continue;
                 }
-                None if row.kind == Kind::Link.code() => {
+                None if row.kind != Kind::Layout.code() => {
                     self.of_record(row, Fault::ReferenceBroken, format!("key {keyid} is not there")).await?;
                     continue;
                 }

@@ -11,6 +11,7 @@ use crate::store::{
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -73,7 +74,13 @@ impl Queue {
             let (sender, jobs) = mpsc::channel(WAITING_MAX);
             let writer =
                 Writer { pool: pool.clone(), objects: objects.clone(), ids: ids.clone(), broken: broken.clone() };
-            tokio::spawn(writer.run(jobs));
+            let panicked = broken.clone();
+            tokio::spawn(async move {
+                // A writer that is gone writes nothing more: that is told, and the process begins anew.
+                if AssertUnwindSafe(writer.run(jobs)).catch_unwind().await.is_err() {
+                    panicked.cancel();
+                }
+            });
             sender
         });
         Ok(Queue { writers: writers.collect(), broken })

@@ -97,8 +97,7 @@ impl Write {
         if !new.is_empty() {
             let stored = read::envelope(&mut self.session, id).await?;
             let indexes: Vec<usize> = new.iter().map(|signature| signature.index).collect();
-            let merged = merge::add_signatures(&stored.envelope, &record.envelope, &indexes)
-                .ok_or_else(|| StoreError::Corrupt(format!("record {} has no list of signatures", record.digest)))?;
+            let merged = merge::add_signatures(&stored.envelope, &record.envelope, &indexes)?;
             // What joined it is little beside what was there.
             let whole: i64 = self.session.one(sql::BLOB_OF_RECORD, args![id]).await?;
             let keyframe = body::keyframe(&mut self.session, whole).await?;
