@@ -6,6 +6,7 @@
 use super::in_cluster;
 use crate::{
     cases::Host,
+    cluster::Cluster,
     databases::Postgres,
     installation::{self, fill_store, store_ca, store_url},
     policies::{FLOW_TOKEN, TOKEN},
@@ -43,13 +44,23 @@ fn postgres_outside(stage: &Stage) {
     );
     cluster.apply(&secret, &[]).expect(0);
     installation::helm(stage, &["--set", "store.database.secretName=store-database,store.replicas=2"]).expect(0);
+    alone(cluster, 2);
     fill_store(stage);
     through(stage, Host::Distribution, "elsewhere");
     let kept = postgres.sql("tidewaiter", "SELECT count(*) FROM publication WHERE state = 1");
     assert_eq!(kept.trim(), "2", "what was published is known there");
     // As it was, for those who come after.
     installation::helm(stage, &[]).expect(0);
+    alone(cluster, 1);
     fill_store(stage);
+}
+
+/// Waits until the store's pods are so many: those that drain answer from their own database, where a connection to them is still open.
+fn alone(cluster: &Cluster, pods: usize) {
+    eventually(90, &format!("the store has {pods} pods and no others"), || {
+        let found = cluster.get(&["pods", "-n", "tidewaiter", "-l", "app.kubernetes.io/component=store"]);
+        (found["items"].as_array()?.len() == pods).then_some(())
+    });
 }
 
 /// A pipeline whose image runs, and two whose images do not.

@@ -125,6 +125,9 @@ impl Subjects {
         };
         for subjects in [&mut stated, &mut made] {
             subjects.sort_unstable_by_key(|subject| Reverse((subject.role, subject.record)));
+            // A record may have made the image and been named with it.
+            let mut seen = BTreeSet::new();
+            subjects.retain(|subject| seen.insert(subject.record));
             subjects.truncate(SUBJECTS_MAX);
         }
         Ok((stated, made))

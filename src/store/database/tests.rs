@@ -19,6 +19,7 @@ on_both!(
     a_further_signature_joins_the_record_and_the_same_one_does_not,
     the_same_payload_belongs_to_each_chain_and_container_that_has_it,
     a_run_brings_its_links_whatever_they_share,
+    an_image_that_is_made_and_named_comes_with_its_link_once,
     without_a_run_shared_artifacts_bring_the_links_of_this_build_alone,
     the_latest_layout_comes_with_earlier_ones_that_have_not_expired,
     an_answer_stays_within_its_limits_and_says_so,
@@ -180,6 +181,14 @@ async fn a_run_brings_its_links_whatever_they_share(on: On) {
     let found: BTreeSet<Digest> = names(&store, "image 1", &[chain]).await.into_iter().collect();
     assert_eq!(found, set(&["test of 1", "build of 1", "scan"]));
     assert_eq!(names(&store, "image 2", &[chain]).await.len(), 2);
+}
+
+async fn an_image_that_is_made_and_named_comes_with_its_link_once(on: On) {
+    let (store, _place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    let link = record(chain, "build", "build", &["ci"]);
+    store.put(NewRecord { produced: set(&["image"]), declared: set(&["image"]), ..link }).await.unwrap();
+    assert_eq!(names(&store, "image", &[chain]).await, [digest("build")]);
 }
 
 async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone(on: On) {
