@@ -66,7 +66,7 @@ pub struct ReportedVerdict {
     pub workload: WorkloadName,
     /// As the workload names it.
     pub image: String,
-    /// What it was found to be: sha256:<hex>.
+    /// What it was found to be: `sha256:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// `allowed`, `denied`, `warned` or `audited`.
