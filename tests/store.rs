@@ -404,7 +404,7 @@ async fn what_is_kept_outlives_the_server(on: On) {
 
 #[tokio::test]
 async fn too_much_at_once_and_too_slow_are_answered() {
-    let bounds = Bounds { requests_max: 1, request_timeout: Duration::from_secs(2), ..Bounds::default() };
+    let bounds = Bounds { requests_max: 1, request_timeout: Duration::from_secs(4), ..Bounds::default() };
     let shop = Shop::with(Keys::new(), Setup { bounds: Some(bounds), ..Setup::default() }).await;
     // A body whose end never comes holds the one slot of those who write.
     let (started, starts) = tokio::sync::oneshot::channel();

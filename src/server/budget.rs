@@ -29,7 +29,7 @@ pub struct Rates {
 impl Default for Rates {
     /// One static token may serve all pipelines of a company, and one all its clusters.
     fn default() -> Self {
-        Rates { writes: 500, reads: 5_000 }
+        Rates { writes: 2_000, reads: 20_000 }
     }
 }
 

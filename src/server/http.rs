@@ -27,13 +27,15 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+/// How long a request waits for a place: a burst does, an overload does not pass in that time. Nothing of its body is read before.
+const SLOT_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Bytes of an answer not of our making that become its detail.
 const DETAIL_BYTES_MAX: usize = 512;
 
 /// What one server may have in hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Requests that read, and as many that write, at once; the next is answered 503.
+    /// Requests that read, and as many that write, at once; the next waits, and is answered 503 after a second.
     pub requests_max: usize,
     /// From a request's head to its answer.
     pub request_timeout: Duration,
@@ -170,9 +172,9 @@ async fn bound(
     let in_flight = InFlight::enter(&app.metrics.in_flight);
     let is_reading = request.method().is_safe() || path.as_str() == evidence::BATCH;
     let slots = if is_reading { &app.reading } else { &app.writing };
-    let response = match slots.try_acquire() {
-        Err(_) => Problem::overloaded().into_response(),
-        Ok(_slot) => match tokio::time::timeout(app.bounds.request_timeout, next.run(request)).await {
+    let response = match tokio::time::timeout(SLOT_WAIT_MAX, slots.acquire()).await {
+        Err(_) | Ok(Err(_)) => Problem::overloaded().into_response(),
+        Ok(Ok(_slot)) => match tokio::time::timeout(app.bounds.request_timeout, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Problem::timeout().into_response(),
         },
