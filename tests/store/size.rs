@@ -1,18 +1,17 @@
 //! What a link of 1,000 artifacts costs on disk, amortised over everything that is kept for it: rows, indexes, bodies, lists.
 
 use super::databases::{self, On, Place};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use links::record;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use tidewaiter::{
-    Link, args,
+    args,
     digest::Digest,
-    envelope::Envelope,
-    intoto::{Facts, Profile},
-    store::{
-        Database, Kind, Location, Metadata as _, NewRecord, RunFacts, VerifiedSignature, artifacts, database, engine,
-    },
+    store::{Database, Location, Metadata as _, database, engine},
 };
+
+#[allow(dead_code)] // its own trees are those of another pipeline
+#[path = "../../benches/support/store/links.rs"]
+mod links;
 
 databases::on_both!(a_link_of_1000_artifacts_costs_a_few_kib);
 
@@ -30,50 +29,6 @@ fn tree(changed: &[usize]) -> Value {
         (format!("src/module-{}/file-{number}.rs", number / 20), json!({"sha256": digest.hex()}))
     };
     changed.iter().enumerate().map(file).collect::<serde_json::Map<_, _>>().into()
-}
-
-/// A link as a recorder writes it; what is no SHA-256 of anything but random stands for its signature.
-fn record(chain: i64, build: usize, step: &str, tree: &Value) -> NewRecord {
-    let image = Digest::sha256(format!("image {build}").as_bytes());
-    let products = match step {
-        "build" => json!({"oci:registry.example.com/shop/api": {"sha256": image.hex()}}),
-        _ => json!({}),
-    };
-    let payload =
-        json!({"_type": "link", "name": step, "command": ["make", step], "materials": tree, "products": products,
-        "byproducts": {"return-value": 0}, "environment": {}})
-        .to_string();
-    let random = |text: &str| hex::decode(Digest::sha256(format!("{text} {build} {step}").as_bytes()).hex()).unwrap();
-    let sig = [random("one"), random("two")].concat();
-    let keyid = Digest::sha256(step.as_bytes()).hex().to_owned();
-    let envelope = json!({"payload": STANDARD.encode(&payload), "payloadType": "application/vnd.in-toto+json",
-        "signatures": [{"keyid": keyid, "sig": STANDARD.encode(&sig)}]})
-    .to_string()
-    .into_bytes();
-    let link = Link::of(&Envelope::parse(&envelope).unwrap(), Profile::Strict).unwrap().link.unwrap();
-    NewRecord {
-        step: Some(step.into()),
-        digest: Digest::sha256(payload.as_bytes()),
-        payload_type: "application/vnd.in-toto+json".into(),
-        envelope,
-        signatures: vec![VerifiedSignature { keyid, alg: "Ed25519".into(), index: 0, sig }],
-        run: Some(format!("https://ci.example.com/shop/api/runs/{build}")),
-        produced: artifacts::images(&link.products, 8),
-        materials: link.materials,
-        products: link.products,
-        chain,
-        kind: Kind::Link,
-        run_facts: RunFacts::default(),
-        submitter: "ci".into(),
-        declared: BTreeSet::new(),
-        return_code: Some(0),
-        received_at: jiff::Timestamp::UNIX_EPOCH,
-        predicate_type: None,
-        started_at: None,
-        finished_at: None,
-        facts: Facts::default(),
-        layout: None,
-    }
 }
 
 async fn a_link_of_1000_artifacts_costs_a_few_kib(on: On) {
