@@ -19,6 +19,8 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 const DELTA_PER_CENT_MAX: usize = 40;
 /// Fewer bytes are never a difference: what that saves is not worth the second read, nor what a damaged keyframe takes with it.
 const DELTA_BYTES_MIN: usize = 1 << 10;
+/// A difference of at most this part of the bytes is good enough: nothing else is tried.
+const DELTA_PART_GOOD: usize = 32;
 /// zstd's own default; higher ones cost much and give little on hashes.
 const LEVEL: i32 = 3;
 
@@ -83,17 +85,24 @@ pub enum Damage {
     Digest,
 }
 
-/// The smallest packing of the bytes, and the place among the bases of that which it is a difference to. A difference is taken where it
-/// is worth a second read, and `pays`, asked with its size, agrees.
+/// The bytes packed, and the place among the bases of that which it is a difference to: the first difference that is tiny, otherwise the
+/// smallest packing. A difference is taken where it is worth a second read, and `pays`, asked with its size, agrees.
 pub fn pack<B: AsRef<Base>>(bytes: &[u8], bases: &[B], pays: impl Fn(usize, usize) -> bool) -> (Packed, Option<usize>) {
     let parted = part::part(bytes);
     // zstd fails for want of memory alone, and then the bytes are kept as they are.
     let bases = if bytes.len() < DELTA_BYTES_MIN { &[] } else { bases };
-    let deltas =
-        bases.iter().enumerate().filter_map(|(place, base)| Some((place, compress(&parted, &base.as_ref().0).ok()?)));
-    let delta = deltas.min_by_key(|(_, delta)| delta.len());
+    let mut smallest: Option<(usize, Vec<u8>)> = None;
+    for (place, base) in bases.iter().enumerate() {
+        let Ok(delta) = compress(&parted, &base.as_ref().0) else { continue };
+        if delta.len() <= bytes.len() / DELTA_PART_GOOD && pays(place, delta.len()) {
+            return (Packed { codec: Codec::Delta, bytes: delta }, Some(place));
+        }
+        if smallest.as_ref().is_none_or(|(_, other)| delta.len() < other.len()) {
+            smallest = Some((place, delta));
+        }
+    }
     let delta = |max: usize| {
-        let (place, delta) = delta.filter(|(_, delta)| delta.len() <= max)?;
+        let (place, delta) = smallest.filter(|(_, delta)| delta.len() <= max)?;
         pays(place, delta.len()).then_some((Packed { codec: Codec::Delta, bytes: delta }, Some(place)))
     };
     let raw = || Packed { codec: Codec::Raw, bytes: bytes.to_vec() };

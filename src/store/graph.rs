@@ -321,9 +321,9 @@ impl Walk<'_> {
                     if !self.may_look() {
                         break;
                     }
-                    let using: Vec<(i64, String)> =
+                    let using: Vec<(i64, i64, String)> =
                         self.session.rows(sql::RECORDS_USING, args![set, *chain, FAN_OUT_MAX]).await?;
-                    ids.extend(using.into_iter().map(|(id, _)| id));
+                    ids.extend(using.into_iter().map(|(_, id, _)| id));
                 }
             }
         }

@@ -226,10 +226,10 @@ impl Session {
         list: &[Arg<'_>],
     ) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        for piece in sql::pieces(list) {
+        for (piece, fill) in sql::filled(list) {
             // The text is made of constants and numbers.
-            let text = AssertSqlSafe(statement.text(piece.len()));
-            let args = fixed.iter().chain(piece).copied();
+            let text = AssertSqlSafe(statement.text(piece.len().next_power_of_two()));
+            let args = fixed.iter().chain(piece).copied().chain(fill.clone());
             let found: Vec<T> = ask!(self, query_as(text), args, fetch_all)?;
             rows.extend(found);
         }
@@ -239,6 +239,21 @@ impl Session {
     /// Does it, and says how many rows it changed.
     pub async fn execute(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
         ask!(self, query(statement), args.iter().copied(), execute)
+    }
+
+    /// All rows for all of what is asked, each of whose rows of arguments is asked once.
+    pub async fn rows_for<T: Columns>(
+        &mut self,
+        statement: &sql::Rows,
+        asked: &[Arg<'_>],
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        for piece in sql::pieces(asked) {
+            let text = AssertSqlSafe(statement.text(piece.len()));
+            let found: Vec<T> = ask!(self, query_as(text), piece.iter().copied(), fetch_all)?;
+            rows.extend(found);
+        }
+        Ok(rows)
     }
 
     /// Adds rows, and says how many were new.

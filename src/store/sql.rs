@@ -38,11 +38,12 @@ pub struct Rows {
     pub after: &'static str,
 }
 
-/// How many of a list, or rows, one statement takes: few different texts, so that each is prepared once.
-pub const PIECES: [usize; 3] = [64, 8, 1];
+/// Of a list one statement takes so many at most; of rows as well. Fewer are a power of two: few different texts, so that each is prepared
+/// once a connection.
+pub const PIECE_MAX: usize = 64;
 
 impl InList {
-    /// The text for so many.
+    /// The text for so many of the list, a power of two.
     pub fn text(&self, many: usize) -> String {
         let mut text = self.before.to_owned();
         text.push('(');
@@ -74,16 +75,24 @@ fn placeholders(text: &mut String, first: usize, many: usize) {
     }
 }
 
-/// The list cut into pieces of the sizes in `PIECES`.
-pub fn pieces<T>(mut list: &[T]) -> Vec<&[T]> {
+/// The rows cut into pieces whose sizes are powers of two.
+pub fn pieces<T>(mut rows: &[T]) -> Vec<&[T]> {
     let mut pieces = Vec::new();
-    for size in PIECES {
-        while let Some((piece, rest)) = list.split_at_checked(size).filter(|_| size > 0) {
-            pieces.push(piece);
-            list = rest;
-        }
+    while !rows.is_empty() {
+        let size = if rows.len() < PIECE_MAX { 1 << rows.len().ilog2() } else { PIECE_MAX };
+        let (piece, rest) = rows.split_at(size);
+        pieces.push(piece);
+        rows = rest;
     }
     pieces
+}
+
+/// The list cut into pieces, and what each is filled up with to a power of two: naming one twice finds it once.
+pub fn filled<T: Copy>(list: &[T]) -> impl Iterator<Item = (&[T], impl Iterator<Item = T> + Clone)> {
+    list.chunks(PIECE_MAX).map(|piece| {
+        let missing = piece.len().next_power_of_two() - piece.len();
+        (piece, piece.iter().copied().take(1).cycle().take(missing))
+    })
 }
 
 #[cfg(test)]
@@ -103,7 +112,19 @@ mod tests {
         let list: Vec<usize> = (0..150).collect();
         let cut = pieces(&list);
         assert_eq!(cut.concat(), list);
-        assert_eq!(cut.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [64, 64, 8, 8, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(cut.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [64, 64, 16, 4, 2]);
         assert!(pieces::<u8>(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_list_is_filled_up_with_what_it_has() {
+        let whole = |list: &[usize]| -> Vec<Vec<usize>> {
+            filled(list).map(|(piece, fill)| piece.iter().copied().chain(fill).collect()).collect()
+        };
+        assert_eq!(whole(&[7, 8, 9]), [[7, 8, 9, 7]]);
+        assert_eq!(whole(&[7, 8]), [[7, 8]]);
+        let list: Vec<usize> = (0..69).collect();
+        assert_eq!(whole(&list), [&list[..64], &[64, 65, 66, 67, 68, 64, 64, 64]]);
+        assert!(whole(&[]).is_empty());
     }
 }

@@ -14,8 +14,8 @@ use tidewaiter::{
     digest::Digest,
     intoto::{Artifacts, Facts},
     store::{
-        Database, EvidenceLimits, Kind, LayoutFacts, Metadata as _, NewRecord, RunFacts, StepKey, VerifiedSignature,
-        artifacts, database,
+        Database, EvidenceLimits, Kind, LayoutFacts, Metadata as _, NewRecord, RunFacts, StepKey, StoreError,
+        VerifiedSignature, artifacts, database,
         engine::Engine,
         session::Arg,
         sql::{self, Rows},
@@ -126,7 +126,10 @@ impl Filled {
             session.commit().await.expect("a commit");
             self.runs = until.max(self.runs + 1);
         }
-        session.execute("ANALYZE", args![]).await.expect("statistics");
+        // PostgreSQL's own housekeeping may be at it.
+        while let Err(error) = session.execute("ANALYZE", args![]).await {
+            assert_eq!(error, StoreError::Conflict, "statistics");
+        }
         drop(session);
         engine.writers.close().await;
     }
@@ -135,7 +138,7 @@ impl Filled {
         &self,
         session: &mut tidewaiter::store::session::Session,
         runs: std::ops::Range<usize>,
-    ) -> Result<(), tidewaiter::store::StoreError> {
+    ) -> Result<(), StoreError> {
         // Ids of long ago, below all that the store makes.
         let links: Vec<(i64, i64, usize, Vec<u8>)> = runs
             .clone()

@@ -72,12 +72,17 @@ fn what_is_unlike_its_keyframe_is_kept_whole() {
 
 #[test]
 fn of_several_keyframes_the_nearest_is_taken_where_it_pays() {
-    let (far, near, bytes) = (envelope(100, 0, &[1, 2, 3]), envelope(100, 0, &[1]), envelope(100, 0, &[]));
+    let changed: Vec<usize> = (0..20).collect();
+    let (far, near, bytes) = (envelope(100, 0, &changed), envelope(100, 0, &changed[..10]), envelope(100, 1, &[]));
     let bases = [Base::of(&far), Base::of(&near)];
     let (packed, base) = super::pack(&bytes, &bases, |_, _| true);
     assert_eq!((packed.codec, base), (Codec::Delta, Some(1)));
     let (packed, base) = super::pack(&bytes, &bases, |place, size| place != 1 || size > 1_000);
     assert_eq!((packed.codec, base), (Codec::Zstd, None));
+    // One that is tiny is taken at once.
+    let like = [Base::of(&envelope(100, 0, &[1])), Base::of(&envelope(100, 0, &[]))];
+    let (packed, base) = super::pack(&bytes, &like, |_, _| true);
+    assert_eq!((packed.codec, base), (Codec::Delta, Some(0)));
 }
 
 #[test]

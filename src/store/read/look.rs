@@ -19,7 +19,9 @@ const RUNS_MAX: usize = 8;
 const FAN_OUT_MAX: i64 = 64;
 const CHUNKS_OF_SET_MAX: i64 = 4_096;
 const DIGESTS_OF_LINK_MAX: usize = 20_000;
-const LOOKUPS_MAX: usize = 4_096;
+const LOOKUPS_MAX: usize = 1_024;
+/// Sets that share something with one link, the rarest sharing first.
+const SETS_MAX: i64 = 256;
 
 /// A link without its envelope.
 #[derive(Clone, Debug)]
@@ -147,31 +149,22 @@ impl<'l> Look<'l> {
         let used = self.digests(link.inputs).await?;
         let made = self.digests(link.outputs).await?;
         let all: BTreeSet<i64> = used.union(&made).copied().take(DIGESTS_OF_LINK_MAX).collect();
-        let mut chunks = BTreeMap::<i64, Vec<i64>>::new();
-        let mut popularity = BTreeMap::<i64, usize>::new();
+        let mut of_chunk = BTreeMap::<i64, Vec<i64>>::new();
         for (digest, chunk) in self.chunks(&all).await? {
-            chunks.entry(chunk).or_default().push(digest);
-            *popularity.entry(digest).or_default() += 1;
+            of_chunk.entry(chunk).or_default().push(digest);
         }
-        // Chunks with rare digests first, as look-ups are limited.
-        let mut order: Vec<(usize, i64)> = chunks
-            .iter()
-            .map(|(chunk, digests)| {
-                (digests.iter().filter_map(|digest| popularity.get(digest)).min().copied().unwrap_or(0), *chunk)
-            })
-            .collect();
-        order.sort_unstable();
-        for (_, chunk) in order {
-            let digests = chunks.remove(&chunk).unwrap_or_default();
-            for set in self.sets(chunk).await? {
-                for (record, step) in self.records(Side::Making, set).await? {
-                    for digest in digests.iter().filter(|digest| used.contains(digest)) {
-                        offer(walk, missing, &step, *digest, record);
-                    }
-                }
-                for (record, step) in self.records(Side::Using, set).await? {
-                    for digest in &digests {
-                        offer(walk, missing, &step, *digest, record);
+        let mut shared = BTreeMap::<i64, BTreeSet<i64>>::new();
+        for (chunk, set) in self.sets(of_chunk.keys().copied().collect()).await? {
+            shared.entry(set).or_default().extend(of_chunk.get(&chunk).into_iter().flatten());
+        }
+        let sets: Vec<i64> = shared.keys().copied().collect();
+        for side in [Side::Making, Side::Using] {
+            self.records(side, &sets).await?;
+            for (set, digests) in &shared {
+                let records = self.seen.get(&(side, *set)).into_iter().flatten();
+                for (record, step) in records.filter(|(_, step)| missing.contains(step)) {
+                    for digest in digests.iter().filter(|digest| side == Side::Using || used.contains(digest)) {
+                        walk.offer(step, *digest, *record);
                     }
                 }
             }
@@ -200,7 +193,7 @@ impl<'l> Look<'l> {
         let digests: Vec<Arg<'_>> = digests.iter().map(|digest| Arg::from(*digest)).collect();
         let many = FAN_OUT_MAX * 16;
         let mut found = Vec::new();
-        for batch in sql::pieces(&digests) {
+        for batch in digests.chunks(sql::PIECE_MAX) {
             if !self.may_look() {
                 break;
             }
@@ -221,39 +214,70 @@ impl<'l> Look<'l> {
         Ok(found)
     }
 
-    async fn sets(&mut self, chunk: i64) -> Result<Vec<i64>, StoreError> {
-        if !self.may_look() {
-            return Ok(Vec::new());
+    /// (Chunk, set) of the chunks that are in the fewest sets: what is everywhere tells no build from another.
+    async fn sets(&mut self, chunks: Vec<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
+        let asked: Vec<Arg<'_>> = chunks.into_iter().map(Arg::from).collect();
+        let mut popularity = Vec::new();
+        for batch in asked.chunks(sql::PIECE_MAX) {
+            if self.may_look() {
+                let rows: Vec<(i64, i64)> = self.session.rows_for(&sql::POPULARITY, batch).await?;
+                popularity.extend(rows);
+            }
         }
-        self.session.values(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await
+        popularity.sort_unstable_by_key(|(chunk, count)| (*count, *chunk));
+        let (mut rare, mut sets, mut many) = (Vec::new(), Vec::new(), 0);
+        for (chunk, count) in popularity {
+            many += count.min(FAN_OUT_MAX);
+            if many > SETS_MAX || !self.may_look() {
+                break;
+            }
+            if count <= FAN_OUT_MAX {
+                rare.push(Arg::from(chunk));
+            } else {
+                let newest: Vec<i64> = self.session.values(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await?;
+                sets.extend(newest.into_iter().map(|set| (chunk, set)));
+            }
+        }
+        sets.extend(self.session.rows_in::<(i64, i64)>(&sql::SETS_OF_CHUNKS, &[], &rare).await?);
+        Ok(sets)
     }
 
-    async fn records(&mut self, side: Side, set: i64) -> Result<Vec<(i64, String)>, StoreError> {
-        if let Some(records) = self.seen.get(&(side, set)) {
-            return Ok(records.clone());
-        }
-        if !self.may_look() {
-            return Ok(Vec::new());
-        }
-        let statement = match side {
-            Side::Making => sql::RECORDS_MAKING,
-            Side::Using => sql::RECORDS_USING,
+    /// Looks up who makes or uses the sets, as far as that is not known. Where a batch has more than it may return, each set is asked alone.
+    async fn records(&mut self, side: Side, sets: &[i64]) -> Result<(), StoreError> {
+        let (one, any) = match side {
+            Side::Making => (sql::RECORDS_MAKING, &sql::RECORDS_MAKING_ANY),
+            Side::Using => (sql::RECORDS_USING, &sql::RECORDS_USING_ANY),
         };
-        let rows: Vec<(i64, Option<String>)> =
-            self.session.rows(statement, args![set, self.chain, FAN_OUT_MAX]).await?;
-        let records: Vec<(i64, String)> = rows.into_iter().filter_map(|(id, step)| Some((id, step?))).collect();
-        self.seen.insert((side, set), records.clone());
-        Ok(records)
+        let new: Vec<i64> = sets.iter().copied().filter(|set| !self.seen.contains_key(&(side, *set))).collect();
+        for batch in new.chunks(sql::PIECE_MAX) {
+            if !self.may_look() {
+                break;
+            }
+            let asked: Vec<Arg<'_>> = batch.iter().map(|set| Arg::from(*set)).collect();
+            let many = FAN_OUT_MAX * 16;
+            let mut rows: Vec<(i64, i64, Option<String>)> =
+                self.session.rows_in(any, args![self.chain, many], &asked).await?;
+            if rows.len() as i64 >= many {
+                rows.clear();
+                for set in batch {
+                    if self.may_look() {
+                        let columns = args![*set, self.chain, FAN_OUT_MAX];
+                        rows.extend(self.session.rows::<(i64, i64, Option<String>)>(one, columns).await?);
+                    }
+                }
+            }
+            self.seen.extend(batch.iter().map(|set| ((side, *set), Vec::new())));
+            for (set, id, step) in rows {
+                if let Some(step) = step {
+                    self.seen.entry((side, set)).or_default().push((id, step));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn may_look(&mut self) -> bool {
         self.lookups += 1;
         self.lookups <= LOOKUPS_MAX
-    }
-}
-
-fn offer(walk: &mut Walk, missing: &BTreeSet<String>, step: &str, digest: i64, record: i64) {
-    if missing.contains(step) {
-        walk.offer(step, digest, record);
     }
 }

@@ -1,6 +1,6 @@
 //! From an image to its chains, their layouts, and the links in hand. `READING` has them all, for the tests that look at their plans.
 
-use super::{InList, RECORD_BY_NAME};
+use super::{InList, RECORD_BY_NAME, Rows};
 
 // From an image to its chains, their layouts, and the links in hand.
 
@@ -46,11 +46,30 @@ pub const CHUNKS_OF_SET: &str = "SELECT b.digest, b.codec, b.size, b.inline, b.l
 pub const CHUNKS_OF_ONE: &str = "SELECT d64, chunk_id FROM posting WHERE d64 = $1 ORDER BY chunk_id DESC LIMIT $2";
 pub const CHUNKS_OF_MANY: InList =
     InList { before: "SELECT d64, chunk_id FROM posting WHERE d64 IN ", fixed: 1, after: " LIMIT $1" };
+/// In how many sets each of these chunks is, 65 standing for any number above 64.
+pub const POPULARITY: Rows = Rows {
+    before: "SELECT n.column1, (SELECT count(*) FROM (SELECT s.set_id FROM set_chunk s WHERE s.chunk_id = n.column1 LIMIT 65) AS few) \
+         FROM (VALUES",
+    columns: 1,
+    after: ") AS n",
+};
+pub const SETS_OF_CHUNKS: InList =
+    InList { before: "SELECT chunk_id, set_id FROM set_chunk WHERE chunk_id IN ", fixed: 0, after: "" };
 pub const SETS_OF_CHUNK: &str = "SELECT set_id FROM set_chunk WHERE chunk_id = $1 ORDER BY set_id DESC LIMIT $2";
 pub const RECORDS_MAKING: &str =
-    "SELECT id, step FROM record WHERE out_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
+    "SELECT out_set, id, step FROM record WHERE out_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
 pub const RECORDS_USING: &str =
-    "SELECT id, step FROM record WHERE in_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
+    "SELECT in_set, id, step FROM record WHERE in_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
+pub const RECORDS_MAKING_ANY: InList = InList {
+    before: "SELECT out_set, id, step FROM record WHERE chain_id = $1 AND out_set IN ",
+    fixed: 2,
+    after: " LIMIT $2",
+};
+pub const RECORDS_USING_ANY: InList = InList {
+    before: "SELECT in_set, id, step FROM record WHERE chain_id = $1 AND in_set IN ",
+    fixed: 2,
+    after: " LIMIT $2",
+};
 
 // What the next body is packed against: the keyframe of another body, or that body itself where it is kept whole.
 
@@ -59,10 +78,17 @@ pub const LATEST_OF_STEP: &str =
 pub const LATEST_OF_CHAIN: &str = "SELECT blob_id FROM record WHERE chain_id = $1 ORDER BY id DESC LIMIT 1";
 pub const LATEST_LAYOUT: &str = "SELECT r.blob_id FROM layout l JOIN record r ON r.id = l.id WHERE l.chain_id = $1 \
      ORDER BY l.version DESC LIMIT 1";
-pub const LATEST_OF_NAMES: &str = "SELECT blob_id FROM chunk WHERE names = $1 ORDER BY id DESC LIMIT 1";
 pub const BLOB_OF_RECORD: &str = "SELECT blob_id FROM record WHERE id = $1";
 pub const KEYFRAME: &str = "SELECT k.id, k.codec, k.size, k.inline, k.location FROM blob b \
      JOIN blob k ON k.id = coalesce(b.base_id, b.id) WHERE b.id = $1";
+
+/// Of chunks of many names at once.
+pub const KEYFRAMES_OF_NAMES: Rows = Rows {
+    before: "SELECT n.column1, k.id, k.codec, k.size, k.inline, k.location FROM (VALUES",
+    columns: 1,
+    after: ") AS n JOIN blob b ON b.id = (SELECT c.blob_id FROM chunk c WHERE c.names = n.column1 ORDER BY c.id DESC LIMIT 1) \
+         JOIN blob k ON k.id = coalesce(b.base_id, b.id)",
+};
 
 /// Every statement of the reading path.
 pub const READING: &[&str] = &[
@@ -84,11 +110,22 @@ pub const READING: &[&str] = &[
     LATEST_OF_STEP,
     LATEST_OF_CHAIN,
     LATEST_LAYOUT,
-    LATEST_OF_NAMES,
     BLOB_OF_RECORD,
     KEYFRAME,
 ];
 
 /// And those over lists.
-pub const READING_LISTS: &[InList] =
-    &[STEPS_OF_LAYOUTS, RECORDS, SIGNERS_OF_MANY, ENVELOPES, ENVELOPE_SIZES, CHUNKS_OF_MANY];
+pub const READING_LISTS: &[InList] = &[
+    STEPS_OF_LAYOUTS,
+    RECORDS,
+    SIGNERS_OF_MANY,
+    ENVELOPES,
+    ENVELOPE_SIZES,
+    CHUNKS_OF_MANY,
+    SETS_OF_CHUNKS,
+    RECORDS_MAKING_ANY,
+    RECORDS_USING_ANY,
+];
+
+/// And those that bring rows along.
+pub const READING_ROWS: &[Rows] = &[POPULARITY, KEYFRAMES_OF_NAMES];

@@ -17,6 +17,13 @@ pub const SET_RUN_FACTS: &str = "UPDATE run SET provider = coalesce(provider, $2
 pub const ADD_BLOB: &str = "INSERT INTO blob (id, digest, size, codec, base_id, inline, location) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO NOTHING RETURNING id";
 pub const BLOB_BY_DIGEST: &str = "SELECT id FROM blob WHERE digest = $1";
+pub const ADD_BLOBS: Rows = Rows {
+    before: "INSERT INTO blob (id, digest, size, codec, base_id, inline, location) VALUES",
+    columns: 7,
+    after: " ON CONFLICT (digest) DO NOTHING",
+};
+pub const BLOBS_BY_DIGEST: InList =
+    InList { before: "SELECT digest, id FROM blob WHERE digest IN ", fixed: 0, after: "" };
 pub const SET_BY_ROOT: &str = "SELECT id FROM art_set WHERE root = $1";
 pub const ADD_SET: &str = "INSERT INTO art_set (id, root, n) VALUES ($1, $2, $3)";
 pub const CHUNKS_BY_DIGEST: InList =

@@ -5,14 +5,13 @@ use crate::{
     intoto::Artifacts,
     store::body::{self, Body},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 impl Write {
     /// The id of a body; whether it is this very row, or one that was there before, is not the caller's to know.
     pub async fn body(&mut self, body: &Body) -> Result<i64, StoreError> {
         let id = self.id();
-        let columns = args![id, &body.digest, body.size, body.codec.code(), body.base, &body.inline, &body.location];
-        match self.session.value(sql::ADD_BLOB, columns).await? {
+        match self.session.value(sql::ADD_BLOB, &columns(id, body)).await? {
             Some(id) => Ok(id),
             None => self.session.one(sql::BLOB_BY_DIGEST, args![&body.digest]).await,
         }
@@ -33,17 +32,24 @@ impl Write {
         Ok(Some(id))
     }
 
-    /// A chunk packed against an earlier one of the same names.
-    async fn chunk_body(&mut self, chunk: &artifacts::Chunk) -> Result<Body, StoreError> {
-        let earlier: Option<i64> = match chunk.names {
-            Some(names) => self.session.value(sql::LATEST_OF_NAMES, args![names]).await?,
-            None => None,
-        };
-        let keyframe = match earlier {
-            Some(blob) => body::keyframe(&mut self.session, blob).await?,
-            None => None,
-        };
-        Ok(body::small(&chunk.bytes, keyframe.as_slice()))
+    /// The ids of the blobs of new chunks, each packed against an earlier one of the same names.
+    async fn chunk_bodies(&mut self, chunks: &[&artifacts::Chunk]) -> Result<Vec<i64>, StoreError> {
+        let names: BTreeSet<i64> = chunks.iter().filter_map(|chunk| chunk.names).collect();
+        let names: Vec<i64> = names.into_iter().collect();
+        let keyframes = body::keyframes_of_names(&mut self.session, &names).await?;
+        let bodies = chunks.iter().map(|chunk| {
+            let keyframe = chunk.names.and_then(|names| keyframes.get(&names));
+            body::small(&chunk.bytes, keyframe.map(std::slice::from_ref).unwrap_or_default())
+        });
+        let bodies: Vec<(i64, Body)> = bodies.map(|body| (self.id(), body)).collect();
+        let rows: Vec<[Arg<'_>; 7]> = bodies.iter().map(|(id, body)| columns(*id, body)).collect();
+        self.session.add_rows(&sql::ADD_BLOBS, &rows).await?;
+        let digests: Vec<Arg<'_>> = bodies.iter().map(|(_, body)| Arg::from(&body.digest)).collect();
+        let ids: Vec<(Vec<u8>, i64)> = self.session.rows_in(&sql::BLOBS_BY_DIGEST, &[], &digests).await?;
+        let ids: HashMap<Vec<u8>, i64> = ids.into_iter().collect();
+        let id = |(_, body): &(i64, Body)| ids.get(&body.digest).copied();
+        let missing = || StoreError::Database("a blob that was written is not there".into());
+        bodies.iter().map(|body| id(body).ok_or_else(missing)).collect()
     }
 
     /// The ids of chunks, with those that are new added.
@@ -51,19 +57,17 @@ impl Write {
         let digests: Vec<Arg<'_>> = chunks.iter().map(|chunk| Arg::from(&chunk.digest)).collect();
         let known: Vec<(Vec<u8>, i64)> = self.session.rows_in(&sql::CHUNKS_BY_DIGEST, &[], &digests).await?;
         let mut ids: HashMap<Vec<u8>, i64> = known.into_iter().collect();
-        let mut new = Vec::new();
         // In the order of their digests, as every transaction does: so two that add the same ones wait, but not for each other.
-        let mut sorted: Vec<&artifacts::Chunk> = chunks.iter().collect();
-        sorted.sort_unstable_by(|one, other| one.digest.cmp(&other.digest));
-        for chunk in sorted {
-            if !ids.contains_key(&chunk.digest) {
-                let body = self.chunk_body(chunk).await?;
-                let blob = self.body(&body).await?;
-                let id = self.id();
-                ids.insert(chunk.digest.clone(), id);
-                new.push((id, chunk, blob));
-            }
-        }
+        let new: BTreeMap<&[u8], &artifacts::Chunk> = chunks
+            .iter()
+            .filter(|chunk| !ids.contains_key(&chunk.digest))
+            .map(|chunk| (chunk.digest.as_slice(), chunk))
+            .collect();
+        let new: Vec<&artifacts::Chunk> = new.into_values().collect();
+        let blobs = self.chunk_bodies(&new).await?;
+        let new: Vec<(i64, &artifacts::Chunk, i64)> =
+            new.into_iter().zip(blobs).map(|(chunk, blob)| (self.id(), chunk, blob)).collect();
+        ids.extend(new.iter().map(|(id, chunk, _)| (chunk.digest.clone(), *id)));
         let rows: Vec<[Arg<'_>; 5]> = new
             .iter()
             .map(|(id, chunk, blob)| {
@@ -82,6 +86,12 @@ impl Write {
         all.dedup();
         Ok(all)
     }
+}
+
+/// A row of `blob`.
+fn columns(id: i64, body: &Body) -> [Arg<'_>; 7] {
+    let codec = body.codec.code();
+    *args![id, &body.digest, body.size, codec, body.base, &body.inline, &body.location]
 }
 
 pub(super) fn count(n: usize) -> i64 {
