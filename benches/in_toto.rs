@@ -23,6 +23,10 @@ use tidewaiter::{
     verify::{self, Piece},
 };
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is asked of a chain: CPU of the library call at most, and so many times what each peer takes.
 struct Bar {
     what: &'static str,

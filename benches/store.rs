@@ -19,14 +19,18 @@ use databases::{On, Place};
 use filled::Filled;
 use futures::{StreamExt as _, stream};
 use lookups::Times;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use tidewaiter::store::{Database, Metadata as _, database};
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RECORDS: usize = 100_000;
 const SMALLEST: usize = 10_000;
 /// Uploads at once, as many as the server lets in.
 const UPLOADS: usize = 16;
-const BUILDS: usize = 100;
+const BUILDS: usize = 240;
 const CHAINS: usize = 4;
 const STEPS: [&str; 4] = ["checkout", "test", "build", "scan"];
 
@@ -72,12 +76,13 @@ fn sizes(most: usize) -> Vec<usize> {
 
 async fn ingest(on: On) {
     let place = Place::new(on);
-    let store = Database::open(database::Options::at(place.url.parse().expect("a location"))).await.expect("a store");
+    let options = database::Options::at(place.url.parse().expect("a location"));
+    let store = Arc::new(Database::open(options).await.expect("a store"));
     let mut records = Vec::new();
     for chain in 0..CHAINS {
         let chain = store.chain(&format!("chain {chain}")).await.expect("a chain");
         for build in 0..BUILDS / CHAINS {
-            let tree = links::tree(build);
+            let tree = links::tree(chain, build);
             records.extend(STEPS.map(|step| links::record(chain, build, step, &tree)));
         }
     }
@@ -88,16 +93,18 @@ async fn ingest(on: On) {
     let bytes: usize = records.iter().map(|record| record.envelope.len()).sum();
     let count = records.len();
     let start = Instant::now();
+    // A task each, as the server has it.
     let times: Vec<f64> = stream::iter(records)
         .map(|record| {
-            let store = &store;
-            async move {
+            let store = store.clone();
+            tokio::spawn(async move {
                 let start = Instant::now();
                 store.put(record).await.expect("kept");
                 start.elapsed().as_secs_f64() * 1e3
-            }
+            })
         })
         .buffer_unordered(UPLOADS)
+        .map(|time| time.expect("no panic"))
         .collect()
         .await;
     let elapsed = start.elapsed();

@@ -1,7 +1,9 @@
 //! The store under 50 uploads of 20 KB and 200 reads a second at once (security §4.2, L11): what the slowest in a hundred waits, what is lost,
 //! and how much memory the process took at most. It sends at its times, however late the answers are.
 //!
-//! `TIDEWAITER_BENCH_SECONDS` (20) is how long, `TIDEWAITER_BENCH_DATABASE` (a new SQLite file) where.
+//! Every read looks for a step that nobody recorded, among links that name no run: the longest way there is.
+//!
+//! `TIDEWAITER_BENCH_SECONDS` (20) is how long, over each database.
 
 #[allow(dead_code, unused_macros, unused_imports)]
 #[path = "../tests/support/databases.rs"]
@@ -10,6 +12,7 @@ mod databases;
 #[path = "../tests/store/shop.rs"]
 mod shop;
 
+use databases::{On, Place};
 use serde_json::json;
 use shop::{CI, CLUSTER, FUTURE, Keys, LAPTOP, Record, documents, layout, link, seal};
 use std::{
@@ -124,12 +127,16 @@ fn row(what: &str, answers: &BTreeMap<u64, (u16, Duration)>, good: u16) -> usize
 #[tokio::main]
 async fn main() {
     let seconds = std::env::var("TIDEWAITER_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
-    let (dir, keys) = (tempfile::tempdir().expect("a scratch directory"), Keys::new());
-    let config = dir.path().join("chains.yaml");
+    for on in [On::Sqlite, On::Postgres] {
+        load(on, seconds).await;
+    }
+}
+
+async fn load(on: On, seconds: u64) {
+    let (place, keys) = (Place::new(on), Keys::new());
+    let config = place.dir.path().join("chains.yaml");
     fs::write(&config, documents(&keys)).expect("the documents");
-    let database = std::env::var("TIDEWAITER_BENCH_DATABASE");
-    let database = database.unwrap_or_else(|_| format!("sqlite:{}", dir.path().join("store.db").display()));
-    let store = Store::start(&config, &database);
+    let store = Store::start(&config, &place.url);
     let root = seal(&layout(&keys, FUTURE, ""), &[&keys.alice, &keys.bob]);
     assert_eq!(store.put(LAPTOP, &root).await.0, 201);
     let records: Vec<Record> = (0..UPLOADS * (seconds + 4)).map(|number| record(&keys, number)).collect();
@@ -141,7 +148,7 @@ async fn main() {
     let reads = send(READS, seconds, |number| store.get(&image(number * 7919 % 200)));
     let (uploads, reads) = tokio::join!(uploads, reads);
     println!(
-        "\n{UPLOADS} uploads of {} KB and {READS} reads a second for {seconds} s\n",
+        "\n{on:?}: {UPLOADS} uploads of {} KB and {READS} reads a second for {seconds} s\n",
         records[0].bytes.len() / 1000
     );
     println!("| | count | p50 ms | p99 ms | most ms | refused |\n|---|---:|---:|---:|---:|---:|");

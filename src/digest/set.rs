@@ -42,7 +42,7 @@ impl DigestSet {
     /// The hex under that algorithm.
     pub fn get(&self, algorithm: &str) -> Option<Cow<'_, str>> {
         match &self.0 {
-            Hashes::Sha256(bytes) => (algorithm == "sha256").then(|| hex::encode(bytes).into()),
+            Hashes::Sha256(bytes) => (algorithm == "sha256").then(|| hex(bytes).into()),
             Hashes::Named(named) => {
                 let at = named.binary_search_by(|(name, _)| name.as_str().cmp(algorithm)).ok()?;
                 named.get(at).map(|(_, hex)| hex.as_str().into())
@@ -53,7 +53,7 @@ impl DigestSet {
     /// Algorithm and hex, sorted by algorithm.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let (one, named) = match &self.0 {
-            Hashes::Sha256(bytes) => (Some(("sha256", hex::encode(bytes).into())), Default::default()),
+            Hashes::Sha256(bytes) => (Some(("sha256", hex(bytes).into())), Default::default()),
             Hashes::Named(named) => (None, named.iter()),
         };
         one.into_iter().chain(named.map(|(name, hex)| (name.as_str(), hex.as_str().into())))
@@ -122,6 +122,14 @@ impl Serialize for DigestSet {
 /// The accepted algorithm of that name.
 fn accepted(name: &str) -> Option<Algorithm> {
     Algorithm::ALL.into_iter().find(|a| a.name() == name)
+}
+
+/// Lower-case hex, by whole bytes: links have thousands of them.
+fn hex(bytes: &[u8; 32]) -> String {
+    let mut text = vec![0; 64];
+    // It does not fail: there is room for two digits a byte, and digits are text.
+    let _ = hex::encode_to_slice(bytes, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The bytes behind lower-case hex, eight digits at a time.

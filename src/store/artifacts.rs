@@ -6,6 +6,7 @@ use crate::{
     image::artifact_repository,
     intoto::Artifacts,
 };
+use serde::Serialize;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -54,22 +55,22 @@ pub fn set(artifacts: &Artifacts) -> Option<Set> {
     if directories.is_empty() {
         return None;
     }
-    let mut roots = String::new();
+    let mut roots = Vec::new();
     let mut chunks = Vec::with_capacity(directories.len());
     for (directory, entries) in &directories {
-        let text = serde_json::json!(entries).to_string();
-        let digest = Digest::sha256(text.as_bytes());
+        let bytes = text(entries);
+        let digest = Digest::sha256(&bytes);
         // The name goes in as JSON text, so no directory name can look like two.
-        roots.push_str(&serde_json::json!([directory, digest.hex()]).to_string());
+        roots.extend(text(&(directory, digest.hex())));
         chunks.push(Chunk {
             digest: raw(&digest),
-            bytes: text.into_bytes(),
+            bytes,
             names: names(entries),
             postings: entries.iter().flat_map(|(_, digests)| digests.iter().filter_map(prefix)).collect(),
             count: entries.len(),
         });
     }
-    Some(Set { root: raw(&Digest::sha256(roots.as_bytes())), count: artifacts.len(), chunks })
+    Some(Set { root: raw(&Digest::sha256(&roots)), count: artifacts.len(), chunks })
 }
 
 /// How many artifacts a stored chunk has, and their postings; `None` when its bytes are none we wrote.
@@ -121,8 +122,13 @@ fn names(entries: &[Entry<'_>]) -> Option<i64> {
     if names.len() < NAMES_MIN {
         return None;
     }
-    let digest = raw(&Digest::sha256(serde_json::json!(names).to_string().as_bytes()));
+    let digest = raw(&Digest::sha256(&text(&names)));
     digest.first_chunk().map(|head| i64::from_be_bytes(*head))
+}
+
+/// As JSON. Texts, and lists and maps of them, are JSON always.
+fn text<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// The SHA-256 among the digests of one thing.

@@ -117,7 +117,7 @@ impl Database {
         };
         let body = self.pack(&record, &places).await?;
         let is_whole = body.codec != Codec::Delta;
-        let done = self.write(work(Recording { record, body })).await?;
+        let done = self.write(work(Recording::new(record, body))).await?;
         if is_whole && made(&done) {
             places.iter().for_each(|place| self.keyframes.forget(place));
         }

@@ -16,13 +16,13 @@ const ARTIFACTS: usize = 1_000;
 /// Files that a build changes.
 const CHANGED: usize = 5;
 
-/// The tree of a build: 1,000 files in 50 directories, some of them other than in the build before.
-pub fn tree(build: usize) -> Value {
+/// The tree of a chain's build: 1,000 files in 50 directories, some of them other than in the build before.
+pub fn tree(chain: i64, build: usize) -> Value {
     let file = |number: usize| {
         // The last build up to this one that changed it.
         let changed =
             (0..=build).rev().find(|build| (0..CHANGED).any(|place| (build * 211 + place * 97) % ARTIFACTS == number));
-        let content = format!("{number} {}", changed.unwrap_or_default());
+        let content = format!("{chain} {number} {}", changed.unwrap_or_default());
         (
             format!("src/module-{}/file-{number}.rs", number / 20),
             json!({"sha256": Digest::sha256(content.as_bytes()).hex()}),

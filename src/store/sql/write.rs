@@ -25,11 +25,14 @@ pub const ADD_BLOBS: Rows = Rows {
 pub const BLOBS_BY_DIGEST: InList =
     InList { before: "SELECT digest, id FROM blob WHERE digest IN ", fixed: 0, after: "" };
 pub const SET_BY_ROOT: &str = "SELECT id FROM art_set WHERE root = $1";
-pub const ADD_SET: &str = "INSERT INTO art_set (id, root, n) VALUES ($1, $2, $3)";
+pub const ADD_SET: &str = "INSERT INTO art_set (id, root, n) VALUES ($1, $2, $3) ON CONFLICT (root) DO NOTHING";
 pub const CHUNKS_BY_DIGEST: InList =
     InList { before: "SELECT digest, id FROM chunk WHERE digest IN ", fixed: 0, after: "" };
-pub const ADD_CHUNKS: Rows =
-    Rows { before: "INSERT INTO chunk (id, digest, n, names, blob_id) VALUES", columns: 5, after: "" };
+pub const ADD_CHUNKS: Rows = Rows {
+    before: "INSERT INTO chunk (id, digest, n, names, blob_id) VALUES",
+    columns: 5,
+    after: " ON CONFLICT (digest) DO NOTHING",
+};
 pub const ADD_SET_CHUNKS: Rows =
     Rows { before: "INSERT INTO set_chunk (chunk_id, set_id) VALUES", columns: 2, after: " ON CONFLICT DO NOTHING" };
 pub const ADD_POSTINGS: Rows = Rows { before: "INSERT INTO posting (d64, chunk_id) VALUES", columns: 2, after: "" };

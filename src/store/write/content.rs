@@ -1,10 +1,7 @@
 //! Bytes and artifact lists, each kept once, by their hash.
 
 use super::{Arg, StoreError, Write, args, artifacts, sql};
-use crate::{
-    intoto::Artifacts,
-    store::body::{self, Body},
-};
+use crate::store::body::{self, Body};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 impl Write {
@@ -18,14 +15,17 @@ impl Write {
     }
 
     /// The id of an artifact list; a list that is known costs one look-up, and chunks that are known one together.
-    pub async fn set(&mut self, list: &Artifacts) -> Result<Option<i64>, StoreError> {
-        let Some(set) = artifacts::set(list) else { return Ok(None) };
+    pub async fn set(&mut self, set: Option<&artifacts::Set>) -> Result<Option<i64>, StoreError> {
+        let Some(set) = set else { return Ok(None) };
         let known: Option<i64> = self.session.value(sql::SET_BY_ROOT, args![&set.root]).await?;
         if known.is_some() {
             return Ok(known);
         }
         let id = self.id();
-        self.session.execute(sql::ADD_SET, args![id, &set.root, count(set.count)]).await?;
+        if self.session.execute(sql::ADD_SET, args![id, &set.root, count(set.count)]).await? == 0 {
+            // Another transaction was faster.
+            return self.session.value(sql::SET_BY_ROOT, args![&set.root]).await;
+        }
         let chunks = self.chunks(&set.chunks).await?;
         let rows: Vec<[Arg<'_>; 2]> = chunks.iter().map(|chunk| [(*chunk).into(), id.into()]).collect();
         self.session.add_rows(&sql::ADD_SET_CHUNKS, &rows).await?;
@@ -43,48 +43,46 @@ impl Write {
         });
         let bodies: Vec<(i64, Body)> = bodies.map(|body| (self.id(), body)).collect();
         let rows: Vec<[Arg<'_>; 7]> = bodies.iter().map(|(id, body)| columns(*id, body)).collect();
-        self.session.add_rows(&sql::ADD_BLOBS, &rows).await?;
-        let digests: Vec<Arg<'_>> = bodies.iter().map(|(_, body)| Arg::from(&body.digest)).collect();
-        let ids: Vec<(Vec<u8>, i64)> = self.session.rows_in(&sql::BLOBS_BY_DIGEST, &[], &digests).await?;
-        let ids: HashMap<Vec<u8>, i64> = ids.into_iter().collect();
-        let id = |(_, body): &(i64, Body)| ids.get(&body.digest).copied();
-        let missing = || StoreError::Database("a blob that was written is not there".into());
-        bodies.iter().map(|body| id(body).ok_or_else(missing)).collect()
+        let mut ids: HashMap<Vec<u8>, i64> = bodies.iter().map(|(id, body)| (body.digest.clone(), *id)).collect();
+        if self.session.add_rows(&sql::ADD_BLOBS, &rows).await? < rows.len() as u64 {
+            let digests: Vec<Arg<'_>> = bodies.iter().map(|(_, body)| Arg::from(&body.digest)).collect();
+            let kept: Vec<(Vec<u8>, i64)> = self.session.rows_in(&sql::BLOBS_BY_DIGEST, &[], &digests).await?;
+            ids.extend(kept);
+        }
+        Ok(bodies.iter().filter_map(|(_, body)| ids.get(&body.digest).copied()).collect())
     }
 
     /// The ids of chunks, with those that are new added.
-    async fn chunks(&mut self, chunks: &[artifacts::Chunk]) -> Result<Vec<i64>, StoreError> {
+    async fn chunks(&mut self, chunks: &[artifacts::Chunk]) -> Result<BTreeSet<i64>, StoreError> {
         let digests: Vec<Arg<'_>> = chunks.iter().map(|chunk| Arg::from(&chunk.digest)).collect();
         let known: Vec<(Vec<u8>, i64)> = self.session.rows_in(&sql::CHUNKS_BY_DIGEST, &[], &digests).await?;
         let mut ids: HashMap<Vec<u8>, i64> = known.into_iter().collect();
         // In the order of their digests, as every transaction does: so two that add the same ones wait, but not for each other.
-        let new: BTreeMap<&[u8], &artifacts::Chunk> = chunks
+        let new = chunks.iter().filter(|chunk| !ids.contains_key(&chunk.digest)).map(|chunk| (&chunk.digest, chunk));
+        let new: BTreeMap<&Vec<u8>, &artifacts::Chunk> = new.collect();
+        ids.extend(self.new_chunks(new.into_values().collect()).await?);
+        Ok(chunks.iter().filter_map(|chunk| ids.get(&chunk.digest).copied()).collect())
+    }
+
+    async fn new_chunks(&mut self, chunks: Vec<&artifacts::Chunk>) -> Result<HashMap<Vec<u8>, i64>, StoreError> {
+        let blobs = self.chunk_bodies(&chunks).await?;
+        let chunks: Vec<(i64, &artifacts::Chunk, i64)> =
+            chunks.into_iter().zip(blobs).map(|(chunk, blob)| (self.id(), chunk, blob)).collect();
+        let rows: Vec<[Arg<'_>; 5]> = chunks
             .iter()
-            .filter(|chunk| !ids.contains_key(&chunk.digest))
-            .map(|chunk| (chunk.digest.as_slice(), chunk))
+            .map(|(id, chunk, blob)| *args![*id, &chunk.digest, count(chunk.count), chunk.names, *blob])
             .collect();
-        let new: Vec<&artifacts::Chunk> = new.into_values().collect();
-        let blobs = self.chunk_bodies(&new).await?;
-        let new: Vec<(i64, &artifacts::Chunk, i64)> =
-            new.into_iter().zip(blobs).map(|(chunk, blob)| (self.id(), chunk, blob)).collect();
-        ids.extend(new.iter().map(|(id, chunk, _)| (chunk.digest.clone(), *id)));
-        let rows: Vec<[Arg<'_>; 5]> = new
-            .iter()
-            .map(|(id, chunk, blob)| {
-                let many = count(chunk.count);
-                [(*id).into(), (&chunk.digest).into(), many.into(), chunk.names.into(), (*blob).into()]
-            })
-            .collect();
-        self.session.add_rows(&sql::ADD_CHUNKS, &rows).await?;
-        let postings: Vec<[Arg<'_>; 2]> = new
-            .iter()
-            .flat_map(|(id, chunk, _)| chunk.postings.iter().map(|d64| [(*d64).into(), (*id).into()]))
-            .collect();
+        let mut ids: HashMap<Vec<u8>, i64> = chunks.iter().map(|(id, chunk, _)| (chunk.digest.clone(), *id)).collect();
+        if self.session.add_rows(&sql::ADD_CHUNKS, &rows).await? < rows.len() as u64 {
+            // Another transaction was faster with some of them: those are its own to post.
+            let digests: Vec<Arg<'_>> = chunks.iter().map(|(_, chunk, _)| Arg::from(&chunk.digest)).collect();
+            ids.extend(self.session.rows_in::<(Vec<u8>, i64)>(&sql::CHUNKS_BY_DIGEST, &[], &digests).await?);
+        }
+        let ours = chunks.iter().filter(|(id, chunk, _)| ids.get(&chunk.digest) == Some(id));
+        let postings: Vec<[Arg<'_>; 2]> =
+            ours.flat_map(|(id, chunk, _)| chunk.postings.iter().map(|d64| *args![*d64, *id])).collect();
         self.session.add_rows(&sql::ADD_POSTINGS, &postings).await?;
-        let mut all: Vec<i64> = chunks.iter().filter_map(|chunk| ids.get(&chunk.digest).copied()).collect();
-        all.sort_unstable();
-        all.dedup();
-        Ok(all)
+        Ok(ids)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     intoto::Fact,
     store::{
         Kind, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature,
+        artifacts::Set,
         body::{self, Body},
         failpoint::{self, Point},
         merge, read,
@@ -13,10 +14,20 @@ use crate::{
 use futures::{FutureExt as _, future::BoxFuture};
 use std::collections::HashMap;
 
-/// A record whose body is packed, and durable already where it is an object.
+/// A record whose body is packed, and durable already where it is an object, and whose artifact lists are cut: what can be done before the
+/// transaction is.
 pub struct Recording {
     pub record: NewRecord,
-    pub body: Body,
+    body: Body,
+    inputs: Option<Set>,
+    outputs: Option<Set>,
+}
+
+impl Recording {
+    pub fn new(record: NewRecord, body: Body) -> Self {
+        let (inputs, outputs) = (artifacts::set(&record.materials), artifacts::set(&record.products));
+        Recording { record, body, inputs, outputs }
+    }
 }
 
 impl Work for Recording {
@@ -32,25 +43,27 @@ impl Work for Recording {
     }
 
     fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<Put, StoreError>> {
-        write.record(&self.record, &self.body).boxed()
+        write.record(self).boxed()
     }
 }
 
 impl Write {
-    async fn record(&mut self, record: &NewRecord, body: &Body) -> Result<Put, StoreError> {
+    async fn record(&mut self, recording: &Recording) -> Result<Put, StoreError> {
+        let record = &recording.record;
         let name = artifacts::raw(&record.digest);
         let known = self.session.value(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
         match known {
             Some(id) => self.extend(id, record).await,
-            None => self.create(record, body).await.map(|()| Put::Created),
+            None => self.create(recording).await.map(|()| Put::Created),
         }
     }
 
-    async fn create(&mut self, record: &NewRecord, body: &Body) -> Result<(), StoreError> {
+    async fn create(&mut self, recording: &Recording) -> Result<(), StoreError> {
+        let Recording { record, body, inputs, outputs } = recording;
         let run = self.run(record).await?;
         failpoint::reach(Point::Run);
-        let inputs = self.set(&record.materials).await?;
-        let outputs = self.set(&record.products).await?;
+        let inputs = self.set(inputs.as_ref()).await?;
+        let outputs = self.set(outputs.as_ref()).await?;
         failpoint::reach(Point::Listed);
         let blob = self.body(body).await?;
         failpoint::reach(Point::Body);
