@@ -314,9 +314,9 @@ impl Walk<'_> {
             if !has || !self.may_look() {
                 continue;
             }
-            let sets: Vec<i64> = self.session.values(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await?;
+            let sets: Vec<(i64, i64)> = self.session.rows(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await?;
             self.graph.truncated |= sets.len() >= FAN_OUT_MAX as usize;
-            for set in sets {
+            for (_, set) in sets {
                 for chain in self.query.chains {
                     if !self.may_look() {
                         break;

@@ -11,7 +11,10 @@ use crate::{
         walk::Walk,
     },
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 /// Runs of one image that are looked at, newest first.
 const RUNS_MAX: usize = 8;
@@ -20,8 +23,12 @@ const FAN_OUT_MAX: i64 = 64;
 const CHUNKS_OF_SET_MAX: i64 = 4_096;
 const DIGESTS_OF_LINK_MAX: usize = 20_000;
 const LOOKUPS_MAX: usize = 1_024;
-/// Sets that share something with one link, the rarest sharing first.
-const SETS_MAX: i64 = 256;
+/// Sets that share something with one link, the rarest sharing first; with them those of the same look-up.
+const SETS_MAX: usize = 64;
+/// A chunk in more sets is common, however many they are (`sql::POPULARITY`).
+const RARE_MAX: i64 = 16;
+/// Common chunks of one link that are looked up.
+const COMMON_MAX: usize = 8;
 
 /// A link without its envelope.
 #[derive(Clone, Debug)]
@@ -154,7 +161,7 @@ impl<'l> Look<'l> {
             of_chunk.entry(chunk).or_default().push(digest);
         }
         let mut shared = BTreeMap::<i64, BTreeSet<i64>>::new();
-        for (chunk, set) in self.sets(of_chunk.keys().copied().collect()).await? {
+        for (chunk, set) in self.sets(of_chunk.keys().copied().collect(), link).await? {
             shared.entry(set).or_default().extend(of_chunk.get(&chunk).into_iter().flatten());
         }
         let sets: Vec<i64> = shared.keys().copied().collect();
@@ -214,8 +221,9 @@ impl<'l> Look<'l> {
         Ok(found)
     }
 
-    /// (Chunk, set) of the chunks that are in the fewest sets: what is everywhere tells no build from another.
-    async fn sets(&mut self, chunks: Vec<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
+    /// (Chunk, set) of the chunks that are in the fewest sets, and of equals the newest: what is everywhere tells no build from another.
+    /// Enough are those in so many sets beside the link's own.
+    async fn sets(&mut self, chunks: Vec<i64>, link: &Row) -> Result<Vec<(i64, i64)>, StoreError> {
         let asked: Vec<Arg<'_>> = chunks.into_iter().map(Arg::from).collect();
         let mut popularity = Vec::new();
         for batch in asked.chunks(sql::PIECE_MAX) {
@@ -224,22 +232,30 @@ impl<'l> Look<'l> {
                 popularity.extend(rows);
             }
         }
-        popularity.sort_unstable_by_key(|(chunk, count)| (*count, *chunk));
-        let (mut rare, mut sets, mut many) = (Vec::new(), Vec::new(), 0);
-        for (chunk, count) in popularity {
-            many += count.min(FAN_OUT_MAX);
-            if many > SETS_MAX || !self.may_look() {
+        popularity.sort_unstable_by_key(|(chunk, count)| (*count, Reverse(*chunk)));
+        let common = popularity.partition_point(|(_, count)| *count <= RARE_MAX);
+        let (rare, common) = popularity.split_at(common);
+        let mut found = Vec::new();
+        let mut others = BTreeSet::new();
+        // Rare ones many at once; of common ones the newest sets, one after the other.
+        for batch in rare.chunks(sql::PIECE_MAX).chain(common.chunks(1).take(COMMON_MAX)) {
+            if others.len() >= SETS_MAX || !self.may_look() {
                 break;
             }
-            if count <= FAN_OUT_MAX {
-                rare.push(Arg::from(chunk));
-            } else {
-                let newest: Vec<i64> = self.session.values(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await?;
-                sets.extend(newest.into_iter().map(|set| (chunk, set)));
-            }
+            let rows: Vec<(i64, i64)> = match batch {
+                [(chunk, count)] if *count > RARE_MAX => {
+                    self.session.rows(sql::SETS_OF_CHUNK, args![*chunk, RARE_MAX]).await?
+                }
+                batch => {
+                    let chunks: Vec<Arg<'_>> = batch.iter().map(|(chunk, _)| Arg::from(*chunk)).collect();
+                    self.session.rows_in(&sql::SETS_OF_CHUNKS, &[], &chunks).await?
+                }
+            };
+            let beside = |set: &i64| ![link.inputs, link.outputs].contains(&Some(*set));
+            others.extend(rows.iter().map(|(_, set)| *set).filter(beside));
+            found.extend(rows);
         }
-        sets.extend(self.session.rows_in::<(i64, i64)>(&sql::SETS_OF_CHUNKS, &[], &rare).await?);
-        Ok(sets)
+        Ok(found)
     }
 
     /// Looks up who makes or uses the sets, as far as that is not known. Where a batch has more than it may return, each set is asked alone.

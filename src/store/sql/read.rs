@@ -46,16 +46,17 @@ pub const CHUNKS_OF_SET: &str = "SELECT b.digest, b.codec, b.size, b.inline, b.l
 pub const CHUNKS_OF_ONE: &str = "SELECT d64, chunk_id FROM posting WHERE d64 = $1 ORDER BY chunk_id DESC LIMIT $2";
 pub const CHUNKS_OF_MANY: InList =
     InList { before: "SELECT d64, chunk_id FROM posting WHERE d64 IN ", fixed: 1, after: " LIMIT $1" };
-/// In how many sets each of these chunks is, 65 standing for any number above 64.
+/// In how many sets each of these chunks is, 17 standing for any number above 16.
 pub const POPULARITY: Rows = Rows {
-    before: "SELECT n.column1, (SELECT count(*) FROM (SELECT s.set_id FROM set_chunk s WHERE s.chunk_id = n.column1 LIMIT 65) AS few) \
+    before: "SELECT n.column1, (SELECT count(*) FROM (SELECT s.set_id FROM set_chunk s WHERE s.chunk_id = n.column1 LIMIT 17) AS few) \
          FROM (VALUES",
     columns: 1,
     after: ") AS n",
 };
 pub const SETS_OF_CHUNKS: InList =
     InList { before: "SELECT chunk_id, set_id FROM set_chunk WHERE chunk_id IN ", fixed: 0, after: "" };
-pub const SETS_OF_CHUNK: &str = "SELECT set_id FROM set_chunk WHERE chunk_id = $1 ORDER BY set_id DESC LIMIT $2";
+pub const SETS_OF_CHUNK: &str =
+    "SELECT chunk_id, set_id FROM set_chunk WHERE chunk_id = $1 ORDER BY set_id DESC LIMIT $2";
 pub const RECORDS_MAKING: &str =
     "SELECT out_set, id, step FROM record WHERE out_set = $1 AND chain_id = $2 ORDER BY id DESC LIMIT $3";
 pub const RECORDS_USING: &str =
