@@ -4,6 +4,8 @@
 mod bodies;
 #[path = "store/client.rs"]
 mod client;
+#[path = "store/clock.rs"]
+mod clock;
 #[path = "support/databases.rs"]
 mod databases;
 #[path = "store/failpoints.rs"]

@@ -241,16 +241,17 @@ impl Session {
         ask!(self, query(statement), args.iter().copied(), execute)
     }
 
-    /// All rows for all of what is asked, each of whose rows of arguments is asked once.
+    /// All rows for all of a list that the statement brings along as rows; for one of them, the same again perhaps.
     pub async fn rows_for<T: Columns>(
         &mut self,
         statement: &sql::Rows,
-        asked: &[Arg<'_>],
+        list: &[Arg<'_>],
     ) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        for piece in sql::pieces(asked) {
-            let text = AssertSqlSafe(statement.text(piece.len()));
-            let found: Vec<T> = ask!(self, query_as(text), piece.iter().copied(), fetch_all)?;
+        for (piece, fill) in sql::filled(list) {
+            let text = AssertSqlSafe(statement.text(piece.len().next_power_of_two()));
+            let args = piece.iter().copied().chain(fill.clone());
+            let found: Vec<T> = ask!(self, query_as(text), args, fetch_all)?;
             rows.extend(found);
         }
         Ok(rows)

@@ -171,5 +171,12 @@ mod tests {
         assert_eq!(names(&signed, &ring), ["alice"]);
         signed.signatures.insert(0, Signature::default());
         assert!(names(&signed, &ring).is_empty());
+        // The third attempt would find it.
+        signed.signatures = vec![Signature::default(), Signature::default(), good];
+        for (allowed, left, found) in [(2, 0, 0), (3, 0, 1), (9, 6, 1)] {
+            let mut attempts = allowed;
+            let signers = every_signer(&signed, &ring, &mut attempts, Timestamp::UNIX_EPOCH);
+            assert_eq!((attempts, signers.len()), (left, found), "{allowed}");
+        }
     }
 }

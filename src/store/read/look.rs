@@ -28,7 +28,7 @@ const SETS_MAX: usize = 64;
 /// A chunk in more sets is common, however many they are (`sql::POPULARITY`).
 const RARE_MAX: i64 = 16;
 /// Common chunks of one link that are looked up.
-const COMMON_MAX: usize = 8;
+const COMMON_MAX: usize = 4;
 
 /// A link without its envelope.
 #[derive(Clone, Debug)]
@@ -225,14 +225,15 @@ impl<'l> Look<'l> {
     /// Enough are those in so many sets beside the link's own.
     async fn sets(&mut self, chunks: Vec<i64>, link: &Row) -> Result<Vec<(i64, i64)>, StoreError> {
         let asked: Vec<Arg<'_>> = chunks.into_iter().map(Arg::from).collect();
-        let mut popularity = Vec::new();
+        let mut popularity = BTreeSet::new();
         for batch in asked.chunks(sql::PIECE_MAX) {
             if self.may_look() {
                 let rows: Vec<(i64, i64)> = self.session.rows_for(&sql::POPULARITY, batch).await?;
-                popularity.extend(rows);
+                popularity.extend(rows.into_iter().map(|(chunk, count)| (count, Reverse(chunk))));
             }
         }
-        popularity.sort_unstable_by_key(|(chunk, count)| (*count, Reverse(*chunk)));
+        let popularity: Vec<(i64, i64)> =
+            popularity.into_iter().map(|(count, Reverse(chunk))| (chunk, count)).collect();
         let common = popularity.partition_point(|(_, count)| *count <= RARE_MAX);
         let (rare, common) = popularity.split_at(common);
         let mut found = Vec::new();
