@@ -215,3 +215,35 @@ fn unsigned(magnitude: &[u8]) -> Vec<u8> {
         _ => tlv(INTEGER, magnitude),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_in_its_shortest_form() {
+        let of = |head: &[u8], len: usize| {
+            let bytes = [head, &vec![7; len], &[9]].concat();
+            element(&bytes, 4).map(|(content, rest)| (content.len(), rest.to_vec()))
+        };
+        let found = |len| Some((len, vec![9]));
+        assert_eq!((of(&[4, 0], 0), of(&[4, 0x7f], 0x7f)), (found(0), found(0x7f)));
+        assert_eq!((of(&[4, 0x81, 0x80], 0x80), of(&[4, 0x81, 0xff], 0xff)), (found(0x80), found(0xff)));
+        assert_eq!((of(&[4, 0x82, 1, 0], 0x100), of(&[4, 0x82, 1, 1], 0x101)), (found(0x100), found(0x101)));
+        // Longer than it need be, without an end, and beyond what there is.
+        for (head, len) in [
+            (&[4, 0x81, 0x7f][..], 0x7f),
+            (&[4, 0x82, 0, 0xff], 0xff),
+            (&[4, 0x80], 0x80),
+            (&[4, 0x83, 0, 1, 0], 0x100),
+        ] {
+            assert_eq!(of(head, len), None, "{head:?}");
+        }
+        assert_eq!(of(&[4, 9], 7), None);
+        assert_eq!(of(&[3, 1], 1), None, "another tag");
+        for len in [0, 0x7f, 0x80, 0xff, 0x100, 0xffff] {
+            let written = tlv(4, &vec![7; len]);
+            assert_eq!(only(&written, 4).map(<[u8]>::len), Some(len));
+        }
+    }
+}

@@ -289,8 +289,22 @@ fn weak_and_unknown_keys_are_refused() {
     assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported { what: "ECDSA P-224".into() }));
     let short = super::der::write_spki(&Material::MlDsa(MlDsa::Set65, vec![1; 1312]));
     assert!(matches!(PublicKey::from_spki(&short), Err(KeyError::Malformed { .. })));
-    let off_curve = super::der::write_spki(&Material::P521([&[4][..], &[1; 132]].concat()));
-    assert!(matches!(PublicKey::from_spki(&off_curve), Err(KeyError::Malformed { .. })));
+    let curves: [(fn(Vec<u8>) -> Material, usize); 3] =
+        [(Material::P256, 64), (Material::P384, 96), (Material::P521, 132)];
+    for (material, len) in curves {
+        let point = |first: u8, len: usize| super::der::write_spki(&material([&[first][..], &vec![1; len]].concat()));
+        let why = |spki: &[u8]| match PublicKey::from_spki(spki) {
+            Err(KeyError::Malformed { what }) => what,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(why(&point(4, len)), "its point is not on the curve");
+        let shape = "it holds no uncompressed elliptic curve point of the right length";
+        assert_eq!((why(&point(6, len)), why(&point(4, len - 1))), (shape, shape));
+    }
+    let spki = super::der::write_spki(&Material::MlDsa(MlDsa::Set44, vec![1; 1312]));
+    assert!(PublicKey::from_spki(&spki).is_ok());
+    let nested = super::der::write_spki(&Material::MlDsa(MlDsa::Set44, spki));
+    assert!(matches!(PublicKey::from_spki(&nested), Err(KeyError::Malformed { .. })));
 }
 
 #[test]
@@ -309,6 +323,10 @@ fn ed25519_keys_of_small_order_are_refused() {
         assert!(matches!(at(hex), Err(KeyError::Malformed { .. })), "{hex}");
     }
     assert!(at(ED25519_HEX).is_ok() && at(&ED25519_HEX.to_uppercase()) == at(ED25519_HEX));
+    // Which begin, or end, as those do.
+    for like in ["01".repeat(32), format!("ec{}7f", "00".repeat(30)), format!("ef{}7f", "fe".repeat(30))] {
+        assert!(at(&like).is_ok(), "{like}");
+    }
     assert!(matches!(at(&ED25519_HEX[2..]), Err(KeyError::Malformed { .. })));
     assert!(matches!(at("zz"), Err(KeyError::Malformed { .. })));
 }

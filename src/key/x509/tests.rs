@@ -70,6 +70,24 @@ fn a_certificate_says_what_it_says() {
     }
 }
 
+/// A name that cannot be read could be any: whoever must have no other names would have it beside those that are read.
+#[test]
+fn a_name_that_cannot_be_read_is_no_certificate() {
+    let with = |names: &[&[u8]]| {
+        let names: Vec<u8> = names.iter().flat_map(|name| [&[0x82, name.len() as u8][..], name].concat()).collect();
+        let content = [&[0x30, names.len() as u8][..], &names].concat();
+        let mut described = rcgen::CertificateParams::default();
+        described.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], content)];
+        let made = described.self_signed(&rcgen::KeyPair::from_pem(&key("leaf")).unwrap()).unwrap();
+        Certificate::from_der(made.der())
+    };
+    assert_eq!(with(&[b"a.example.com"]).unwrap().names().dns_names, ["a.example.com"]);
+    assert_eq!(
+        with(&[b"a.example.com", &[0xff, 0xfe]]),
+        Err(CertificateError::Malformed { what: "a name in it cannot be read" })
+    );
+}
+
 #[test]
 fn pem_is_one_block_or_the_first_of_several() {
     let chain = chain(json!({}));
