@@ -620,6 +620,10 @@ fn only_a_completed_verification_allows() {
     let audited = set.audit_only();
     let decision = audited.decide(&workload, None, reading(), vec![Some(Err(fault))], noon());
     assert!(decision.allowed);
+    // What is broken in us is no finding of an audit.
+    let broken = Fault::new(Reason::InternalError, "broken");
+    let decision = audited.decide(&workload, None, reading(), vec![Some(Err(broken))], noon());
+    assert_eq!((decision.allowed, decision.reason()), (false, Some(Reason::InternalError)));
 }
 
 #[test]
@@ -738,6 +742,28 @@ fn an_exception_waives_what_it_names_and_nothing_else() {
     assert!(!world.judge_in(&set, &pod(&[&world.pinned()]), Some(&different)).allowed);
     let workload = Workload { namespace: "shop-test".into(), ..pod(&[&world.pinned()]) };
     assert!(!world.judge_in(&set, &workload, Some(&everything)).allowed);
+    // Another policy of the same requirements, and one of the namespace's own that is called the same.
+    let other = with(&world.policy(), "metadata: { name: shop }", "metadata: { name: other }");
+    let own = with(
+        &world.policy(),
+        "ClusterImagePolicy\nmetadata: { name: shop }",
+        "ImagePolicy\nmetadata: { name: shop, namespace: NAMESPACE }",
+    );
+    let own = with(&own.replace("NAMESPACE", NAMESPACE), "  namespaces: [\"shop-*\"]\n", "");
+    let own = with(&own, "  exceptions: { maxDuration: 30d, signers: security-team }\n", "");
+    let both = format!("{}---\n{own}", world.policy().split("---").next().unwrap());
+    for (text, unmet) in
+        [(other, "ClusterImagePolicy/other".to_owned()), (both, format!("ImagePolicy/{NAMESPACE}/shop"))]
+    {
+        let decision = world.judge_in(&self::set(&text), &pod(&[&world.pinned()]), Some(&everything));
+        let found: Vec<&str> = decision.images[0]
+            .policies
+            .iter()
+            .filter(|policy| !policy.met)
+            .map(|policy| policy.policy.as_str())
+            .collect();
+        assert_eq!((decision.allowed, found), (false, vec![unmet.as_str()]));
+    }
 }
 
 pub(super) fn exception(requirements: &[&str], images: &str) -> String {
