@@ -203,6 +203,12 @@ fn a_revoked_key_is_refused_by_whatever_hash() {
         );
         assert_eq!(read(&[head(), revocation]), Err(revoked), "wherever it stands");
     }
+    for hash in [SHA_256, 9, 10] {
+        let own = user(&RSA, "Alice", hash, MADE, &[flags(CERTIFIES_AND_SIGNS)]);
+        assert!(read(&[public_key(&RSA), own.clone()]).is_ok(), "{hash}");
+        let revocation = RSA.sign(0x20, hash, &RSA.usual(MADE + 1), &RSA.hashed()).packet();
+        assert_eq!(read(&[public_key(&RSA), own, revocation]), Err(KeyError::Revoked { id: RSA.id() }), "{hash}");
+    }
     // Junk that anybody can append.
     let junk = MALLORY.sign(0x20, SHA_256, &MASTER.usual(MADE + 1), &MASTER.hashed()).packet();
     assert!(read(&[head(), junk]).is_ok());

@@ -1,6 +1,11 @@
 //! OpenPGP made by hand: as GnuPG writes it, and as it never would.
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
+use aws_lc_rs::{
+    digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest},
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaKeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tidewaiter::key::{Scheme, SecretKey};
 
 /// When everything here was made: November 2023.
@@ -32,7 +37,7 @@ impl Key {
         Key { secret: SecretKey::generate(Scheme::Ed25519).unwrap(), created: MADE, algorithm: 22 }
     }
 
-    /// 3,072 bits, for SHA-256 alone.
+    /// 3,072 bits; not by SHA-1.
     pub fn rsa() -> Self {
         Key { secret: SecretKey::generate(Scheme::RsaPkcs1Sha256).unwrap(), created: MADE, algorithm: 1 }
     }
@@ -78,7 +83,8 @@ impl Key {
         let value = match self.algorithm {
             22 | 27 => self.secret.sign(digest(algorithm(hash), &all).as_ref()),
             // It hashes by itself.
-            _ => self.secret.sign(&all),
+            _ if hash == SHA_256 => self.secret.sign(&all),
+            _ => Ok(rsa_by(&self.secret, hash, &all)),
         };
         Made { headers, value: value.unwrap(), algorithm: self.algorithm }
     }
@@ -104,6 +110,17 @@ impl Made {
     pub fn packet(&self) -> Vec<u8> {
         packet(2, &self.body(&[]))
     }
+}
+
+/// PKCS#1 v1.5 over another hash than the one a key of ours is for.
+fn rsa_by(key: &SecretKey, hash: u8, message: &[u8]) -> Vec<u8> {
+    let pem = key.to_pem();
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let pair = RsaKeyPair::from_pkcs8(&STANDARD.decode(base64).unwrap()).unwrap();
+    let encoding = if hash == 9 { &RSA_PKCS1_SHA384 } else { &RSA_PKCS1_SHA512 };
+    let mut value = vec![0; pair.public_modulus_len()];
+    pair.sign(encoding, &SystemRandom::new(), message, &mut value).unwrap();
+    value
 }
 
 fn algorithm(hash: u8) -> &'static aws_lc_rs::digest::Algorithm {
@@ -185,7 +202,6 @@ pub fn certificate(master: &Key, sub: Option<&Key>) -> Vec<u8> {
 
 /// In armor, lines of 64.
 pub fn armored(certificate: &[u8]) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
     let base64 = STANDARD.encode(certificate);
     let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
     let lines = lines.join("\n");
