@@ -45,6 +45,20 @@ fn path(chain: &Value, now: &str) -> Result<Timestamp, CertificateError> {
     one("leaf").check_path(&one("root"), &intermediates, now.parse().unwrap())
 }
 
+/// What an authority beside the path says of its end is nobody's matter; what one on it says is.
+#[test]
+fn a_path_ends_with_the_first_that_is_on_it() {
+    let described = json!({
+        "root": {"ca": true, "usage": ["keyCertSign"]},
+        "mid": {"ca": true, "by": "root", "until": "2026-12-10T00:00:00Z"},
+        "beside": {"ca": true, "by": "root", "until": "2026-12-01T00:00:00Z"},
+        "leaf": {"by": "mid", "usage": ["digitalSignature"]},
+    });
+    let one = |name: &str| read(&described, name).unwrap();
+    let until = one("leaf").check_path(&one("root"), &[one("beside"), one("mid")], NOW.parse().unwrap());
+    assert_eq!(until, Ok("2026-12-10T00:00:00Z".parse().unwrap()));
+}
+
 #[test]
 fn a_certificate_says_what_it_says() {
     let described = json!({"leaf": {"cn": ["Bob", "Robert"], "o": ["Example", "Other"], "dns": ["b.example.com", "*.example.com"],

@@ -91,6 +91,10 @@ fn each_fault_has_its_name() {
     assert!(matches!(bundle(json!({"roots": [1]})), LayoutError::Type { field: "roots", .. }));
     assert!(matches!(bundle(json!({"roots": [], "roles": []})), LayoutError::UnknownField { .. }));
     assert!(matches!(bundle(json!({"roots": [], "bundleid": 1})), LayoutError::KeyId { .. }));
+    assert_eq!(
+        bundle(json!({"roots": [], "bundleid": "a"})),
+        LayoutError::KeyId { key: "b".into(), inner: "a".into() }
+    );
     assert!(matches!(bundle(json!([])), LayoutError::Missing { field: "roots", .. }));
     let two = format!("{}{}", *PEM, *PEM);
     let cause = crate::key::x509::CertificateError::NotPem;
