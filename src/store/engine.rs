@@ -95,11 +95,11 @@ impl Engine {
     async fn postgres(url: &str) -> anyhow::Result<Self> {
         let options: PgConnectOptions = url.parse().context("the database's address")?;
         // Every statement goes by an index, and is planned once a connection: what PostgreSQL thinks of tables that are new, or have grown
-        // since it looked, must not make it read them whole.
+        // since it looked, must not make it read them whole, nor all that an index has where the first few are enough.
         let options = options
             .application_name("tidewaiter")
             .statement_cache_capacity(STATEMENTS_MAX)
-            .options([("enable_seqscan", "off")]);
+            .options([("enable_seqscan", "off"), ("enable_bitmapscan", "off")]);
         let pool =
             || PgPoolOptions::new().acquire_timeout(CONNECT_TIMEOUT).test_before_acquire(false).before_acquire(lives);
         let writers = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);

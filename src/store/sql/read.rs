@@ -48,7 +48,7 @@ pub const CHUNKS_OF_MANY: InList =
     InList { before: "SELECT d64, chunk_id FROM posting WHERE d64 IN ", fixed: 1, after: " LIMIT $1" };
 /// In how many sets each of these chunks is, 17 standing for any number above 16.
 pub const POPULARITY: Rows = Rows {
-    before: "SELECT n.column1, (SELECT count(*) FROM (SELECT s.set_id FROM set_chunk s WHERE s.chunk_id = n.column1 LIMIT 17) AS few) \
+    before: "SELECT n.column1, (SELECT count(*) FROM (SELECT s.set_id FROM set_chunk s WHERE s.chunk_id = n.column1 ORDER BY s.set_id DESC LIMIT 17) AS few) \
          FROM (VALUES",
     columns: 1,
     after: ") AS n",
