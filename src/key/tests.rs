@@ -289,9 +289,8 @@ fn weak_and_unknown_keys_are_refused() {
     assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported { what: "ECDSA P-224".into() }));
     let short = super::der::write_spki(&Material::MlDsa(MlDsa::Set65, vec![1; 1312]));
     assert!(matches!(PublicKey::from_spki(&short), Err(KeyError::Malformed { .. })));
-    let curves: [(fn(Vec<u8>) -> Material, usize); 3] =
-        [(Material::P256, 64), (Material::P384, 96), (Material::P521, 132)];
-    for (material, len) in curves {
+    type OfPoint = fn(Vec<u8>) -> Material;
+    for (material, len) in [(Material::P256 as OfPoint, 64), (Material::P384, 96), (Material::P521, 132)] {
         let point = |first: u8, len: usize| super::der::write_spki(&material([&[first][..], &vec![1; len]].concat()));
         let why = |spki: &[u8]| match PublicKey::from_spki(spki) {
             Err(KeyError::Malformed { what }) => what,
