@@ -14,9 +14,6 @@ pub const SET_RUN_FACTS: &str = "UPDATE run SET provider = coalesce(provider, $2
      commit_id = coalesce(commit_id, $4), ref = coalesce(ref, $5), trigger_ = coalesce(trigger_, $6), \
      actor = coalesce(actor, $7), started_at = coalesce(started_at, $8), finished_at = coalesce(finished_at, $9), \
      outcome = coalesce(outcome, $10) WHERE id = $1";
-pub const ADD_BLOB: &str = "INSERT INTO blob (id, digest, size, codec, base_id, inline, location) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO NOTHING RETURNING id";
-pub const BLOB_BY_DIGEST: &str = "SELECT id FROM blob WHERE digest = $1";
 pub const ADD_BLOBS: Rows = Rows {
     before: "INSERT INTO blob (id, digest, size, codec, base_id, inline, location) VALUES",
     columns: 7,

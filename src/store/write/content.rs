@@ -7,11 +7,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 impl Write {
     /// The id of a body; whether it is this very row, or one that was there before, is not the caller's to know.
     pub async fn body(&mut self, body: &Body) -> Result<i64, StoreError> {
-        let id = self.id();
-        match self.session.value(sql::ADD_BLOB, &columns(id, body)).await? {
-            Some(id) => Ok(id),
-            None => self.session.one(sql::BLOB_BY_DIGEST, args![&body.digest]).await,
+        let id = self.bodies(std::slice::from_ref(body)).await?.pop();
+        id.ok_or_else(|| StoreError::Database("a body that was written has no row".into()))
+    }
+
+    /// The ids of bodies, in their order.
+    async fn bodies(&mut self, bodies: &[Body]) -> Result<Vec<i64>, StoreError> {
+        let new: Vec<(i64, &Body)> = bodies.iter().map(|body| (self.id(), body)).collect();
+        let rows: Vec<[Arg<'_>; 7]> = new.iter().map(|(id, body)| columns(*id, body)).collect();
+        let mut ids: HashMap<Vec<u8>, i64> = new.iter().map(|(id, body)| (body.digest.clone(), *id)).collect();
+        if self.session.add_rows(&sql::ADD_BLOBS, &rows).await? < rows.len() as u64 {
+            let digests: Vec<Arg<'_>> = bodies.iter().map(|body| Arg::from(&body.digest)).collect();
+            ids.extend(self.session.rows_in::<(Vec<u8>, i64)>(&sql::BLOBS_BY_DIGEST, &[], &digests).await?);
         }
+        Ok(bodies.iter().filter_map(|body| ids.get(&body.digest).copied()).collect())
     }
 
     /// The id of an artifact list; a list that is known costs one look-up, and chunks that are known one together.
@@ -41,15 +50,8 @@ impl Write {
             let keyframe = chunk.names.and_then(|names| keyframes.get(&names));
             body::small(&chunk.bytes, keyframe.map(std::slice::from_ref).unwrap_or_default())
         });
-        let bodies: Vec<(i64, Body)> = bodies.map(|body| (self.id(), body)).collect();
-        let rows: Vec<[Arg<'_>; 7]> = bodies.iter().map(|(id, body)| columns(*id, body)).collect();
-        let mut ids: HashMap<Vec<u8>, i64> = bodies.iter().map(|(id, body)| (body.digest.clone(), *id)).collect();
-        if self.session.add_rows(&sql::ADD_BLOBS, &rows).await? < rows.len() as u64 {
-            let digests: Vec<Arg<'_>> = bodies.iter().map(|(_, body)| Arg::from(&body.digest)).collect();
-            let kept: Vec<(Vec<u8>, i64)> = self.session.rows_in(&sql::BLOBS_BY_DIGEST, &[], &digests).await?;
-            ids.extend(kept);
-        }
-        Ok(bodies.iter().filter_map(|(_, body)| ids.get(&body.digest).copied()).collect())
+        let bodies: Vec<Body> = bodies.collect();
+        self.bodies(&bodies).await
     }
 
     /// The ids of chunks, with those that are new added.
