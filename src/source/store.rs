@@ -113,9 +113,6 @@ impl StoreClient {
     /// `store_unavailable`, with why, for everything else that goes wrong.
     pub async fn envelopes(&self, image: &Digest, deadline: Instant) -> Result<Stored, Fault> {
         let together = self.reviews.of(image);
-        if let Some(came) = together.as_deref().and_then(|review| review.came(image)) {
-            return Ok(Arc::unwrap_or_clone(came));
-        }
         let until = Instant::now().checked_add(self.timeout).unwrap_or(deadline).min(deadline);
         let mut flights = 0;
         loop {
@@ -153,16 +150,24 @@ impl StoreClient {
             Arc::new(answers.unwrap_or_else(|_| images.into_iter().map(|image| (image, Err(late()))).collect()))
         };
         let asked = asked.boxed().shared();
+        let _asking = together.map(|review| review.asking());
         let mut led = Vec::new();
         let mut board = |image: &Digest| {
             self.flights.join(image, until, || {
-                led.push(image.clone());
+                // Looked up here: a flight is known until what came of it is kept.
+                let came = together.and_then(|review| review.came(image, until));
+                if came.is_none() {
+                    led.push(image.clone());
+                }
                 let (asked, image, together) = (asked.clone(), image.clone(), together.map(Arc::downgrade));
                 async move {
+                    if let Some(found) = came {
+                        return found;
+                    }
                     let answers: Arc<BTreeMap<Digest, Found>> = asked.await;
                     let found = answers.get(&image).cloned().unwrap_or_else(|| Err(unavailable("it was not asked")));
                     if let Some(review) = together.and_then(|review| review.upgrade()) {
-                        review.keep(&image, &found);
+                        review.keep(&image, &found, until);
                     }
                     found
                 }

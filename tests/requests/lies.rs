@@ -9,6 +9,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::sync::Mutex;
+use tidewaiter::digest::Digest;
 
 /// What the store does to an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +149,67 @@ async fn whatever_the_store_does_only_the_truth_lets_in() {
     for at in order {
         let (lie, reason) = LIES[at];
         *told.lock().expect("no panic while told") = (lie, dice.0);
-        site.read_within(&url, "reader", PATIENCE);
+        let store = site.read_within(&url, "reader", PATIENCE);
         let decision = site.judge(&images).await;
         let found = decision.reason().map(|reason| reason.as_str());
         assert_eq!((found, decision.allowed), (reason, reason.is_none()), "{lie:?}: {}", decision.message());
+        // Whatever came of it, a review asks once; after a failure of the store itself, once more for each image.
+        let apart = if decision.message().contains("it answered 500") { 2 } else { 0 };
+        assert_eq!(store.requests(), 1 + apart, "{lie:?}");
+    }
+}
+
+fn digests(site: &Site) -> [Digest; 2] {
+    ["a", "b"].map(|name| site.world.images[name].digest.parse().expect("a digest"))
+}
+
+fn reader(url: &str) -> Arc<StoreClient> {
+    let options = store::Options { url: url.into(), token: Some("reader".into()), ca_file: None, timeout: PATIENCE };
+    Arc::new(StoreClient::new(&options).expect("a client"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_ask_at_the_same_moment_are_one_question() {
+    const ROUNDS: u64 = 500;
+    let site = Site::new(stored(), |world| ["a", "b"].iter().for_each(|name| drop(world.image(name)))).await;
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let store = reader(&filled_store(&site.world, &["a", "b"], dir.path()).await);
+    let images = digests(&site);
+    for _ in 0..ROUNDS {
+        let _review = store.together(images.clone().into());
+        let mut asked = tokio::task::JoinSet::new();
+        for image in images.clone() {
+            let store = Arc::clone(&store);
+            asked.spawn(async move { store.envelopes(&image, Instant::now() + PATIENCE).await });
+        }
+        assert!(asked.join_all().await.into_iter().all(|found| found.is_ok()));
+    }
+    assert_eq!(store.requests(), ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_comes_late_hears_what_its_review_was_told() {
+    let site = Site::new(stored(), |world| ["a", "b"].iter().for_each(|name| drop(world.image(name)))).await;
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let told = Arc::new(Mutex::new((Lie::None, 0)));
+    let url = lying(filled_store(&site.world, &["a", "b"], dir.path()).await, Arc::clone(&told)).await;
+    let images = digests(&site);
+    for lie in [Lie::None, Lie::Bytes, Lie::Cut, Lie::NoImage] {
+        told.lock().expect("no panic while told").0 = lie;
+        let store = reader(&url);
+        let _review = store.together(images.clone().into());
+        let mut faults = Vec::new();
+        for image in &images {
+            // One after the other: nothing is under way any more when the second asks.
+            let found = store.envelopes(image, Instant::now() + PATIENCE).await;
+            faults.extend(found.err().map(|fault| fault.reason.as_str()));
+        }
+        let expected: &[&str] = match lie {
+            Lie::None => &[],
+            Lie::Bytes => &["digest_mismatch"],
+            Lie::NoImage => &["store_unavailable"],
+            _ => &["store_unavailable", "store_unavailable"],
+        };
+        assert_eq!((faults.as_slice(), store.requests()), (expected, 1), "{lie:?}");
     }
 }

@@ -1,29 +1,44 @@
 //! The images of one review, asked for together: the first that needs the store asks for all.
 
-use super::answer::{Found, Stored};
-use crate::digest::Digest;
+use super::answer::Found;
+use crate::{cache::hurried, digest::Digest};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
 };
 
 /// Some images that are about to be asked for, while their review is judged. What came for one of them is kept until then.
 #[derive(Debug, Default)]
 pub struct Together {
     images: BTreeSet<Digest>,
-    came: Mutex<BTreeMap<Digest, Arc<Stored>>>,
+    came: Mutex<BTreeMap<Digest, Came>>,
+    asking: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Came {
+    found: Found,
+    /// How much time the question had.
+    until: Instant,
 }
 
 impl Together {
-    /// What came for the image when another was asked for. A fault is not kept: it is asked for anew.
-    pub(super) fn came(&self, image: &Digest) -> Option<Arc<Stored>> {
-        lock(&self.came).get(image).cloned()
+    /// What came for the image when another was asked for. Who has until `deadline` asks anew where the time was short.
+    pub(super) fn came(&self, image: &Digest, deadline: Instant) -> Option<Found> {
+        let came = lock(&self.came);
+        let came = came.get(image)?;
+        let short = matches!(&came.found, Err(fault) if hurried(fault.reason, came.until, deadline));
+        (!short).then(|| came.found.clone())
     }
 
-    pub(super) fn keep(&self, image: &Digest, found: &Found) {
-        if let Ok(stored) = found {
-            lock(&self.came).insert(image.clone(), Arc::clone(stored));
-        }
+    pub(super) fn keep(&self, image: &Digest, found: &Found, until: Instant) {
+        lock(&self.came).insert(image.clone(), Came { found: found.clone(), until });
+    }
+
+    /// Held while the images are divided among questions: two that ask at once would each take a part of them.
+    pub(super) fn asking(&self) -> MutexGuard<'_, ()> {
+        lock(&self.asking)
     }
 
     /// The images for which nothing came yet.
@@ -39,7 +54,7 @@ pub(super) struct Reviews(Mutex<HashMap<Digest, Weak<Together>>>);
 
 impl Reviews {
     pub fn enter(&self, images: BTreeSet<Digest>) -> Arc<Together> {
-        let together = Arc::new(Together { images, came: Mutex::default() });
+        let together = Arc::new(Together { images, ..Together::default() });
         let mut reviews = lock(&self.0);
         // Those that are over are struck off when there may be as many of them as of the others.
         if reviews.len() == reviews.capacity() {
@@ -62,7 +77,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::answer::Stored, *};
+    use std::time::Duration;
 
     #[test]
     fn a_review_that_is_over_is_forgotten() {
@@ -81,12 +97,17 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_not_asked_for_again_and_a_fault_is() {
+    fn what_came_is_not_asked_for_again_unless_its_time_was_short() {
         let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
-        let together = Together { images: [a.clone(), b.clone()].into(), came: Mutex::default() };
-        together.keep(&a, &Ok(Arc::new(Stored { envelopes: vec![], whole: true })));
-        together.keep(&b, &Err(super::super::unavailable("it is away")));
-        assert!(together.came(&a).is_some() && together.came(&b).is_none());
-        assert_eq!(together.missing(), [b]);
+        let together = Together { images: [a.clone(), b.clone()].into(), ..Together::default() };
+        let now = Instant::now();
+        let found = Ok(Arc::new(Stored { envelopes: vec![], whole: true }));
+        together.keep(&a, &found, now);
+        assert_eq!(together.missing(), std::slice::from_ref(&b));
+        let away = Err(super::super::unavailable("it is away"));
+        together.keep(&b, &away, now);
+        let later = now + Duration::from_secs(5);
+        assert_eq!((together.came(&a, later), together.came(&b, now)), (Some(found), Some(away)));
+        assert_eq!(together.came(&b, later), None);
     }
 }
