@@ -18,6 +18,7 @@ pub mod body;
 pub mod database;
 pub mod engine;
 pub mod failpoint;
+pub mod family;
 pub mod fault;
 pub mod fsck;
 pub mod graph;

@@ -151,6 +151,11 @@ impl Base {
         Base(part::part(bytes))
     }
 
+    /// The `size` bytes that it was made of.
+    pub fn bytes(&self, size: usize) -> Option<Vec<u8>> {
+        part::join(&self.0, size)
+    }
+
     /// The base that packed bytes make. What is unpacked with its help is hashed, so it need not be.
     ///
     /// # Errors

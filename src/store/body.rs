@@ -8,11 +8,10 @@ use super::{
         objects::Objects,
     },
     failpoint::{self, Point},
-    session::{Arg, Session},
+    session::Session,
     sql,
 };
 use crate::{args, digest::Digest};
-use std::collections::HashMap;
 
 /// Packed bytes as a row has them: codec, size, inline, location.
 pub type PackedColumns = (i64, i64, Option<Vec<u8>>, Option<String>);
@@ -132,23 +131,10 @@ pub async fn keyframe(session: &mut Session, blob: i64) -> Result<Option<Keyfram
 }
 
 /// A keyframe's row: id, codec, size, inline, location.
-type KeyframeColumns = (i64, i64, i64, Option<Vec<u8>>, Option<String>);
+pub(super) type KeyframeColumns = (i64, i64, i64, Option<Vec<u8>>, Option<String>);
 
-/// What lists of artifacts are packed against, by the hash of their names.
-pub async fn keyframes_of_names(session: &mut Session, names: &[i64]) -> Result<HashMap<i64, Keyframe>, StoreError> {
-    type Columns = (i64, i64, i64, i64, Option<Vec<u8>>, Option<String>);
-    let asked: Vec<Arg<'_>> = names.iter().map(|names| Arg::from(*names)).collect();
-    let rows: Vec<Columns> = session.rows_for(&sql::KEYFRAMES_OF_NAMES, &asked).await?;
-    let mut keyframes = HashMap::new();
-    for (names, blob, codec, size, inline, location) in rows {
-        if let Some(keyframe) = keyframe_of(session, (blob, codec, size, inline, location)).await {
-            keyframes.insert(names, keyframe);
-        }
-    }
-    Ok(keyframes)
-}
-
-async fn keyframe_of(session: &Session, row: KeyframeColumns) -> Option<Keyframe> {
+/// The keyframe that a row makes; none where it is damaged.
+pub(super) async fn keyframe_of(session: &Session, row: KeyframeColumns) -> Option<Keyframe> {
     let (blob, codec, size, inline, location) = row;
     // One in object storage cost more than can be inline.
     let packed = inline.as_ref().map_or(INLINE_BYTES_MAX, Vec::len);

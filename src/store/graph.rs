@@ -6,7 +6,7 @@
 use super::{
     Kind, StoreError, artifacts,
     body::{self, BlobColumns},
-    images,
+    family, images,
     records::{self, Row},
     session::{Arg, Session},
     sql, verdicts,
@@ -305,8 +305,8 @@ impl Walk<'_> {
         let Some(d64) = artifacts::posting(digest) else { return Ok(Vec::new()) };
         let raw = artifacts::raw(digest);
         let mut ids = BTreeSet::new();
-        let chunks: Vec<(i64, i64)> = self.session.rows(sql::CHUNKS_OF_ONE, args![d64, FAN_OUT_MAX]).await?;
-        self.graph.truncated |= chunks.len() >= FAN_OUT_MAX as usize;
+        let chunks = family::holders(self.session, &[d64].into(), || true).await?;
+        self.graph.truncated |= chunks.len() >= family::HOLDERS_MAX;
         for (_, chunk) in chunks {
             let row: Option<BlobColumns> = self.session.row(sql::CHUNK, args![chunk]).await?;
             let Some(row) = row else { continue };

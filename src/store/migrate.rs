@@ -33,6 +33,12 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0006_publication.sql"),
         include_str!("migrations/postgres/0006_publication.sql"),
     ),
+    (
+        7,
+        "families",
+        include_str!("migrations/sqlite/0007_families.sql"),
+        include_str!("migrations/postgres/0007_families.sql"),
+    ),
 ];
 
 /// Why a database's tables are not as this program needs them.

@@ -234,6 +234,18 @@ const STATEMENTS: &[(&str, &[(&str, &str)])] = &[
         &[("chunk_damaged", "chunk")],
     ),
     (
+        "UPDATE chunk SET lacks = NULL WHERE id = (SELECT max(c.id) FROM chunk c WHERE c.base_id IS NOT NULL AND $1 > 0)",
+        &[("chunk_damaged", "chunk")],
+    ),
+    (
+        "UPDATE chunk SET base_id = NULL WHERE id = (SELECT max(c.id) FROM chunk c WHERE c.base_id IS NOT NULL AND $1 > 0)",
+        &[("chunk_damaged", "chunk")],
+    ),
+    (
+        "UPDATE chunk SET base_id = id WHERE id = (SELECT max(c.id) FROM chunk c WHERE c.base_id IS NOT NULL AND $1 > 0)",
+        &[("chunk_damaged", "chunk")],
+    ),
+    (
         "DELETE FROM run WHERE id = (SELECT run_id FROM record WHERE id = $1)",
         &[("reference_broken", "run"), ("reference_broken", "run")],
     ),

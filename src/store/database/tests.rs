@@ -3,9 +3,10 @@ use crate::store::databases::{On, Place, on_both};
 use crate::{
     digest::DigestSet,
     intoto::{Artifacts, Fact, Facts},
-    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
+    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts, family},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::collections::BTreeMap;
 
 mod plans;
 
@@ -20,6 +21,7 @@ on_both!(
     the_same_payload_belongs_to_each_chain_and_container_that_has_it,
     a_run_brings_its_links_whatever_they_share,
     an_image_that_is_made_and_named_comes_with_its_link_once,
+    each_digest_is_found_in_every_list_that_has_it,
     without_a_run_shared_artifacts_bring_the_links_of_this_build_alone,
     the_latest_layout_comes_with_earlier_ones_that_have_not_expired,
     an_answer_stays_within_its_limits_and_says_so,
@@ -224,6 +226,53 @@ async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone(on: 
         expected.insert(digest("layout"));
         assert_eq!(found, expected, "build {build}");
     }
+}
+
+/// Directories that change a little in each build: most of their lists are posted by what changed alone.
+async fn each_digest_is_found_in_every_list_that_has_it(on: On) {
+    let (store, _place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    let mut contents = vec![0; 40];
+    for build in 0..80usize {
+        contents[build * 7 % 40] = build;
+        contents[build * 11 % 40] = build % 5;
+        let changing =
+            contents.iter().enumerate().map(|(file, content)| (format!("src/{file}"), format!("{file} {content}")));
+        // One file is another in each build.
+        let still =
+            (0..40).map(|file| (format!("lib/{file}.so"), format!("{file} {}", if file == 0 { build } else { 0 })));
+        let tree: Vec<(String, String)> = changing.chain(still).collect();
+        let tree: Vec<(&str, &str)> = tree.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
+        let link = record(chain, "checkout", &format!("checkout {build}"), &["ci"]);
+        store.put(NewRecord { products: files(&tree), ..link }).await.unwrap();
+    }
+
+    let mut session = store.read().await.unwrap();
+    let chunks: Vec<(i64, i64, Option<i64>)> =
+        session.rows("SELECT id, blob_id, base_id FROM chunk ORDER BY id DESC", &[]).await.unwrap();
+    let mut holders = BTreeMap::<i64, Vec<i64>>::new();
+    let mut families = BTreeMap::<i64, usize>::new();
+    let mut digests = 0;
+    for (chunk, blob, base) in chunks {
+        let row = session.row(sql::BLOB, args![blob]).await.unwrap().unwrap();
+        let (count, postings) = artifacts::entries(&body::bytes(&session, row, "a chunk").await.unwrap()).unwrap();
+        digests += count;
+        postings.into_iter().for_each(|d64| holders.entry(d64).or_default().push(chunk));
+        base.into_iter().for_each(|base| *families.entry(base).or_default() += 1);
+    }
+    let expected: BTreeSet<(i64, i64)> = holders
+        .iter()
+        .flat_map(|(d64, chunks)| chunks.iter().take(family::HOLDERS_MAX).map(|chunk| (*d64, *chunk)))
+        .collect();
+    let asked = holders.keys().copied().collect();
+    let found = family::holders(&mut session, &asked, || true).await.unwrap();
+    let found: BTreeSet<(i64, i64)> = found.into_iter().collect();
+    assert_eq!(found.symmetric_difference(&expected).collect::<Vec<_>>(), [&(0, 0); 0]);
+    assert_eq!(family::holders(&mut session, &asked, || false).await, Ok(vec![]));
+
+    let posted: i64 = session.one("SELECT count(*) FROM posting", &[]).await.unwrap();
+    assert!(posted * 4 < digests as i64, "{posted} of {digests}");
+    assert_eq!(families.values().max(), Some(&64), "{families:?}");
 }
 
 async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired(on: On) {

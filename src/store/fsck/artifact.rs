@@ -4,9 +4,12 @@ use super::{Fault, Look, PAGE, hash};
 use crate::{
     args,
     intoto::Artifacts,
-    store::{StoreError, artifacts, sql},
+    store::{StoreError, artifacts, family::Found, sql},
 };
 use std::collections::BTreeSet;
+
+/// Id, digest, number of artifacts, blob, and the chunk it is a difference to with what it lacks of that.
+type ChunkColumns = (i64, Vec<u8>, i64, i64, Option<i64>, Option<Vec<u8>>);
 
 /// A list that was looked at.
 pub struct List {
@@ -20,12 +23,12 @@ impl Look<'_> {
     pub(super) async fn chunks(&mut self) -> Result<(), StoreError> {
         let mut after = 0i64;
         loop {
-            let page: Vec<(i64, Vec<u8>, i64, i64)> = self.session.rows(sql::CHUNKS_AFTER, args![after, PAGE]).await?;
+            let page: Vec<ChunkColumns> = self.session.rows(sql::CHUNKS_AFTER, args![after, PAGE]).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.0;
-            for (id, digest, count, blob) in page {
-                let what = format!("chunk {}", super::name(&digest));
-                if let Err((fault, detail)) = self.chunk(id, &digest, count, blob).await? {
+            for row in page {
+                let what = format!("chunk {}", super::name(&row.1));
+                if let Err((fault, detail)) = self.chunk(row).await? {
                     self.damaged(fault, what, detail);
                 }
                 self.report.chunks += 1;
@@ -34,13 +37,8 @@ impl Look<'_> {
         }
     }
 
-    async fn chunk(
-        &mut self,
-        id: i64,
-        digest: &[u8],
-        count: i64,
-        blob: i64,
-    ) -> Result<Result<(), (Fault, String)>, StoreError> {
+    async fn chunk(&mut self, row: ChunkColumns) -> Result<Result<(), (Fault, String)>, StoreError> {
+        let (id, digest, count, blob, base, lacks) = row;
         let bytes = match self.body(blob, &format!("chunk {id}")).await? {
             Ok(bytes) => bytes,
             Err(fault) => return Ok(Err(fault)),
@@ -49,17 +47,34 @@ impl Look<'_> {
         if hash(&bytes) != digest {
             return damaged("is another directory's");
         }
-        let Some((entries, expected)) = artifacts::entries(&bytes) else { return damaged("is no list") };
+        let Some((entries, postings)) = artifacts::entries(&bytes) else { return damaged("is no list") };
         if i64::try_from(entries) != Ok(count) {
             return damaged("has another number of artifacts than its row says");
         }
-        for posting in expected {
+        let expected = match base {
+            None => Found::alone(postings),
+            Some(base) => match self.postings(base).await? {
+                Some(theirs) => Found::beside(base, &theirs, &postings),
+                None => return damaged("is in the family of no chunk"),
+            },
+        };
+        if lacks != expected.lacks {
+            return damaged("lacks other digests than its row says");
+        }
+        for posting in expected.postings {
             let found: Option<i64> = self.session.value(sql::POSTING, args![posting, id]).await?;
             if found.is_none() {
                 return damaged("is not found by every digest in it");
             }
         }
         Ok(Ok(()))
+    }
+
+    /// What a chunk that is kept whole is posted by; `None` where there is none that can be read.
+    async fn postings(&mut self, chunk: i64) -> Result<Option<BTreeSet<i64>>, StoreError> {
+        let Some(blob) = self.session.value(sql::BASE, args![chunk]).await? else { return Ok(None) };
+        let bytes = self.body(blob, &format!("chunk {chunk}")).await?.ok();
+        Ok(bytes.and_then(|bytes| artifacts::entries(&bytes)).map(|(_, postings)| postings))
     }
 
     /// What is wrong with the list that a link has under this id.

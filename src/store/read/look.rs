@@ -6,6 +6,7 @@ use crate::{
     store::{
         Kind, StoreError, artifacts,
         body::{self, BlobColumns},
+        family,
         session::{Arg, Session},
         sql,
         walk::Walk,
@@ -157,7 +158,8 @@ impl<'l> Look<'l> {
         let made = self.digests(link.outputs).await?;
         let all: BTreeSet<i64> = used.union(&made).copied().take(DIGESTS_OF_LINK_MAX).collect();
         let mut of_chunk = BTreeMap::<i64, Vec<i64>>::new();
-        for (digest, chunk) in self.chunks(&all).await? {
+        let lookups = &mut self.lookups;
+        for (digest, chunk) in family::holders(self.session, &all, || may_look(lookups)).await? {
             of_chunk.entry(chunk).or_default().push(digest);
         }
         let mut shared = BTreeMap::<i64, BTreeSet<i64>>::new();
@@ -192,33 +194,6 @@ impl<'l> Look<'l> {
             digests.extend(postings);
         }
         Ok(digests)
-    }
-
-    /// Which chunks hold which of the digests. Where a batch has more than it may return, each digest is asked alone, so
-    /// that a common one does not hide a rare one.
-    async fn chunks(&mut self, digests: &BTreeSet<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
-        let digests: Vec<Arg<'_>> = digests.iter().map(|digest| Arg::from(*digest)).collect();
-        let many = FAN_OUT_MAX * 16;
-        let mut found = Vec::new();
-        for batch in digests.chunks(sql::PIECE_MAX) {
-            if !self.may_look() {
-                break;
-            }
-            let rows: Vec<(i64, i64)> = self.session.rows_in(&sql::CHUNKS_OF_MANY, args![many], batch).await?;
-            if (rows.len() as i64) < many {
-                found.extend(rows);
-                continue;
-            }
-            for digest in batch {
-                if !self.may_look() {
-                    break;
-                }
-                let rows: Vec<(i64, i64)> =
-                    self.session.rows(sql::CHUNKS_OF_ONE, &[*digest, FAN_OUT_MAX.into()]).await?;
-                found.extend(rows);
-            }
-        }
-        Ok(found)
     }
 
     /// (Chunk, set) of the chunks that are in the fewest sets, and of equals the newest: what is everywhere tells no build from another.
@@ -294,7 +269,12 @@ impl<'l> Look<'l> {
     }
 
     fn may_look(&mut self) -> bool {
-        self.lookups += 1;
-        self.lookups <= LOOKUPS_MAX
+        may_look(&mut self.lookups)
     }
+}
+
+/// One more; not when there were enough.
+fn may_look(lookups: &mut usize) -> bool {
+    *lookups += 1;
+    *lookups <= LOOKUPS_MAX
 }

@@ -13,7 +13,9 @@ pub const SIGNATURES_OF: &str = "SELECT s.keyid, s.sig, k.public FROM signature 
      WHERE s.record_id = $1 ORDER BY s.keyid";
 pub const PRODUCED_BY: &str = "SELECT digest FROM subject WHERE record_id = $1 AND role = 0";
 pub const IMAGES_OF: &str = "SELECT DISTINCT digest FROM subject WHERE record_id = $1 LIMIT $2";
-pub const CHUNKS_AFTER: &str = "SELECT id, digest, n, blob_id FROM chunk WHERE id > $1 ORDER BY id LIMIT $2";
+pub const CHUNKS_AFTER: &str =
+    "SELECT id, digest, n, blob_id, base_id, lacks FROM chunk WHERE id > $1 ORDER BY id LIMIT $2";
+pub const BASE: &str = "SELECT blob_id FROM chunk WHERE id = $1 AND base_id IS NULL";
 pub const POSTING: &str = "SELECT chunk_id FROM posting WHERE d64 = $1 AND chunk_id = $2";
 pub const SET: &str = "SELECT root, n FROM art_set WHERE id = $1";
 pub const CHUNK_DIGESTS_OF_SET: &str =

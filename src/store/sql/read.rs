@@ -46,6 +46,9 @@ pub const CHUNKS_OF_SET: &str = "SELECT b.digest, b.codec, b.size, b.inline, b.l
 pub const CHUNKS_OF_ONE: &str = "SELECT d64, chunk_id FROM posting WHERE d64 = $1 ORDER BY chunk_id DESC LIMIT $2";
 pub const CHUNKS_OF_MANY: InList =
     InList { before: "SELECT d64, chunk_id FROM posting WHERE d64 IN ", fixed: 1, after: " LIMIT $1" };
+/// Chunks that are kept as differences to one, with what they lack of it.
+pub const FAMILY_OF_MANY: InList =
+    InList { before: "SELECT base_id, id, lacks FROM chunk WHERE base_id IN ", fixed: 1, after: " LIMIT $1" };
 /// In how many sets each of these chunks is, 17 standing for any number above 16.
 pub const POPULARITY: Rows = Rows {
     before: "SELECT n.column1, (SELECT count(*) FROM (SELECT s.set_id FROM set_chunk s WHERE s.chunk_id = n.column1 ORDER BY s.set_id DESC LIMIT 17) AS few) \
@@ -83,12 +86,13 @@ pub const BLOB_OF_RECORD: &str = "SELECT blob_id FROM record WHERE id = $1";
 pub const KEYFRAME: &str = "SELECT k.id, k.codec, k.size, k.inline, k.location FROM blob b \
      JOIN blob k ON k.id = coalesce(b.base_id, b.id) WHERE b.id = $1";
 
-/// Of chunks of many names at once.
+/// Of chunks of many names at once: the chunk that the latest of them is a difference to, or that chunk itself, and how many are one to it.
 pub const KEYFRAMES_OF_NAMES: Rows = Rows {
-    before: "SELECT n.column1, k.id, k.codec, k.size, k.inline, k.location FROM (VALUES",
+    before: "SELECT n.column1, f.id, (SELECT count(*) FROM chunk m WHERE m.base_id = f.id), k.id, k.codec, k.size, k.inline, k.location \
+         FROM (VALUES",
     columns: 1,
     after: ") AS n JOIN blob b ON b.id = (SELECT c.blob_id FROM chunk c WHERE c.names = n.column1 ORDER BY c.id DESC LIMIT 1) \
-         JOIN blob k ON k.id = coalesce(b.base_id, b.id)",
+         JOIN blob k ON k.id = coalesce(b.base_id, b.id) JOIN chunk f ON f.digest = k.digest AND f.base_id IS NULL",
 };
 
 /// Every statement of the reading path.
@@ -123,6 +127,7 @@ pub const READING_LISTS: &[InList] = &[
     ENVELOPES,
     ENVELOPE_SIZES,
     CHUNKS_OF_MANY,
+    FAMILY_OF_MANY,
     SETS_OF_CHUNKS,
     RECORDS_MAKING_ANY,
     RECORDS_USING_ANY,

@@ -26,8 +26,8 @@ pub const ADD_SET: &str = "INSERT INTO art_set (id, root, n) VALUES ($1, $2, $3)
 pub const CHUNKS_BY_DIGEST: InList =
     InList { before: "SELECT digest, id FROM chunk WHERE digest IN ", fixed: 0, after: "" };
 pub const ADD_CHUNKS: Rows = Rows {
-    before: "INSERT INTO chunk (id, digest, n, names, blob_id) VALUES",
-    columns: 5,
+    before: "INSERT INTO chunk (id, digest, n, names, blob_id, base_id, lacks) VALUES",
+    columns: 7,
     after: " ON CONFLICT (digest) DO NOTHING",
 };
 pub const ADD_SET_CHUNKS: Rows =

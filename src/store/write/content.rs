@@ -1,7 +1,10 @@
 //! Bytes and artifact lists, each kept once, by their hash.
 
 use super::{Arg, StoreError, Write, args, artifacts, sql};
-use crate::store::body::{self, Body};
+use crate::store::{
+    body::{self, Body},
+    family::{self, Found},
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 impl Write {
@@ -41,17 +44,26 @@ impl Write {
         Ok(Some(id))
     }
 
-    /// The ids of the blobs of new chunks, each packed against an earlier one of the same names.
-    async fn chunk_bodies(&mut self, chunks: &[&artifacts::Chunk]) -> Result<Vec<i64>, StoreError> {
+    /// The ids of the blobs of new chunks, each packed against an earlier one of the same names, and how each is found.
+    async fn chunk_bodies(&mut self, chunks: &[&artifacts::Chunk]) -> Result<Vec<(i64, Found)>, StoreError> {
         let names: BTreeSet<i64> = chunks.iter().filter_map(|chunk| chunk.names).collect();
         let names: Vec<i64> = names.into_iter().collect();
-        let keyframes = body::keyframes_of_names(&mut self.session, &names).await?;
-        let bodies = chunks.iter().map(|chunk| {
-            let keyframe = chunk.names.and_then(|names| keyframes.get(&names));
-            body::small(&chunk.bytes, keyframe.map(std::slice::from_ref).unwrap_or_default())
-        });
-        let bodies: Vec<Body> = bodies.collect();
-        self.bodies(&bodies).await
+        let families = family::of_names(&mut self.session, &names).await?;
+        let body = |chunk: &&artifacts::Chunk| {
+            let family = chunk.names.and_then(|names| families.get(&names));
+            let body = body::small(
+                &chunk.bytes,
+                family.map(|family| &family.keyframe).map(std::slice::from_ref).unwrap_or_default(),
+            );
+            let found =
+                match family.filter(|_| body.base.is_some()).and_then(|family| Some((family, family.postings()?))) {
+                    Some((family, postings)) => Found::beside(family.chunk, &postings, &chunk.postings),
+                    None => Found::alone(chunk.postings.clone()),
+                };
+            (body, found)
+        };
+        let (bodies, found): (Vec<Body>, Vec<Found>) = chunks.iter().map(body).unzip();
+        Ok(self.bodies(&bodies).await?.into_iter().zip(found).collect())
     }
 
     /// The ids of chunks, with those that are new added.
@@ -67,22 +79,24 @@ impl Write {
     }
 
     async fn new_chunks(&mut self, chunks: Vec<&artifacts::Chunk>) -> Result<HashMap<Vec<u8>, i64>, StoreError> {
-        let blobs = self.chunk_bodies(&chunks).await?;
-        let chunks: Vec<(i64, &artifacts::Chunk, i64)> =
-            chunks.into_iter().zip(blobs).map(|(chunk, blob)| (self.id(), chunk, blob)).collect();
-        let rows: Vec<[Arg<'_>; 5]> = chunks
+        let bodies = self.chunk_bodies(&chunks).await?;
+        let chunks: Vec<(i64, &artifacts::Chunk, i64, Found)> =
+            chunks.into_iter().zip(bodies).map(|(chunk, (blob, found))| (self.id(), chunk, blob, found)).collect();
+        let rows: Vec<[Arg<'_>; 7]> = chunks
             .iter()
-            .map(|(id, chunk, blob)| *args![*id, &chunk.digest, count(chunk.count), chunk.names, *blob])
+            .map(|(id, chunk, blob, found)| {
+                *args![*id, &chunk.digest, count(chunk.count), chunk.names, *blob, found.base, &found.lacks]
+            })
             .collect();
-        let mut ids: HashMap<Vec<u8>, i64> = chunks.iter().map(|(id, chunk, _)| (chunk.digest.clone(), *id)).collect();
+        let mut ids: HashMap<Vec<u8>, i64> = chunks.iter().map(|(id, chunk, ..)| (chunk.digest.clone(), *id)).collect();
         if self.session.add_rows(&sql::ADD_CHUNKS, &rows).await? < rows.len() as u64 {
             // Another transaction was faster with some of them: those are its own to post.
-            let digests: Vec<Arg<'_>> = chunks.iter().map(|(_, chunk, _)| Arg::from(&chunk.digest)).collect();
+            let digests: Vec<Arg<'_>> = chunks.iter().map(|(_, chunk, ..)| Arg::from(&chunk.digest)).collect();
             ids.extend(self.session.rows_in::<(Vec<u8>, i64)>(&sql::CHUNKS_BY_DIGEST, &[], &digests).await?);
         }
-        let ours = chunks.iter().filter(|(id, chunk, _)| ids.get(&chunk.digest) == Some(id));
+        let ours = chunks.iter().filter(|(id, chunk, ..)| ids.get(&chunk.digest) == Some(id));
         let postings: Vec<[Arg<'_>; 2]> =
-            ours.flat_map(|(id, chunk, _)| chunk.postings.iter().map(|d64| *args![*d64, *id])).collect();
+            ours.flat_map(|(id, .., found)| found.postings.iter().map(|d64| *args![*d64, *id])).collect();
         self.session.add_rows(&sql::ADD_POSTINGS, &postings).await?;
         Ok(ids)
     }
