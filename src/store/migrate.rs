@@ -39,6 +39,12 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0007_families.sql"),
         include_str!("migrations/postgres/0007_families.sql"),
     ),
+    (
+        8,
+        "signers",
+        include_str!("migrations/sqlite/0008_signers.sql"),
+        include_str!("migrations/postgres/0008_signers.sql"),
+    ),
 ];
 
 /// Why a database's tables are not as this program needs them.

@@ -215,7 +215,7 @@ const STATEMENTS: &[(&str, &[(&str, &str)])] = &[
     ("DELETE FROM record_key WHERE record_id = $1", &[("record_unfindable", "record")]),
     ("DELETE FROM signature WHERE record_id = $1", &[("signature_missing", "record")]),
     (
-        "DELETE FROM key_ WHERE keyid = (SELECT keyid FROM signature WHERE record_id = $1)",
+        "DELETE FROM key_ WHERE keyid = (SELECT n.keyid FROM signature s JOIN signer n ON n.id = s.signer_id WHERE s.record_id = $1)",
         &[
             ("reference_broken", "record"),
             ("reference_broken", "record"),
@@ -225,6 +225,10 @@ const STATEMENTS: &[(&str, &[(&str, &str)])] = &[
             ("reference_broken", "record"),
             ("reference_broken", "key"),
         ],
+    ),
+    (
+        "UPDATE signature SET signer_id = 0 WHERE record_id = $1",
+        &[("reference_broken", "record"), ("reference_broken", "signer")],
     ),
     ("DELETE FROM subject WHERE record_id = $1", &[("image_unlisted", "record")]),
     ("UPDATE record SET in_set = NULL WHERE id = $1", &[("list_damaged", "record")]),
@@ -307,15 +311,14 @@ pub async fn damage_is_found_and_named(on: On) {
     // A key that is another's, and one that is none.
     for (text, fault) in [(None, "signature_invalid"), (Some("{}"), "key_unreadable")] {
         let mut session = filled.session().await;
-        let of_ci = "SELECT k.public FROM key_ k JOIN signature s ON s.keyid = k.keyid WHERE s.record_id = $1";
-        let other =
-            "SELECT k.public FROM key_ k WHERE k.keyid NOT IN (SELECT keyid FROM signature WHERE record_id = $1)";
+        let of_ci = "SELECT k.public FROM key_ k JOIN signer n ON n.keyid = k.keyid JOIN signature s ON s.signer_id = n.id WHERE s.record_id = $1";
+        let other = "SELECT k.public FROM key_ k WHERE k.keyid NOT IN (SELECT n.keyid FROM signature s JOIN signer n ON n.id = s.signer_id WHERE s.record_id = $1)";
         let right: String = session.one(of_ci, args![id]).await.unwrap();
         let wrong: String = match text {
             Some(text) => text.to_owned(),
             None => session.one(other, args![id]).await.unwrap(),
         };
-        let update = "UPDATE key_ SET public = $2 WHERE keyid = (SELECT keyid FROM signature WHERE record_id = $1)";
+        let update = "UPDATE key_ SET public = $2 WHERE keyid = (SELECT n.keyid FROM signature s JOIN signer n ON n.id = s.signer_id WHERE s.record_id = $1)";
         session.execute(update, args![id, &wrong]).await.unwrap();
         let (code, report) = fsck(&filled.database, &more);
         assert_eq!((code, found(&report)), (1, vec![(fault.to_owned(), "record".to_owned()); 6]), "{report}");

@@ -103,12 +103,12 @@ impl<'l> Look<'l> {
         // Who signed is asked only where it can make a difference.
         let many = rows.iter().filter(|row| of_step.get(&row.step).is_some_and(|count| *count > EQUALS_MAX));
         let many: Vec<Arg<'_>> = many.map(|row| row.id.into()).collect();
-        let signed: Vec<(i64, String)> = self.session.rows_in(&sql::SIGNERS_OF_MANY, &[], &many).await?;
-        let mut signers: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
-        for (record, keyid) in signed {
-            signers.entry(record).or_default().insert(keyid);
+        let signed: Vec<(i64, i64)> = self.session.rows_in(&sql::SIGNERS_OF_MANY, &[], &many).await?;
+        let mut signers: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+        for (record, signer) in signed {
+            signers.entry(record).or_default().insert(signer);
         }
-        let mut counts: BTreeMap<(Option<String>, BTreeSet<String>), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(Option<String>, BTreeSet<i64>), usize> = BTreeMap::new();
         let mut kept = Vec::new();
         for row in rows {
             let count = counts.entry((row.step.clone(), signers.remove(&row.id).unwrap_or_default())).or_default();

@@ -221,7 +221,8 @@ const MANY: &str = "
         decode(md5(i::text), 'hex'), 't', i, i, 'ci', CASE WHEN i % 10 = 0 THEN 'p' || i % 3 END, i, i FROM generate_series(1, 20000) i;
     INSERT INTO record_key (payload_digest, tenant_id, chain_id, payload_type, record_id)
       SELECT payload_digest, 1, chain_id, 't', id FROM record;
-    INSERT INTO signature (record_id, keyid, alg, sig) SELECT id, 'key ' || id % 200, 'Ed25519', payload_digest FROM record;
+    INSERT INTO signer (id, keyid) SELECT i, 'key ' || i FROM generate_series(0, 4999) i;
+    INSERT INTO signature (record_id, signer_id, alg, sig) SELECT id, id % 200, 'Ed25519', payload_digest FROM record;
     INSERT INTO subject (digest, chain_id, role, record_id, run_id) SELECT payload_digest, chain_id, id % 3, id, run_id FROM record;
     INSERT INTO fact_key (id, name) SELECT i, 'fact ' || i FROM generate_series(1, 500) i;
     INSERT INTO fact (record_id, key_id, chain_id, txt, num)

@@ -9,8 +9,8 @@ pub const RECORDS_AFTER: &str = "SELECT r.id, c.name, r.kind, r.step, r.payload_
      r.out_set, r.received_at FROM record r LEFT JOIN chain c ON c.id = r.chain_id WHERE r.id > $1 ORDER BY r.id LIMIT $2";
 pub const RECORD_KEY: &str = "SELECT record_id FROM record_key k JOIN record r ON r.id = k.record_id \
      WHERE k.payload_digest = $1 AND k.record_id = $2 AND k.payload_type = $3 AND k.chain_id = r.chain_id";
-pub const SIGNATURES_OF: &str = "SELECT s.keyid, s.sig, k.public FROM signature s LEFT JOIN key_ k ON k.keyid = s.keyid \
-     WHERE s.record_id = $1 ORDER BY s.keyid";
+pub const SIGNATURES_OF: &str = "SELECT coalesce(n.keyid, ''), s.sig, k.public FROM signature s LEFT JOIN signer n ON n.id = s.signer_id \
+     LEFT JOIN key_ k ON k.keyid = n.keyid WHERE s.record_id = $1 ORDER BY n.keyid";
 pub const PRODUCED_BY: &str = "SELECT digest FROM subject WHERE record_id = $1 AND role = 0";
 pub const IMAGES_OF: &str = "SELECT DISTINCT digest FROM subject WHERE record_id = $1 LIMIT $2";
 pub const CHUNKS_AFTER: &str =
@@ -30,6 +30,10 @@ pub const BROKEN_REFERENCES: &[(&str, &str)] = &[
     (
         "record",
         "SELECT s.record_id FROM signature s LEFT JOIN record r ON r.id = s.record_id WHERE r.id IS NULL LIMIT $1",
+    ),
+    (
+        "signer",
+        "SELECT s.signer_id FROM signature s LEFT JOIN signer n ON n.id = s.signer_id WHERE n.id IS NULL LIMIT $1",
     ),
     (
         "record",

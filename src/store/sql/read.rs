@@ -20,8 +20,8 @@ pub const RECORDS: InList =
 pub const RECORDS_OF_RUN: &str =
     "SELECT id, kind, step, in_set, out_set FROM record WHERE run_id = $1 AND kind = 2 ORDER BY id DESC LIMIT $2";
 pub const SIGNERS_OF_MANY: InList =
-    InList { before: "SELECT record_id, keyid FROM signature WHERE record_id IN ", fixed: 0, after: "" };
-pub const SIGNERS: &str = "SELECT keyid FROM signature WHERE record_id = $1 ORDER BY keyid";
+    InList { before: "SELECT record_id, signer_id FROM signature WHERE record_id IN ", fixed: 0, after: "" };
+pub const SIGNERS: &str = "SELECT n.keyid FROM signature s JOIN signer n ON n.id = s.signer_id WHERE s.record_id = $1";
 /// Records with their bodies' rows and those of the bodies' keyframes (`body::BlobColumns`).
 pub const ENVELOPES: InList = InList {
     before: "SELECT r.id, r.chain_id, r.payload_digest, r.kind, r.step, b.digest, b.codec, b.size, b.inline, b.location, \

@@ -18,7 +18,7 @@ pub const OF_RUN: &str = "SELECT id FROM record \
      WHERE chain_id = $1 AND id < $2 AND id >= $3 AND run_id = $5 ORDER BY id DESC LIMIT $4";
 /// Its index has no chain: a key of several chains is walked over their records together.
 pub const OF_KEY: &str = "SELECT s.record_id FROM signature s JOIN record r ON r.id = s.record_id \
-     WHERE r.chain_id = $1 AND s.record_id < $2 AND s.record_id >= $3 AND s.keyid = $5 \
+     WHERE r.chain_id = $1 AND s.record_id < $2 AND s.record_id >= $3 AND s.signer_id = (SELECT id FROM signer WHERE keyid = $5) \
      ORDER BY s.record_id DESC LIMIT $4";
 pub const OF_DIGEST: &str = "SELECT DISTINCT record_id FROM subject \
      WHERE chain_id = $1 AND record_id < $2 AND record_id >= $3 AND digest = $5 ORDER BY record_id DESC LIMIT $4";
@@ -36,8 +36,11 @@ pub const SORTED_FILTERS: &[&str] = &[OF_RUN, OF_DIGEST, OF_NUMBER];
 
 // The same filters, of records in hand.
 
-pub const HAVING_KEY: InList =
-    InList { before: "SELECT record_id FROM signature WHERE keyid = $1 AND record_id IN ", fixed: 1, after: "" };
+pub const HAVING_KEY: InList = InList {
+    before: "SELECT record_id FROM signature WHERE signer_id = (SELECT id FROM signer WHERE keyid = $1) AND record_id IN ",
+    fixed: 1,
+    after: "",
+};
 pub const HAVING_DIGEST: InList =
     InList { before: "SELECT record_id FROM subject WHERE digest = $1 AND record_id IN ", fixed: 1, after: "" };
 pub const HAVING_TEXT: InList = InList {
@@ -59,8 +62,11 @@ pub const ROWS: InList = InList {
     fixed: 0,
     after: "",
 };
-pub const SIGNERS_OF: InList =
-    InList { before: "SELECT record_id, keyid FROM signature WHERE record_id IN ", fixed: 0, after: "" };
+pub const SIGNERS_OF: InList = InList {
+    before: "SELECT s.record_id, n.keyid FROM signature s JOIN signer n ON n.id = s.signer_id WHERE s.record_id IN ",
+    fixed: 0,
+    after: "",
+};
 pub const FACTS_OF: InList = InList {
     before: "SELECT f.record_id, k.name, f.txt, f.num FROM fact f JOIN fact_key k ON k.id = f.key_id WHERE f.record_id IN ",
     fixed: 0,

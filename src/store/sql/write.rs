@@ -45,8 +45,11 @@ pub const SET_RECORD_RUN: &str = "UPDATE record SET run_id = $2 WHERE id = $1 AN
 pub const SET_SUBJECT_RUN: &str = "UPDATE subject SET run_id = $4 \
      WHERE digest = $1 AND chain_id = $2 AND role IN (0, 1, 2) AND record_id = $3";
 pub const RUN_OF_RECORD: &str = "SELECT run_id FROM record WHERE id = $1";
+pub const ADD_SIGNER: &str = "INSERT INTO signer (id, keyid) VALUES ($1, $2) ON CONFLICT (keyid) DO NOTHING";
+pub const SIGNERS_BY_KEY: InList =
+    InList { before: "SELECT keyid, id FROM signer WHERE keyid IN ", fixed: 0, after: "" };
 pub const ADD_SIGNATURES: Rows =
-    Rows { before: "INSERT INTO signature (record_id, keyid, alg, sig) VALUES", columns: 4, after: "" };
+    Rows { before: "INSERT INTO signature (record_id, signer_id, alg, sig) VALUES", columns: 4, after: "" };
 pub const ADD_SUBJECTS: Rows = Rows {
     before: "INSERT INTO subject (digest, chain_id, role, record_id, run_id) VALUES",
     columns: 5,

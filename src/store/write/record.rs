@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use futures::{FutureExt as _, future::BoxFuture};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A record whose body is packed, and durable already where it is an object, and whose artifact lists are cut: what can be done before the
 /// transaction is.
@@ -169,11 +169,38 @@ impl Write {
     }
 
     async fn signatures(&mut self, id: i64, signatures: &[&VerifiedSignature]) -> Result<(), StoreError> {
+        let keyids: BTreeSet<&String> = signatures.iter().map(|signature| &signature.keyid).collect();
+        let signers = self.numbers(&sql::SIGNERS_BY_KEY, sql::ADD_SIGNER, keyids).await?;
         let rows: Vec<[Arg<'_>; 4]> = signatures
             .iter()
-            .map(|signature| [id.into(), (&signature.keyid).into(), (&signature.alg).into(), (&signature.sig).into()])
+            .filter_map(|signature| {
+                let signer = signers.get(&signature.keyid)?;
+                Some([id.into(), (*signer).into(), (&signature.alg).into(), (&signature.sig).into()])
+            })
             .collect();
         self.session.add_rows(&sql::ADD_SIGNATURES, &rows).await.map(drop)
+    }
+
+    /// The numbers that stand for names, given to those that are new; in order, so that two transactions wait for each other in turn.
+    async fn numbers(
+        &mut self,
+        known: &sql::InList,
+        add: &'static str,
+        names: BTreeSet<&String>,
+    ) -> Result<HashMap<String, i64>, StoreError> {
+        let asked: Vec<Arg<'_>> = names.iter().map(|name| Arg::from(*name)).collect();
+        let found: Vec<(String, i64)> = self.session.rows_in(known, &[], &asked).await?;
+        let mut numbers: HashMap<String, i64> = found.into_iter().collect();
+        for name in names {
+            if !numbers.contains_key(name) {
+                let number = self.id();
+                self.session.execute(add, args![number, name]).await?;
+                // Another transaction may have been faster.
+                let kept: Vec<(String, i64)> = self.session.rows_in(known, &[], args![name]).await?;
+                numbers.extend(kept);
+            }
+        }
+        Ok(numbers)
     }
 
     /// Whether any was new.
@@ -216,17 +243,8 @@ impl Write {
         if record.facts.is_empty() {
             return Ok(());
         }
-        let names: Vec<Arg<'_>> = record.facts.iter().map(|(name, _)| name.into()).collect();
-        let known: Vec<(String, i64)> = self.session.rows_in(&sql::FACT_KEYS, &[], &names).await?;
-        let mut keys: HashMap<String, i64> = known.into_iter().collect();
-        for (name, _) in record.facts.iter() {
-            if !keys.contains_key(name) {
-                let key = self.id();
-                self.session.execute(sql::ADD_FACT_KEY, args![key, name]).await?;
-                let kept: Vec<(String, i64)> = self.session.rows_in(&sql::FACT_KEYS, &[], args![name]).await?;
-                keys.extend(kept);
-            }
-        }
+        let names = record.facts.iter().map(|(name, _)| name).collect();
+        let keys = self.numbers(&sql::FACT_KEYS, sql::ADD_FACT_KEY, names).await?;
         // A number is kept as its digits too, so that whoever asks for a value need not know which it is.
         let row = |(name, fact): (&String, &Fact)| {
             let (text, number) = match fact {

@@ -56,7 +56,8 @@ const YEAR: &[&str] = &[
      sha256(int8send(i)), 't', i + 64, i, i + 1, i, 'ci' FROM generate_series(0, 39999) i",
     "INSERT INTO record_key (payload_digest, tenant_id, chain_id, payload_type, record_id) \
      SELECT payload_digest, 1, chain_id, 't', id FROM record",
-    "INSERT INTO signature (record_id, keyid, alg, sig) SELECT id, 'key ' || id % 320, 'Ed25519', '\\x00' FROM record",
+    "INSERT INTO signer (id, keyid) SELECT i, 'key ' || i FROM generate_series(0, 19999) i",
+    "INSERT INTO signature (record_id, signer_id, alg, sig) SELECT id, id % 320, 'Ed25519', '\\x00' FROM record",
     "INSERT INTO subject (digest, chain_id, role, record_id, run_id) SELECT payload_digest, chain_id, 0, id, run_id FROM record",
     "INSERT INTO layout (id, chain_id, version, issued_at, expires_at) SELECT i, i % 40 + 1, i, 0, 1 FROM generate_series(1, 8000) i",
     "INSERT INTO layout_key (layout_id, step, keyid) SELECT l.id, 'step ' || i, 'key ' || i FROM layout l, generate_series(0, 7) i",
