@@ -188,7 +188,13 @@ impl Metadata for Database {
         now: Timestamp,
         limits: EvidenceLimits,
     ) -> BoxFuture<'a, Result<Evidence, StoreError>> {
-        async move { read::evidence(&mut self.read().await?, image, may_read, now, limits).await }.boxed()
+        async move {
+            let mut session = self.read().await?;
+            let evidence = read::evidence(&mut session, image, may_read, now, limits).await?;
+            tracing::debug!(%image, records = evidence.records.len(), statements = session.statements(), "evidence");
+            Ok(evidence)
+        }
+        .boxed()
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>> {

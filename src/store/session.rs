@@ -27,7 +27,7 @@ impl Pool {
                 error => fault(error),
             })?),
         };
-        Ok(Session { connection, doubtful: false, objects: None })
+        Ok(Session { connection, doubtful: false, statements: 0, objects: None })
     }
 
     /// Ends the connections once they are idle.
@@ -45,6 +45,7 @@ pub struct Session {
     connection: Connection,
     /// Nobody knows what it is in the middle of.
     doubtful: bool,
+    statements: u64,
     /// Where the large bodies of its rows are.
     objects: Option<Objects>,
 }
@@ -137,6 +138,7 @@ macro_rules! ask {
     ($session:ident, $query:ident($text:expr), $args:expr, $method:ident) => {{
         let (text, args) = ($text, $args);
         $session.doubtful = true;
+        $session.statements += 1;
         let answer = match &mut $session.connection {
             Connection::Sqlite(connection) => ask!(@on connection, $query(text), args, $method),
             Connection::Postgres(connection) => ask!(@on connection, $query(text), args, $method),
@@ -161,6 +163,11 @@ impl Session {
     pub fn with_objects(mut self, objects: Option<Objects>) -> Self {
         self.objects = objects;
         self
+    }
+
+    /// How many statements it was asked.
+    pub fn statements(&self) -> u64 {
+        self.statements
     }
 
     /// Where large bodies are, if anywhere.

@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::collections::BTreeMap;
 
 mod plans;
+mod statements;
 
 on_both!(
     a_database_of_the_first_version_is_brought_up_to_date,
