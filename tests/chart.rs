@@ -95,6 +95,8 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("store.url=http://store", "url"),
         ("store.objects=http://bucket", "objects"),
         ("store.replicas=0", "replicas"),
+        ("store.budgets.readsPerSecond=-1", "readsPerSecond"),
+        ("store.clientCA.key=", "key"),
         ("pullSecrets.enabled=perhaps", "enabled"),
         ("crds.install=1", "install"),
     ];
@@ -187,6 +189,7 @@ fn every_way_to_install_renders() {
         "{WITH_STORE},certificates.mode=certManager,serviceMonitor.enabled=true,serviceMonitor.labels.a=b,priorityQuota=true,\
          store.readerToken.secretName=t,store.service.clusterIP=10.0.0.9,store.service.type=LoadBalancer,\
          store.service.annotations.a=b,store.publish.enabled=true,store.publish.dockerConfig.secretName=r,\
+         store.clientCA.configMapName=c,store.clientCA.key=bundle.crt,store.budgets.writesPerSecond=0,\
          store.objects=file:///var/lib/tidewaiter/objects,store.reportVerdicts=west,networkPolicy.storeEgress[0].ports[0].port=443,\
          store.persistence.storageClass=fast,imagePullSecrets[0].name=p,nodeSelector.a=b,\
          tolerations[0].operator=Exists,podAnnotations.a=b,podLabels.a=b,extraArgs[0]=--connections-max=9,\
@@ -400,6 +403,37 @@ fn pods_are_restricted() {
     assert_eq!(find(&documents, "PodDisruptionBudget", "tidewaiter")["spec"]["maxUnavailable"], 1);
     let spec = &find(&documents, "Deployment", "tidewaiter-store")["spec"]["template"]["spec"];
     assert_eq!(spec["automountServiceAccountToken"], false, "the store asks the API server nothing");
+}
+
+#[test]
+fn clients_of_the_store_may_show_certificates() {
+    let spec = |set: &str| {
+        let documents = rendered(&["--set", &format!("{WITH_STORE}{set}")]);
+        find(&documents, "Deployment", "tidewaiter-store")["spec"]["template"]["spec"].clone()
+    };
+    let args = |spec: &Value| serde_json::from_value::<Vec<String>>(spec["containers"][0]["args"].clone()).unwrap();
+    let plain = spec("");
+    assert!(!args(&plain).iter().any(|arg| arg.starts_with("--client-ca")));
+    assert!(args(&plain).contains(&"--budget-writes-per-second=2000".to_owned()));
+
+    let told = spec(
+        ",store.clientCA.configMapName=spire,store.clientCA.key=bundle.crt,store.budgets.writesPerSecond=0,\
+         store.budgets.readsPerSecond=1000000",
+    );
+    for arg in [
+        "--client-ca=/etc/tidewaiter/store-clients/ca.crt",
+        "--budget-writes-per-second=0",
+        "--budget-reads-per-second=1000000",
+    ] {
+        assert!(args(&told).contains(&arg.to_owned()), "{arg}");
+    }
+    let volumes = told["volumes"].as_array().unwrap();
+    let clients = volumes.iter().find(|volume| volume["name"] == "clients").unwrap();
+    assert_eq!(clients["configMap"], json!({"name": "spire", "items": [{"key": "bundle.crt", "path": "ca.crt"}]}));
+    let mounts = told["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().any(|mount| mount["name"] == "clients"
+        && mount["mountPath"] == "/etc/tidewaiter/store-clients"
+        && mount["readOnly"] == true));
 }
 
 /// Strict against the API server's own OpenAPI, and without a warning where PodSecurity warns.
