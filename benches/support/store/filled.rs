@@ -67,6 +67,11 @@ fn image(run: usize) -> Digest {
     Digest::sha256(format!("image {run}").as_bytes())
 }
 
+/// The number that stands for a step's key.
+fn signer(step: usize) -> i64 {
+    step as i64 + 1
+}
+
 fn layout(chain: i64) -> NewRecord {
     let key = |step: usize| StepKey {
         step: format!("step {step}"),
@@ -119,6 +124,10 @@ impl Filled {
     pub async fn fill(&mut self, records: usize) {
         let engine = Engine::connect(&self.place.url.parse().expect("a location"), None).await.expect("an engine");
         let mut session = engine.writers.session().await.expect("a connection");
+        for step in 0..LINKS {
+            let keyid = format!("key {step}");
+            session.execute(sql::ADD_SIGNER, args![signer(step), &keyid]).await.expect("a signer");
+        }
         while self.runs * LINKS < records {
             let until = (self.runs + BATCH).min(records / LINKS);
             session.begin().await.expect("a transaction");
@@ -158,7 +167,6 @@ impl Filled {
             })
             .collect();
         let steps: Vec<String> = (0..LINKS).map(|step| format!("step {step}")).collect();
-        let keys: Vec<String> = (0..LINKS).map(|step| format!("key {step}")).collect();
         let run_keys: Vec<String> = runs.clone().map(|run| format!("https://ci.example.com/runs/{run}")).collect();
         let chain = |run: i64| Arg::from(self.chains[run as usize % CHAINS]);
         let sig = vec![0; 64];
@@ -191,7 +199,7 @@ impl Filled {
         session.add_rows(&RECORD_KEYS, &rows).await?;
         let rows: Vec<[Arg<'_>; 4]> = links
             .iter()
-            .map(|(id, _, number, _)| [(*id).into(), (&keys[number % LINKS]).into(), "Ed25519".into(), (&sig).into()])
+            .map(|(id, _, number, _)| [(*id).into(), signer(number % LINKS).into(), "Ed25519".into(), (&sig).into()])
             .collect();
         session.add_rows(&sql::ADD_SIGNATURES, &rows).await?;
         let rows: Vec<[Arg<'_>; 5]> = links
