@@ -16,6 +16,7 @@ pub mod backup;
 pub mod blob;
 pub mod body;
 pub mod database;
+pub mod dictionary;
 pub mod engine;
 pub mod failpoint;
 pub mod family;

@@ -10,6 +10,7 @@ use super::{
         objects::Objects,
     },
     body::{self, Body},
+    dictionary::Dictionary,
     engine::Engine,
     migrate,
     quarantine::{self, Released},
@@ -50,6 +51,8 @@ pub struct Database {
     writes: Queue,
     objects: Option<Objects>,
     keyframes: Keyframes,
+    signers: Dictionary,
+    facts: Dictionary,
 }
 
 impl Database {
@@ -63,7 +66,14 @@ impl Database {
         }
         let objects = options.objects;
         let writes = Queue::start(engine.writers, engine.writers_count, objects.clone()).await?;
-        Ok(Database { readers: engine.readers, writes, objects, keyframes: Keyframes::default() })
+        Ok(Database {
+            readers: engine.readers,
+            writes,
+            objects,
+            keyframes: Keyframes::default(),
+            signers: Dictionary::of_signers(),
+            facts: Dictionary::of_facts(),
+        })
     }
 
     /// Cancelled once the disk failed under a write (security §4.3 F9): the process must end and be started anew.
@@ -117,7 +127,10 @@ impl Database {
         };
         let body = self.pack(&record, &places).await?;
         let is_whole = body.codec != Codec::Delta;
-        let done = self.write(work(Recording::new(record, body))).await?;
+        let keyids = record.signatures.iter().map(|signature| &signature.keyid).collect();
+        let signers = self.signers.numbers(self, keyids).await?;
+        let facts = self.facts.numbers(self, record.facts.iter().map(|(name, _)| name).collect()).await?;
+        let done = self.write(work(Recording::new(record, body, signers, facts))).await?;
         if is_whole && made(&done) {
             places.iter().for_each(|place| self.keyframes.forget(place));
         }

@@ -7,12 +7,12 @@ use crate::{
         Kind, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature,
         artifacts::Set,
         body::{self, Body},
+        dictionary::{self, Numbers},
         failpoint::{self, Point},
         merge, read,
     },
 };
 use futures::{FutureExt as _, future::BoxFuture};
-use std::collections::{BTreeSet, HashMap};
 
 /// A record whose body is packed, and durable already where it is an object, and whose artifact lists are cut: what can be done before the
 /// transaction is.
@@ -21,12 +21,15 @@ pub struct Recording {
     body: Body,
     inputs: Option<Set>,
     outputs: Option<Set>,
+    /// What stands for the ids of its signers' keys, and for the names of its facts.
+    signers: Numbers,
+    facts: Numbers,
 }
 
 impl Recording {
-    pub fn new(record: NewRecord, body: Body) -> Self {
+    pub fn new(record: NewRecord, body: Body, signers: Numbers, facts: Numbers) -> Self {
         let (inputs, outputs) = (artifacts::set(&record.materials), artifacts::set(&record.products));
-        Recording { record, body, inputs, outputs }
+        Recording { record, body, inputs, outputs, signers, facts }
     }
 }
 
@@ -53,13 +56,13 @@ impl Write {
         let name = artifacts::raw(&record.digest);
         let known = self.session.value(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
         match known {
-            Some(id) => self.extend(id, record).await,
+            Some(id) => self.extend(id, recording).await,
             None => self.create(recording).await.map(|()| Put::Created),
         }
     }
 
     async fn create(&mut self, recording: &Recording) -> Result<(), StoreError> {
-        let Recording { record, body, inputs, outputs } = recording;
+        let Recording { record, body, inputs, outputs, signers, facts } = recording;
         let run = self.run(record).await?;
         failpoint::reach(Point::Run);
         let inputs = self.set(inputs.as_ref()).await?;
@@ -90,20 +93,21 @@ impl Write {
         self.session.execute(sql::ADD_RECORD_KEY, args![&name, record.chain, &record.payload_type, id]).await?;
         failpoint::reach(Point::Record);
         let signatures: Vec<&VerifiedSignature> = record.signatures.iter().collect();
-        self.signatures(id, &signatures).await?;
+        self.signatures(id, &signatures, signers).await?;
         failpoint::reach(Point::Signed);
-        if let Some(facts) = &record.layout {
-            self.layout(id, record, facts).await?;
+        if let Some(layout) = &record.layout {
+            self.layout(id, record, layout).await?;
         }
         self.subjects(id, record, run).await?;
         failpoint::reach(Point::Subjects);
-        self.facts(id, record).await?;
+        self.facts(id, record, facts).await?;
         self.announce(id, News::New);
         Ok(())
     }
 
     /// A known record gains what the write adds: signatures of further keys, subjects, the run it had not named.
-    async fn extend(&mut self, id: i64, record: &NewRecord) -> Result<Put, StoreError> {
+    async fn extend(&mut self, id: i64, recording: &Recording) -> Result<Put, StoreError> {
+        let record = &recording.record;
         let signers: Vec<String> = self.session.values(sql::SIGNERS, args![id]).await?;
         let new: Vec<&VerifiedSignature> =
             record.signatures.iter().filter(|signature| !signers.contains(&signature.keyid)).collect();
@@ -117,7 +121,7 @@ impl Write {
             let body = body::prepare(self.session.objects(), &merged, keyframe.as_slice()).await?;
             let blob = self.body(&body).await?;
             self.session.execute(sql::SET_RECORD_BLOB, args![id, blob]).await?;
-            self.signatures(id, &new).await?;
+            self.signatures(id, &new, &recording.signers).await?;
             self.announce(id, News::Signed);
         }
         let ran = self.join_run(id, record).await?;
@@ -168,39 +172,18 @@ impl Write {
         Ok(Some(run))
     }
 
-    async fn signatures(&mut self, id: i64, signatures: &[&VerifiedSignature]) -> Result<(), StoreError> {
-        let keyids: BTreeSet<&String> = signatures.iter().map(|signature| &signature.keyid).collect();
-        let signers = self.numbers(&sql::SIGNERS_BY_KEY, sql::ADD_SIGNER, keyids).await?;
-        let rows: Vec<[Arg<'_>; 4]> = signatures
-            .iter()
-            .filter_map(|signature| {
-                let signer = signers.get(&signature.keyid)?;
-                Some([id.into(), (*signer).into(), (&signature.alg).into(), (&signature.sig).into()])
-            })
-            .collect();
-        self.session.add_rows(&sql::ADD_SIGNATURES, &rows).await.map(drop)
-    }
-
-    /// The numbers that stand for names, given to those that are new; in order, so that two transactions wait for each other in turn.
-    async fn numbers(
+    async fn signatures<'s>(
         &mut self,
-        known: &sql::InList,
-        add: &'static str,
-        names: BTreeSet<&String>,
-    ) -> Result<HashMap<String, i64>, StoreError> {
-        let asked: Vec<Arg<'_>> = names.iter().map(|name| Arg::from(*name)).collect();
-        let found: Vec<(String, i64)> = self.session.rows_in(known, &[], &asked).await?;
-        let mut numbers: HashMap<String, i64> = found.into_iter().collect();
-        for name in names {
-            if !numbers.contains_key(name) {
-                let number = self.id();
-                self.session.execute(add, args![number, name]).await?;
-                // Another transaction may have been faster.
-                let kept: Vec<(String, i64)> = self.session.rows_in(known, &[], args![name]).await?;
-                numbers.extend(kept);
-            }
-        }
-        Ok(numbers)
+        id: i64,
+        signatures: &[&'s VerifiedSignature],
+        signers: &Numbers,
+    ) -> Result<(), StoreError> {
+        let row = |signature: &&'s VerifiedSignature| -> Result<[Arg<'s>; 4], StoreError> {
+            let signer = dictionary::number(signers, &signature.keyid)?;
+            Ok([id.into(), signer.into(), (&signature.alg).into(), (&signature.sig).into()])
+        };
+        let rows: Vec<[Arg<'_>; 4]> = signatures.iter().map(row).collect::<Result<_, _>>()?;
+        self.session.add_rows(&sql::ADD_SIGNATURES, &rows).await.map(drop)
     }
 
     /// Whether any was new.
@@ -239,21 +222,16 @@ impl Write {
         self.session.add_rows(&sql::ADD_GRANTS, &of(record.chain)).await.map(drop)
     }
 
-    async fn facts(&mut self, id: i64, record: &NewRecord) -> Result<(), StoreError> {
-        if record.facts.is_empty() {
-            return Ok(());
-        }
-        let names = record.facts.iter().map(|(name, _)| name).collect();
-        let keys = self.numbers(&sql::FACT_KEYS, sql::ADD_FACT_KEY, names).await?;
+    async fn facts(&mut self, id: i64, record: &NewRecord, keys: &Numbers) -> Result<(), StoreError> {
         // A number is kept as its digits too, so that whoever asks for a value need not know which it is.
         let row = |(name, fact): (&String, &Fact)| {
             let (text, number) = match fact {
                 Fact::Text(text) => (text.clone(), None),
                 Fact::Number(number) => (number.to_string(), Some(*number)),
             };
-            keys.get(name).map(|key| (*key, text, number))
+            Ok((dictionary::number(keys, name)?, text, number))
         };
-        let facts: Vec<(i64, String, Option<i64>)> = record.facts.iter().filter_map(row).collect();
+        let facts: Vec<(i64, String, Option<i64>)> = record.facts.iter().map(row).collect::<Result<_, StoreError>>()?;
         let rows: Vec<[Arg<'_>; 5]> = facts
             .iter()
             .map(|(key, text, number)| [id.into(), (*key).into(), record.chain.into(), text.into(), (*number).into()])
