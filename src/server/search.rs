@@ -23,7 +23,7 @@ use axum::{
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, sync::Arc};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 500;
@@ -78,20 +78,38 @@ pub enum Found {
     Images(Images),
 }
 
+/// What records are found by; `Question` reads them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for readers of the OpenAPI alone")]
+struct Filters {
+    /// a chain; without it all that the token may read
+    chain: Option<String>,
+    /// the commit: fact vcs.ref.head.revision
+    commit: Option<String>,
+    /// the run, as its writer calls it
+    run: Option<String>,
+    /// a key that signed, by its id
+    key: Option<String>,
+    /// the step
+    step: Option<String>,
+    /// layout, link or statement
+    kind: Option<String>,
+    /// a statement's predicateType
+    predicate: Option<String>,
+    /// received at this time or later, RFC 3339
+    since: Option<String>,
+    /// received before this time
+    until: Option<String>,
+    /// from the page before
+    cursor: Option<String>,
+}
+
 /// Records with all that is asked for.
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(
-    ("chain" = Option<String>, Query, description = "a chain; without it all that the token may read"),
+    Filters,
     ("digest" = Option<String>, Query, description = "an image: sha256:<hex>"),
-    ("commit" = Option<String>, Query, description = "the commit: fact vcs.ref.head.revision"),
-    ("run" = Option<String>, Query, description = "the run, as its writer calls it"),
-    ("key" = Option<String>, Query, description = "a key that signed, by its id"),
-    ("step" = Option<String>, Query, description = "the step"),
-    ("kind" = Option<String>, Query, description = "layout, link or statement"),
-    ("predicate" = Option<String>, Query, description = "a statement's predicateType"),
-    ("since" = Option<String>, Query, description = "received at this time or later, RFC 3339"),
-    ("until" = Option<String>, Query, description = "received before this time"),
     ("images" = Option<bool>, Query, description = "answer with images instead, as /v1/images"),
-    ("cursor" = Option<String>, Query, description = "from the page before"),
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 500),
 ), responses((status = 200, body = Found), super::openapi::Refusals))]
 pub async fn get_search(
@@ -112,16 +130,7 @@ pub async fn get_search(
 
 /// Images that a record with all that is asked for is about, or its run.
 #[utoipa::path(get, path = "/v1/images", tag = "search", params(
-    ("chain" = Option<String>, Query, description = "a chain; without it all that the token may read"),
-    ("commit" = Option<String>, Query, description = "the commit: fact vcs.ref.head.revision"),
-    ("run" = Option<String>, Query, description = "the run, as its writer calls it"),
-    ("key" = Option<String>, Query, description = "a key that signed, by its id"),
-    ("step" = Option<String>, Query, description = "the step"),
-    ("kind" = Option<String>, Query, description = "layout, link or statement"),
-    ("predicate" = Option<String>, Query, description = "a statement's predicateType"),
-    ("since" = Option<String>, Query, description = "received at this time or later, RFC 3339"),
-    ("until" = Option<String>, Query, description = "received before this time"),
-    ("cursor" = Option<String>, Query, description = "from the page before"),
+    Filters,
     ("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "records that are followed"),
 ), responses((status = 200, body = Images), super::openapi::Refusals))]
 pub async fn get_images(

@@ -278,3 +278,13 @@ fn may_look(lookups: &mut usize) -> bool {
     *lookups += 1;
     *lookups <= LOOKUPS_MAX
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn popularity_is_counted_until_it_is_not_rare() {
+        assert!(sql::POPULARITY.before.contains(&format!(" LIMIT {}) AS few", RARE_MAX + 1)));
+    }
+}
