@@ -174,7 +174,7 @@ impl StoreClient {
             })
         };
         let flight = board(image);
-        let others = together.map(|review| review.missing()).unwrap_or_default();
+        let others = together.map(|review| review.missing(until)).unwrap_or_default();
         for other in others.iter().filter(|other| *other != image) {
             board(other);
         }

@@ -25,7 +25,7 @@ pub struct Chunk {
     /// JSON: `[[name, {algorithm: hex}], …]`; the directory's own name is not in it.
     pub bytes: Vec<u8>,
     /// What its names hash to, where they are many: chunks of the same names are one directory at different times, and each is kept as
-    /// the difference to the first.
+    /// the difference to an earlier one.
     pub names: Option<i64>,
     /// What it is found by: the first eight bytes of every digest.
     pub postings: BTreeSet<i64>,

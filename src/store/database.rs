@@ -128,9 +128,12 @@ impl Database {
         let body = self.pack(&record, &places).await?;
         let is_whole = body.codec != Codec::Delta;
         let keyids = record.signatures.iter().map(|signature| &signature.keyid).collect();
-        let signers = self.signers.numbers(self, keyids).await?;
-        let facts = self.facts.numbers(self, record.facts.iter().map(|(name, _)| name).collect()).await?;
-        let done = self.write(work(Recording::new(record, body, signers, facts))).await?;
+        self.signers.learn(self, keyids).await?;
+        self.facts.learn(self, record.facts.iter().map(|(name, _)| name).collect()).await?;
+        let done = self.write(work(Recording::new(record, body))).await.inspect_err(|_| {
+            self.signers.forget();
+            self.facts.forget();
+        })?;
         if is_whole && made(&done) {
             places.iter().for_each(|place| self.keyframes.forget(place));
         }

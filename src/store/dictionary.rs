@@ -1,18 +1,18 @@
 //! Texts that are long, few and in many rows: the rows have numbers that stand for them.
 //!
-//! A number is given in a transaction of its own, before the one that uses it, and all by one writer: so nobody waits for another's new text
-//! while that waits for his. Once given it stays, so it may be remembered.
+//! A number is given in a transaction of its own, before the one that uses it, and all by one writer of a process: so its writers do not wait
+//! for each other's new texts. Whoever uses a number looks it up again: what was committed may be gone from a standby that took over.
 
 use super::{
     Database, StoreError,
-    session::Arg,
+    session::{Arg, Session},
     sql,
     write::{Work, Write, affinity},
 };
 use crate::args;
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -22,19 +22,20 @@ const REMEMBERED_MAX: usize = 4_096;
 /// The numbers of texts.
 pub type Numbers = HashMap<String, i64>;
 
-/// The number of a text that was given one before.
+/// The number of a text that has one.
 ///
 /// # Errors
-/// It was not.
+/// It has none, though it was given one: [`StoreError::Conflict`], and the dictionary is to forget.
 pub fn number(numbers: &Numbers, text: &str) -> Result<i64, StoreError> {
-    numbers.get(text).copied().ok_or_else(|| StoreError::Database(format!("\"{text}\" has no number")))
+    numbers.get(text).copied().ok_or(StoreError::Conflict)
 }
 
 /// A table of texts, and what is remembered of it.
 #[derive(Debug)]
 pub struct Dictionary {
     table: Table,
-    remembered: Mutex<Numbers>,
+    /// Texts that have numbers.
+    remembered: Mutex<HashSet<String>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,42 +59,48 @@ impl Dictionary {
         Dictionary { table, remembered: Mutex::default() }
     }
 
-    /// The numbers of the texts, given to those that are new.
+    /// Gives numbers to those of the texts that have none.
     ///
     /// # Errors
     /// Those of reading and of writing.
-    pub async fn numbers(&self, database: &Database, texts: BTreeSet<&String>) -> Result<Numbers, StoreError> {
-        let mut numbers: Numbers = {
+    pub async fn learn(&self, database: &Database, texts: BTreeSet<&String>) -> Result<(), StoreError> {
+        let unknown: Vec<&String> = {
             let remembered = self.remembered();
-            texts
-                .iter()
-                .filter_map(|text| remembered.get_key_value(*text))
-                .map(|(text, n)| (text.clone(), *n))
-                .collect()
+            texts.into_iter().filter(|text| !remembered.contains(*text)).collect()
         };
-        let unknown: Vec<&String> = texts.into_iter().filter(|text| !numbers.contains_key(*text)).collect();
         if unknown.is_empty() {
-            return Ok(numbers);
+            return Ok(());
         }
-        let asked: Vec<Arg<'_>> = unknown.iter().map(|text| Arg::from(*text)).collect();
-        let mut found: Vec<(String, i64)> = database.read().await?.rows_in(self.table.numbers, &[], &asked).await?;
-        if found.len() < unknown.len() {
-            let texts = unknown.into_iter().cloned().collect();
-            found = database.write(Entries { table: self.table, texts }).await?;
+        let found = numbers(&mut database.read().await?, self.table.numbers, &unknown).await?;
+        let new: Vec<String> =
+            unknown.iter().filter(|text| !found.contains_key(**text)).map(ToString::to_string).collect();
+        if !new.is_empty() {
+            database.write(Entries { table: self.table, texts: new }).await?;
         }
         let mut remembered = self.remembered();
         if remembered.len() > REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.extend(found.iter().cloned());
-        numbers.extend(found);
-        Ok(numbers)
+        remembered.extend(unknown.into_iter().cloned());
+        Ok(())
     }
 
-    fn remembered(&self) -> MutexGuard<'_, Numbers> {
+    /// Something went wrong: what was remembered may not be there.
+    pub fn forget(&self) {
+        self.remembered().clear();
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashSet<String>> {
         // Nothing that holds the lock can fail half-way.
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The numbers of those texts that have some.
+pub async fn numbers(session: &mut Session, table: &sql::InList, texts: &[&String]) -> Result<Numbers, StoreError> {
+    let asked: Vec<Arg<'_>> = texts.iter().map(|text| Arg::from(*text)).collect();
+    let found: Vec<(String, i64)> = session.rows_in(table, &[], &asked).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Texts that are to have numbers.
@@ -103,20 +110,19 @@ struct Entries {
 }
 
 impl Work for Entries {
-    type Output = Vec<(String, i64)>;
+    type Output = ();
 
     fn affinity(&self) -> u64 {
         affinity("dictionary")
     }
 
-    fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<Self::Output, StoreError>> {
+    fn run<'w>(&'w self, write: &'w mut Write) -> BoxFuture<'w, Result<(), StoreError>> {
         async move {
             for text in &self.texts {
                 let number = write.id();
                 write.session.execute(self.table.add, args![number, text]).await?;
             }
-            let texts: Vec<Arg<'_>> = self.texts.iter().map(Arg::from).collect();
-            write.session.rows_in(self.table.numbers, &[], &texts).await
+            Ok(())
         }
         .boxed()
     }

@@ -1,6 +1,6 @@
 //! Lists of one directory at different times: one is kept whole, the others as the difference to it (`body`). The first is posted by every
 //! digest in it, and each of the others by those that it has more; what it has not is in its row. So a file that changes costs its own
-//! posting, not those of its neighbours, and whoever looks a digest up finds the same chunks as if all were posted.
+//! posting, not those of its neighbours, and a digest still leads to every list that has it.
 
 use super::{
     StoreError, artifacts,
@@ -12,10 +12,14 @@ use super::{
 use crate::args;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Chunks that are differences to one; transactions at the same time may add a few more.
+/// Chunks that one transaction lets a family have.
 const MEMBERS_MAX: i64 = 64;
-/// Chunks that have one digest, newest first.
+/// What a member may lack. One that lacks more has little of its family, and is posted whole.
+const LACKS_MAX: usize = 128;
+/// Chunks that have one digest, newest first; and chunks that are posted by it, as far as they are looked at.
 pub const HOLDERS_MAX: usize = 64;
+/// Members that one search reads, those of the newest families first.
+const MEMBERS_READ_MAX: usize = 65_536;
 
 /// What a new list may be kept as the difference to.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Family {
     /// The chunk that is kept whole.
     pub chunk: i64,
     pub keyframe: Keyframe,
+    /// How many more chunks may be differences to it.
+    pub room: i64,
     /// How many bytes it is.
     size: i64,
 }
@@ -41,7 +47,11 @@ pub struct Found {
 impl Found {
     /// A chunk with these postings, in the family of one with those.
     pub fn beside(base: i64, theirs: &BTreeSet<i64>, ours: &BTreeSet<i64>) -> Self {
-        let lacks = theirs.difference(ours).flat_map(|d64| d64.to_be_bytes()).collect();
+        let lacks: Vec<&i64> = theirs.difference(ours).take(LACKS_MAX + 1).collect();
+        if lacks.len() > LACKS_MAX {
+            return Found::alone(ours.clone());
+        }
+        let lacks = lacks.into_iter().flat_map(|d64| d64.to_be_bytes()).collect();
         Found { base: Some(base), postings: ours.difference(theirs).copied().collect(), lacks: Some(lacks) }
     }
 
@@ -67,10 +77,11 @@ pub async fn of_names(session: &mut Session, names: &[i64]) -> Result<HashMap<i6
     let mut families = HashMap::new();
     for (names, chunk, members, blob, codec, size, inline, location) in rows {
         let columns: KeyframeColumns = (blob, codec, size, inline, location);
-        if members < MEMBERS_MAX
+        let room = MEMBERS_MAX - members;
+        if room > 0
             && let Some(keyframe) = body::keyframe_of(session, columns).await
         {
-            families.insert(names, Family { chunk, keyframe, size });
+            families.insert(names, Family { chunk, keyframe, room, size });
         }
     }
     Ok(families)
@@ -83,29 +94,43 @@ pub async fn holders(
     mut may_look: impl FnMut() -> bool,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
     let mut holders = posted(session, digests, &mut may_look).await?;
-    let posted: BTreeSet<i64> = holders.values().flatten().copied().collect();
-    let posted: Vec<Arg<'_>> = posted.into_iter().map(Arg::from).collect();
-    let mut members = HashMap::<i64, Vec<(i64, Vec<u8>)>>::new();
-    let most = 2 * MEMBERS_MAX * sql::PIECE_MAX as i64;
-    for piece in posted.chunks(sql::PIECE_MAX) {
-        if !may_look() {
+    let mut posted = BTreeMap::<i64, Vec<i64>>::new();
+    for (d64, chunks) in &holders {
+        chunks.iter().for_each(|chunk| posted.entry(*chunk).or_default().push(*d64));
+    }
+    let newest: Vec<Arg<'_>> = posted.keys().rev().map(|chunk| Arg::from(*chunk)).collect();
+    let mut read = 0;
+    for piece in newest.chunks(sql::PIECE_MAX) {
+        if read > MEMBERS_READ_MAX || !may_look() {
             break;
         }
+        let most = 4 * MEMBERS_MAX * sql::PIECE_MAX as i64;
         let rows: Vec<(i64, i64, Option<Vec<u8>>)> = session.rows_in(&sql::FAMILY_OF_MANY, args![most], piece).await?;
+        read += rows.len();
         for (family, chunk, lacks) in rows {
-            members.entry(family).or_default().push((chunk, lacks.unwrap_or_default()));
+            let lacks: Vec<i64> = lacks.iter().flat_map(|bytes| postings_of(bytes)).collect();
+            for d64 in posted.get(&family).into_iter().flatten() {
+                if lacks.binary_search(d64).is_err() {
+                    keep_newest(holders.entry(*d64).or_default(), chunk);
+                }
+            }
+            // Sets in hand are compared without waiting for anything: others have their turn, and the request its end.
+            tokio::task::yield_now().await;
         }
     }
-    for (d64, chunks) in &mut holders {
-        let families = chunks.iter().filter_map(|chunk| members.get(chunk)).flatten();
-        let has = |lacks: &[u8]| !lacks.chunks_exact(8).any(|lacked| lacked == d64.to_be_bytes());
-        let having: Vec<i64> = families.filter(|(_, lacks)| has(lacks)).map(|(chunk, _)| *chunk).collect();
-        chunks.extend(having);
+    Ok(holders.into_iter().flat_map(|(d64, chunks)| chunks.into_iter().map(move |chunk| (d64, chunk))).collect())
+}
+
+fn keep_newest(chunks: &mut BTreeSet<i64>, chunk: i64) {
+    chunks.insert(chunk);
+    if chunks.len() > HOLDERS_MAX {
+        chunks.pop_first();
     }
-    let newest = |(d64, chunks): (&i64, &BTreeSet<i64>)| {
-        chunks.iter().rev().take(HOLDERS_MAX).map(|chunk| (*d64, *chunk)).collect::<Vec<_>>()
-    };
-    Ok(holders.iter().flat_map(newest).collect())
+}
+
+/// In their order, as they were written.
+fn postings_of(lacks: &[u8]) -> impl Iterator<Item = i64> {
+    lacks.as_chunks().0.iter().map(|d64| i64::from_be_bytes(*d64))
 }
 
 /// Which chunks are posted by which of the digests. Where a batch has more than it may return, each digest is asked alone, so that a common
@@ -138,7 +163,36 @@ async fn posted(
     }
     let mut chunks = BTreeMap::<i64, BTreeSet<i64>>::new();
     for (d64, chunk) in found {
-        chunks.entry(d64).or_default().insert(chunk);
+        keep_newest(chunks.entry(d64).or_default(), chunk);
     }
     Ok(chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_posted_by_what_it_has_more() {
+        let theirs: BTreeSet<i64> = (-100..100).collect();
+        let ours: BTreeSet<i64> = (-98..101).collect();
+        let found = Found::beside(7, &theirs, &ours);
+        assert_eq!((found.base, found.postings), (Some(7), [100].into()));
+        assert_eq!(postings_of(&found.lacks.unwrap()).collect::<Vec<_>>(), [-100, -99]);
+    }
+
+    #[test]
+    fn what_lacks_much_is_posted_whole() {
+        let theirs: BTreeSet<i64> = (0..1_000).collect();
+        let ours = |lacked: i64| -> BTreeSet<i64> { (lacked..1_001).collect() };
+        assert_eq!(Found::beside(7, &theirs, &ours(128)).lacks.unwrap().len(), 128 * 8);
+        assert_eq!(Found::beside(7, &theirs, &ours(129)), Found::alone(ours(129)));
+    }
+
+    #[test]
+    fn the_newest_are_kept() {
+        let mut chunks = BTreeSet::new();
+        (0..100).rev().for_each(|chunk| keep_newest(&mut chunks, chunk));
+        assert_eq!(chunks, (36..100).collect());
+    }
 }

@@ -308,10 +308,12 @@ impl Walk<'_> {
         let chunks = family::holders(self.session, &[d64].into(), || true).await?;
         self.graph.truncated |= chunks.len() >= family::HOLDERS_MAX;
         for (_, chunk) in chunks {
+            if !self.may_look() {
+                break;
+            }
             let row: Option<BlobColumns> = self.session.row(sql::CHUNK, args![chunk]).await?;
             let Some(row) = row else { continue };
-            let has = digests(self.session, row, chunk).await?.contains(&raw);
-            if !has || !self.may_look() {
+            if !digests(self.session, row, chunk).await?.contains(&raw) {
                 continue;
             }
             let sets: Vec<(i64, i64)> = self.session.rows(sql::SETS_OF_CHUNK, args![chunk, FAN_OUT_MAX]).await?;

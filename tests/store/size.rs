@@ -73,10 +73,11 @@ async fn tables(location: &Location) -> Vec<(String, i64)> {
     session.rows(statement, args![]).await.unwrap()
 }
 
-const OF_TABLES: &str = "SELECT CAST(sum(pg_total_relation_size(oid)) AS BIGINT) FROM pg_class \
-    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+const OF_TABLES: &str = "WITH ours AS (SELECT oid, reltoastrelid AS toast FROM pg_class WHERE relnamespace = 'public'::regnamespace) \
+    SELECT CAST(sum(pg_relation_size(oid)) AS BIGINT) FROM (SELECT oid FROM ours UNION SELECT toast FROM ours WHERE toast <> 0 \
+    UNION SELECT i.indexrelid FROM pg_index i JOIN ours ON i.indrelid = ours.toast) AS every";
 
-/// Bytes of the database; of PostgreSQL's without its catalogs, which grow when it pleases.
+/// Bytes of the database; of PostgreSQL's without its catalogs and maps, which it writes when it pleases.
 async fn size(location: &Location, place: &Place) -> u64 {
     let mut session = engine::look(location).await.unwrap().session().await.unwrap();
     let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";

@@ -24,11 +24,11 @@ struct Came {
 }
 
 impl Together {
-    /// What came for the image when another was asked for. Who has until `deadline` asks anew where the time was short.
-    pub(super) fn came(&self, image: &Digest, deadline: Instant) -> Option<Found> {
+    /// What came for the image when another was asked for. Who has until `until` asks anew where the time was short.
+    pub(super) fn came(&self, image: &Digest, until: Instant) -> Option<Found> {
         let came = lock(&self.came);
         let came = came.get(image)?;
-        let short = matches!(&came.found, Err(fault) if hurried(fault.reason, came.until, deadline));
+        let short = matches!(&came.found, Err(fault) if hurried(fault.reason, came.until, until));
         (!short).then(|| came.found.clone())
     }
 
@@ -41,10 +41,9 @@ impl Together {
         lock(&self.asking)
     }
 
-    /// The images for which nothing came yet.
-    pub(super) fn missing(&self) -> Vec<Digest> {
-        let came = lock(&self.came);
-        self.images.iter().filter(|image| !came.contains_key(*image)).cloned().collect()
+    /// The images for which nothing came that will do.
+    pub(super) fn missing(&self, until: Instant) -> Vec<Digest> {
+        self.images.iter().filter(|image| self.came(image, until).is_none()).cloned().collect()
     }
 }
 
@@ -103,11 +102,13 @@ mod tests {
         let now = Instant::now();
         let found = Ok(Arc::new(Stored { envelopes: vec![], whole: true }));
         together.keep(&a, &found, now);
-        assert_eq!(together.missing(), std::slice::from_ref(&b));
+        assert_eq!(together.missing(now), std::slice::from_ref(&b));
         let away = Err(super::super::unavailable("it is away"));
         together.keep(&b, &away, now);
         let later = now + Duration::from_secs(5);
         assert_eq!((together.came(&a, later), together.came(&b, now)), (Some(found), Some(away)));
         assert_eq!(together.came(&b, later), None);
+        // Who has more time asks for all of them together again.
+        assert_eq!((together.missing(now), together.missing(later)), (vec![], vec![b]));
     }
 }

@@ -14,6 +14,7 @@ mod statements;
 on_both!(
     a_database_of_the_first_version_is_brought_up_to_date,
     facts_and_the_run_of_a_record_are_kept,
+    a_signer_whose_number_is_gone_gets_another,
     the_stream_tells_of_each_record_and_of_its_further_signatures,
     stores_on_one_database_do_not_get_in_each_others_way,
     a_newer_database_is_refused,
@@ -274,6 +275,23 @@ async fn each_digest_is_found_in_every_list_that_has_it(on: On) {
     let posted: i64 = session.one("SELECT count(*) FROM posting", &[]).await.unwrap();
     assert!(posted * 4 < digests as i64, "{posted} of {digests}");
     assert_eq!(families.values().max(), Some(&64), "{families:?}");
+}
+
+/// A standby that took over may not have what was committed.
+async fn a_signer_whose_number_is_gone_gets_another(on: On) {
+    let (store, place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    store.put(record(chain, "build", "first", &["ci"])).await.unwrap();
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let mut session = engine.writers.session().await.unwrap();
+    for gone in ["DELETE FROM signature", "DELETE FROM signer"] {
+        assert_eq!(session.execute(gone, &[]).await, Ok(1));
+    }
+    let second = record(chain, "build", "second", &["ci"]);
+    assert_eq!(store.put(second.clone()).await, Err(StoreError::Conflict));
+    assert_eq!(store.put(second).await, Ok(Put::Created));
+    let signed = "SELECT count(*) FROM signature s JOIN signer n ON n.id = s.signer_id WHERE n.keyid = 'ci'";
+    assert_eq!(session.one::<i64>(signed, &[]).await, Ok(1));
 }
 
 async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired(on: On) {

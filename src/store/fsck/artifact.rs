@@ -55,7 +55,7 @@ impl Look<'_> {
             None => Found::alone(postings),
             Some(base) => match self.postings(base).await? {
                 Some(theirs) => Found::beside(base, &theirs, &postings),
-                None => return damaged("is in the family of no chunk"),
+                None => return damaged("is in the family of no chunk that can be read"),
             },
         };
         if lacks != expected.lacks {

@@ -48,21 +48,25 @@ impl Write {
     async fn chunk_bodies(&mut self, chunks: &[&artifacts::Chunk]) -> Result<Vec<(i64, Found)>, StoreError> {
         let names: BTreeSet<i64> = chunks.iter().filter_map(|chunk| chunk.names).collect();
         let names: Vec<i64> = names.into_iter().collect();
-        let families = family::of_names(&mut self.session, &names).await?;
-        let body = |chunk: &&artifacts::Chunk| {
-            let family = chunk.names.and_then(|names| families.get(&names));
-            let body = body::small(
-                &chunk.bytes,
-                family.map(|family| &family.keyframe).map(std::slice::from_ref).unwrap_or_default(),
-            );
-            let found =
-                match family.filter(|_| body.base.is_some()).and_then(|family| Some((family, family.postings()?))) {
-                    Some((family, postings)) => Found::beside(family.chunk, &postings, &chunk.postings),
-                    None => Found::alone(chunk.postings.clone()),
-                };
-            (body, found)
-        };
-        let (bodies, found): (Vec<Body>, Vec<Found>) = chunks.iter().map(body).unzip();
+        let mut families = family::of_names(&mut self.session, &names).await?;
+        let mut postings = HashMap::<i64, Option<BTreeSet<i64>>>::new();
+        let (mut bodies, mut found) = (Vec::new(), Vec::new());
+        for chunk in chunks {
+            let family = chunk.names.and_then(|names| families.get_mut(&names)).filter(|family| family.room > 0);
+            let keyframe = family.as_ref().map(|family| std::slice::from_ref(&family.keyframe));
+            let body = body::small(&chunk.bytes, keyframe.unwrap_or_default());
+            found.push(match family.filter(|_| body.base.is_some()) {
+                None => Found::alone(chunk.postings.clone()),
+                Some(family) => {
+                    family.room -= 1;
+                    match postings.entry(family.chunk).or_insert_with(|| family.postings()) {
+                        Some(theirs) => Found::beside(family.chunk, theirs, &chunk.postings),
+                        None => Found::alone(chunk.postings.clone()),
+                    }
+                }
+            });
+            bodies.push(body);
+        }
         Ok(self.bodies(&bodies).await?.into_iter().zip(found).collect())
     }
 

@@ -7,7 +7,7 @@ use crate::{
         Kind, LayoutFacts, NewRecord, Put, RunFacts, VerifiedSignature,
         artifacts::Set,
         body::{self, Body},
-        dictionary::{self, Numbers},
+        dictionary,
         failpoint::{self, Point},
         merge, read,
     },
@@ -21,15 +21,12 @@ pub struct Recording {
     body: Body,
     inputs: Option<Set>,
     outputs: Option<Set>,
-    /// What stands for the ids of its signers' keys, and for the names of its facts.
-    signers: Numbers,
-    facts: Numbers,
 }
 
 impl Recording {
-    pub fn new(record: NewRecord, body: Body, signers: Numbers, facts: Numbers) -> Self {
+    pub fn new(record: NewRecord, body: Body) -> Self {
         let (inputs, outputs) = (artifacts::set(&record.materials), artifacts::set(&record.products));
-        Recording { record, body, inputs, outputs, signers, facts }
+        Recording { record, body, inputs, outputs }
     }
 }
 
@@ -56,13 +53,13 @@ impl Write {
         let name = artifacts::raw(&record.digest);
         let known = self.session.value(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
         match known {
-            Some(id) => self.extend(id, recording).await,
+            Some(id) => self.extend(id, record).await,
             None => self.create(recording).await.map(|()| Put::Created),
         }
     }
 
     async fn create(&mut self, recording: &Recording) -> Result<(), StoreError> {
-        let Recording { record, body, inputs, outputs, signers, facts } = recording;
+        let Recording { record, body, inputs, outputs } = recording;
         let run = self.run(record).await?;
         failpoint::reach(Point::Run);
         let inputs = self.set(inputs.as_ref()).await?;
@@ -93,21 +90,20 @@ impl Write {
         self.session.execute(sql::ADD_RECORD_KEY, args![&name, record.chain, &record.payload_type, id]).await?;
         failpoint::reach(Point::Record);
         let signatures: Vec<&VerifiedSignature> = record.signatures.iter().collect();
-        self.signatures(id, &signatures, signers).await?;
+        self.signatures(id, &signatures).await?;
         failpoint::reach(Point::Signed);
         if let Some(layout) = &record.layout {
             self.layout(id, record, layout).await?;
         }
         self.subjects(id, record, run).await?;
         failpoint::reach(Point::Subjects);
-        self.facts(id, record, facts).await?;
+        self.facts(id, record).await?;
         self.announce(id, News::New);
         Ok(())
     }
 
     /// A known record gains what the write adds: signatures of further keys, subjects, the run it had not named.
-    async fn extend(&mut self, id: i64, recording: &Recording) -> Result<Put, StoreError> {
-        let record = &recording.record;
+    async fn extend(&mut self, id: i64, record: &NewRecord) -> Result<Put, StoreError> {
         let signers: Vec<String> = self.session.values(sql::SIGNERS, args![id]).await?;
         let new: Vec<&VerifiedSignature> =
             record.signatures.iter().filter(|signature| !signers.contains(&signature.keyid)).collect();
@@ -121,7 +117,7 @@ impl Write {
             let body = body::prepare(self.session.objects(), &merged, keyframe.as_slice()).await?;
             let blob = self.body(&body).await?;
             self.session.execute(sql::SET_RECORD_BLOB, args![id, blob]).await?;
-            self.signatures(id, &new, &recording.signers).await?;
+            self.signatures(id, &new).await?;
             self.announce(id, News::Signed);
         }
         let ran = self.join_run(id, record).await?;
@@ -172,14 +168,11 @@ impl Write {
         Ok(Some(run))
     }
 
-    async fn signatures<'s>(
-        &mut self,
-        id: i64,
-        signatures: &[&'s VerifiedSignature],
-        signers: &Numbers,
-    ) -> Result<(), StoreError> {
+    async fn signatures<'s>(&mut self, id: i64, signatures: &[&'s VerifiedSignature]) -> Result<(), StoreError> {
+        let keyids: Vec<&String> = signatures.iter().map(|signature| &signature.keyid).collect();
+        let signers = dictionary::numbers(&mut self.session, &sql::SIGNERS_BY_KEY, &keyids).await?;
         let row = |signature: &&'s VerifiedSignature| -> Result<[Arg<'s>; 4], StoreError> {
-            let signer = dictionary::number(signers, &signature.keyid)?;
+            let signer = dictionary::number(&signers, &signature.keyid)?;
             Ok([id.into(), signer.into(), (&signature.alg).into(), (&signature.sig).into()])
         };
         let rows: Vec<[Arg<'_>; 4]> = signatures.iter().map(row).collect::<Result<_, _>>()?;
@@ -222,14 +215,16 @@ impl Write {
         self.session.add_rows(&sql::ADD_GRANTS, &of(record.chain)).await.map(drop)
     }
 
-    async fn facts(&mut self, id: i64, record: &NewRecord, keys: &Numbers) -> Result<(), StoreError> {
+    async fn facts(&mut self, id: i64, record: &NewRecord) -> Result<(), StoreError> {
+        let names: Vec<&String> = record.facts.iter().map(|(name, _)| name).collect();
+        let keys = dictionary::numbers(&mut self.session, &sql::FACT_KEYS, &names).await?;
         // A number is kept as its digits too, so that whoever asks for a value need not know which it is.
         let row = |(name, fact): (&String, &Fact)| {
             let (text, number) = match fact {
                 Fact::Text(text) => (text.clone(), None),
                 Fact::Number(number) => (number.to_string(), Some(*number)),
             };
-            Ok((dictionary::number(keys, name)?, text, number))
+            Ok((dictionary::number(&keys, name)?, text, number))
         };
         let facts: Vec<(i64, String, Option<i64>)> = record.facts.iter().map(row).collect::<Result<_, StoreError>>()?;
         let rows: Vec<[Arg<'_>; 5]> = facts

@@ -65,7 +65,8 @@ const YEAR: &[&str] = &[
     "INSERT INTO key_ (keyid, alg, public) SELECT 'key ' || i, 'Ed25519', '{}' FROM generate_series(0, 19999) i",
     "INSERT INTO key_grant (chain_id, step, keyid) SELECT c, 'step ' || i, 'key ' || i FROM generate_series(1, 4000) c, generate_series(0, 7) i",
     "INSERT INTO art_set (id, root, n) SELECT i, sha256(int8send(i)), 10 FROM generate_series(0, 40000) i",
-    "INSERT INTO chunk (id, digest, n, names, blob_id) SELECT i, sha256(int8send(i)), 10, i % 900, i + 40064 FROM generate_series(0, 19000) i",
+    "INSERT INTO chunk (id, digest, n, names, blob_id, base_id, lacks) SELECT i, sha256(int8send(i)), 10, i % 900, i + 40064, \
+     CASE WHEN i % 64 > 0 THEN i - i % 64 END, CASE WHEN i % 64 > 0 THEN int8send(i) END FROM generate_series(0, 19000) i",
     "INSERT INTO set_chunk (chunk_id, set_id) SELECT (i + k * 977) % 19001, i FROM generate_series(0, 40000) i, generate_series(0, 3) k",
     "INSERT INTO posting (d64, chunk_id) SELECT i * 10 + k, i FROM generate_series(0, 19000) i, generate_series(0, 9) k",
     "ANALYZE",
