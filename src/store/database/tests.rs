@@ -17,6 +17,7 @@ on_both!(
     a_signer_whose_number_is_gone_gets_another,
     the_stream_tells_of_each_record_and_of_its_further_signatures,
     stores_on_one_database_do_not_get_in_each_others_way,
+    lists_of_before_families_become_heads_of_some,
     a_newer_database_is_refused,
     what_was_acknowledged_is_there_after_opening_again_and_written_once,
     a_further_signature_joins_the_record_and_the_same_one_does_not,
@@ -456,6 +457,46 @@ async fn a_database_of_the_first_version_is_brought_up_to_date(on: On) {
     assert_eq!(store.put(record(10, "build", "another", &["ci"])).await, Ok(Put::Created));
     let stream = stream(&store).await;
     assert_eq!((stream.len(), stream[0], stream[1].0), (2, (1, 12, 1), 2));
+}
+
+/// Every chunk was posted whole once.
+async fn lists_of_before_families_become_heads_of_some(on: On) {
+    let place = Place::new(on);
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    assert_eq!(migrate::run_first(&engine.writers, 5).await.unwrap(), 5);
+    let tree = |changed: &str| -> Artifacts {
+        let content = |file: usize| if file == 0 { changed.to_owned() } else { file.to_string() };
+        (0..40).map(|file| (format!("src/{file}"), DigestSet::of(&digest(&content(file))))).collect()
+    };
+    let list = artifacts::set(&tree("before")).unwrap();
+    let [chunk] = list.chunks.as_slice() else { panic!("{list:?}") };
+    let mut session = engine.writers.session().await.unwrap();
+    let blob = "INSERT INTO blob (id, digest, size, inline) VALUES (1, $1, $2, $3)";
+    session.execute(blob, args![&chunk.digest, chunk.bytes.len() as i64, &chunk.bytes]).await.unwrap();
+    let row = "INSERT INTO chunk (id, digest, n, names, blob_id) VALUES (2, $1, 40, $2, 1)";
+    session.execute(row, args![&chunk.digest, chunk.names]).await.unwrap();
+    for d64 in &chunk.postings {
+        session.execute("INSERT INTO posting (d64, chunk_id) VALUES ($1, 2)", args![*d64]).await.unwrap();
+    }
+    drop(session);
+    engine.writers.close().await;
+
+    let store = Database::open(options(&place)).await.unwrap();
+    let shop = store.chain("shop").await.unwrap();
+    let link = NewRecord { products: tree("after"), ..record(shop, "build", "link", &["ci"]) };
+    assert_eq!(store.put(link).await, Ok(Put::Created));
+    let mut session = store.read().await.unwrap();
+    let (new, base): (i64, Option<i64>) =
+        session.row("SELECT id, base_id FROM chunk WHERE id <> 2", &[]).await.unwrap().unwrap();
+    assert_eq!(base, Some(2));
+    let mut holders = async |content: &str| -> BTreeSet<i64> {
+        let d64 = artifacts::posting(&digest(content)).unwrap();
+        let found = family::holders(&mut session, &[d64].into(), || true).await.unwrap();
+        found.into_iter().map(|(_, chunk)| chunk).collect()
+    };
+    assert_eq!(holders("before").await, [2].into());
+    assert_eq!(holders("after").await, [new].into());
+    assert_eq!(holders("1").await, [2, new].into());
 }
 
 async fn a_newer_database_is_refused(on: On) {
