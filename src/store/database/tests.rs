@@ -3,11 +3,11 @@ use crate::store::databases::{On, Place, on_both};
 use crate::{
     digest::DigestSet,
     intoto::{Artifacts, Fact, Facts},
-    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts, family},
+    store::{Kind, LayoutFacts, RunFacts, StepKey, VerifiedSignature, artifacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::collections::BTreeMap;
 
+mod families;
 mod plans;
 mod statements;
 
@@ -17,14 +17,12 @@ on_both!(
     a_signer_whose_number_is_gone_gets_another,
     the_stream_tells_of_each_record_and_of_its_further_signatures,
     stores_on_one_database_do_not_get_in_each_others_way,
-    lists_of_before_families_become_heads_of_some,
     a_newer_database_is_refused,
     what_was_acknowledged_is_there_after_opening_again_and_written_once,
     a_further_signature_joins_the_record_and_the_same_one_does_not,
     the_same_payload_belongs_to_each_chain_and_container_that_has_it,
     a_run_brings_its_links_whatever_they_share,
     an_image_that_is_made_and_named_comes_with_its_link_once,
-    each_digest_is_found_in_every_list_that_has_it,
     without_a_run_shared_artifacts_bring_the_links_of_this_build_alone,
     the_latest_layout_comes_with_earlier_ones_that_have_not_expired,
     an_answer_stays_within_its_limits_and_says_so,
@@ -231,70 +229,6 @@ async fn without_a_run_shared_artifacts_bring_the_links_of_this_build_alone(on: 
     }
 }
 
-/// Directories that change a little in each build: most of their lists are posted by what changed alone.
-async fn each_digest_is_found_in_every_list_that_has_it(on: On) {
-    let (store, _place) = open(on).await;
-    let chain = store.chain("shop").await.unwrap();
-    let mut contents = vec![0; 40];
-    for build in 0..80usize {
-        contents[build * 7 % 40] = build;
-        contents[build * 11 % 40] = build % 5;
-        let changing =
-            contents.iter().enumerate().map(|(file, content)| (format!("src/{file}"), format!("{file} {content}")));
-        // One file is another in each build.
-        let still =
-            (0..40).map(|file| (format!("lib/{file}.so"), format!("{file} {}", if file == 0 { build } else { 0 })));
-        let tree: Vec<(String, String)> = changing.chain(still).collect();
-        let tree: Vec<(&str, &str)> = tree.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
-        let link = record(chain, "checkout", &format!("checkout {build}"), &["ci"]);
-        store.put(NewRecord { products: files(&tree), ..link }).await.unwrap();
-    }
-
-    let mut session = store.read().await.unwrap();
-    let chunks: Vec<(i64, i64, Option<i64>)> =
-        session.rows("SELECT id, blob_id, base_id FROM chunk ORDER BY id DESC", &[]).await.unwrap();
-    let mut holders = BTreeMap::<i64, Vec<i64>>::new();
-    let mut families = BTreeMap::<i64, usize>::new();
-    let mut digests = 0;
-    for (chunk, blob, base) in chunks {
-        let row = session.row(sql::BLOB, args![blob]).await.unwrap().unwrap();
-        let (count, postings) = artifacts::entries(&body::bytes(&session, row, "a chunk").await.unwrap()).unwrap();
-        digests += count;
-        postings.into_iter().for_each(|d64| holders.entry(d64).or_default().push(chunk));
-        base.into_iter().for_each(|base| *families.entry(base).or_default() += 1);
-    }
-    let expected: BTreeSet<(i64, i64)> = holders
-        .iter()
-        .flat_map(|(d64, chunks)| chunks.iter().take(family::HOLDERS_MAX).map(|chunk| (*d64, *chunk)))
-        .collect();
-    let asked = holders.keys().copied().collect();
-    let found = family::holders(&mut session, &asked, || true).await.unwrap();
-    let found: BTreeSet<(i64, i64)> = found.into_iter().collect();
-    assert_eq!(found.symmetric_difference(&expected).collect::<Vec<_>>(), [&(0, 0); 0]);
-    assert_eq!(family::holders(&mut session, &asked, || false).await, Ok(vec![]));
-
-    let posted: i64 = session.one("SELECT count(*) FROM posting", &[]).await.unwrap();
-    assert!(posted * 4 < digests as i64, "{posted} of {digests}");
-    assert_eq!(families.values().max(), Some(&64), "{families:?}");
-}
-
-/// A standby that took over may not have what was committed.
-async fn a_signer_whose_number_is_gone_gets_another(on: On) {
-    let (store, place) = open(on).await;
-    let chain = store.chain("shop").await.unwrap();
-    store.put(record(chain, "build", "first", &["ci"])).await.unwrap();
-    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
-    let mut session = engine.writers.session().await.unwrap();
-    for gone in ["DELETE FROM signature", "DELETE FROM signer"] {
-        assert_eq!(session.execute(gone, &[]).await, Ok(1));
-    }
-    let second = record(chain, "build", "second", &["ci"]);
-    assert_eq!(store.put(second.clone()).await, Err(StoreError::Conflict));
-    assert_eq!(store.put(second).await, Ok(Put::Created));
-    let signed = "SELECT count(*) FROM signature s JOIN signer n ON n.id = s.signer_id WHERE n.keyid = 'ci'";
-    assert_eq!(session.one::<i64>(signed, &[]).await, Ok(1));
-}
-
 async fn the_latest_layout_comes_with_earlier_ones_that_have_not_expired(on: On) {
     let (store, _place) = open(on).await;
     let chain = store.chain("shop").await.unwrap();
@@ -459,46 +393,6 @@ async fn a_database_of_the_first_version_is_brought_up_to_date(on: On) {
     assert_eq!((stream.len(), stream[0], stream[1].0), (2, (1, 12, 1), 2));
 }
 
-/// Every chunk was posted whole once.
-async fn lists_of_before_families_become_heads_of_some(on: On) {
-    let place = Place::new(on);
-    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
-    assert_eq!(migrate::run_first(&engine.writers, 5).await.unwrap(), 5);
-    let tree = |changed: &str| -> Artifacts {
-        let content = |file: usize| if file == 0 { changed.to_owned() } else { file.to_string() };
-        (0..40).map(|file| (format!("src/{file}"), DigestSet::of(&digest(&content(file))))).collect()
-    };
-    let list = artifacts::set(&tree("before")).unwrap();
-    let [chunk] = list.chunks.as_slice() else { panic!("{list:?}") };
-    let mut session = engine.writers.session().await.unwrap();
-    let blob = "INSERT INTO blob (id, digest, size, inline) VALUES (1, $1, $2, $3)";
-    session.execute(blob, args![&chunk.digest, chunk.bytes.len() as i64, &chunk.bytes]).await.unwrap();
-    let row = "INSERT INTO chunk (id, digest, n, names, blob_id) VALUES (2, $1, 40, $2, 1)";
-    session.execute(row, args![&chunk.digest, chunk.names]).await.unwrap();
-    for d64 in &chunk.postings {
-        session.execute("INSERT INTO posting (d64, chunk_id) VALUES ($1, 2)", args![*d64]).await.unwrap();
-    }
-    drop(session);
-    engine.writers.close().await;
-
-    let store = Database::open(options(&place)).await.unwrap();
-    let shop = store.chain("shop").await.unwrap();
-    let link = NewRecord { products: tree("after"), ..record(shop, "build", "link", &["ci"]) };
-    assert_eq!(store.put(link).await, Ok(Put::Created));
-    let mut session = store.read().await.unwrap();
-    let (new, base): (i64, Option<i64>) =
-        session.row("SELECT id, base_id FROM chunk WHERE id <> 2", &[]).await.unwrap().unwrap();
-    assert_eq!(base, Some(2));
-    let mut holders = async |content: &str| -> BTreeSet<i64> {
-        let d64 = artifacts::posting(&digest(content)).unwrap();
-        let found = family::holders(&mut session, &[d64].into(), || true).await.unwrap();
-        found.into_iter().map(|(_, chunk)| chunk).collect()
-    };
-    assert_eq!(holders("before").await, [2].into());
-    assert_eq!(holders("after").await, [new].into());
-    assert_eq!(holders("1").await, [2, new].into());
-}
-
 async fn a_newer_database_is_refused(on: On) {
     let (store, place) = open(on).await;
     let engine = Engine::connect(&options(&place).location, None).await.unwrap();
@@ -588,4 +482,21 @@ async fn stores_on_one_database_do_not_get_in_each_others_way(on: On) {
     assert_eq!((count(Put::Created), count(Put::Known)), (60, 60), "{answers:?}");
     let positions: Vec<i64> = stream(&one).await.into_iter().map(|(seq, _, _)| seq).collect();
     assert_eq!(positions, (1..=60).collect::<Vec<i64>>());
+}
+
+/// A standby that took over may not have what was committed.
+async fn a_signer_whose_number_is_gone_gets_another(on: On) {
+    let (store, place) = open(on).await;
+    let chain = store.chain("shop").await.unwrap();
+    store.put(record(chain, "build", "first", &["ci"])).await.unwrap();
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let mut session = engine.writers.session().await.unwrap();
+    for gone in ["DELETE FROM signature", "DELETE FROM signer"] {
+        assert_eq!(session.execute(gone, &[]).await, Ok(1));
+    }
+    let second = record(chain, "build", "second", &["ci"]);
+    assert_eq!(store.put(second.clone()).await, Err(StoreError::Conflict));
+    assert_eq!(store.put(second).await, Ok(Put::Created));
+    let signed = "SELECT count(*) FROM signature s JOIN signer n ON n.id = s.signer_id WHERE n.keyid = 'ci'";
+    assert_eq!(session.one::<i64>(signed, &[]).await, Ok(1));
 }
