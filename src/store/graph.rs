@@ -195,9 +195,7 @@ impl Walk<'_> {
 
     /// One more look-up; none when there were enough.
     fn may_look(&mut self) -> bool {
-        self.lookups += 1;
-        self.graph.truncated |= self.lookups > LOOKUPS_MAX;
-        self.lookups <= LOOKUPS_MAX
+        may_look(&mut self.lookups, &mut self.graph)
     }
 
     /// The links that made an image and their runs; the images that those used.
@@ -305,7 +303,8 @@ impl Walk<'_> {
         let Some(d64) = artifacts::posting(digest) else { return Ok(Vec::new()) };
         let raw = artifacts::raw(digest);
         let mut ids = BTreeSet::new();
-        let chunks = family::holders(self.session, &[d64].into(), || true).await?;
+        let (lookups, graph) = (&mut self.lookups, &mut self.graph);
+        let chunks = family::holders(self.session, &[d64].into(), || may_look(lookups, graph)).await?;
         self.graph.truncated |= chunks.len() >= family::HOLDERS_MAX;
         for (_, chunk) in chunks {
             if !self.may_look() {
@@ -374,6 +373,12 @@ impl Walk<'_> {
         self.lists.insert(set, Arc::clone(&list));
         Ok(list)
     }
+}
+
+fn may_look(lookups: &mut usize, graph: &mut Graph) -> bool {
+    *lookups += 1;
+    graph.truncated |= *lookups > LOOKUPS_MAX;
+    *lookups <= LOOKUPS_MAX
 }
 
 /// The SHA-256 digests of a chunk. `of`: what it is asked for, for the error.

@@ -4,7 +4,11 @@ use super::*;
 use crate::store::family;
 use std::collections::BTreeMap;
 
-on_both!(each_digest_is_found_in_every_list_that_has_it, lists_of_before_families_become_heads_of_some);
+on_both!(
+    each_digest_is_found_in_every_list_that_has_it,
+    lists_of_before_families_become_heads_of_some,
+    one_link_does_not_fill_a_family_beyond_its_room,
+);
 
 /// Directories that change a little in each build: most of their lists are posted by what changed alone.
 async fn each_digest_is_found_in_every_list_that_has_it(on: On) {
@@ -91,4 +95,51 @@ async fn lists_of_before_families_become_heads_of_some(on: On) {
     assert_eq!(holders("before").await, [2].into());
     assert_eq!(holders("after").await, [new].into());
     assert_eq!(holders("1").await, [2, new].into());
+}
+
+/// A hundred directories with the same names, as packages have.
+async fn one_link_does_not_fill_a_family_beyond_its_room(on: On) {
+    let (store, _place) = open(on).await;
+    let shop = store.chain("shop").await.unwrap();
+    let tree = |directories: std::ops::Range<usize>| -> Artifacts {
+        let content =
+            |directory: usize, file: usize| if file == 0 { format!("{directory}") } else { format!("{file} of all") };
+        let files = directories.flat_map(|directory| (0..40).map(move |file| (directory, file)));
+        files
+            .map(|(directory, file)| (format!("{directory}/{file}"), DigestSet::of(&digest(&content(directory, file)))))
+            .collect()
+    };
+    for (text, directories) in [("first", 0..1), ("second", 1..31), ("third", 31..131)] {
+        let link = record(shop, "build", text, &["ci"]);
+        store.put(NewRecord { products: tree(directories), ..link }).await.unwrap();
+    }
+    let mut session = store.read().await.unwrap();
+    let members: Vec<i64> =
+        session.values("SELECT count(*) FROM chunk WHERE base_id IS NOT NULL GROUP BY base_id", &[]).await.unwrap();
+    assert_eq!(members, [64]);
+}
+
+/// More families than one search may go through: 3,000 of 64, each found by a digest of its own.
+#[tokio::test]
+async fn a_search_reads_so_many_members_and_no_more() {
+    const CHUNKS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 195000) \
+        INSERT INTO chunk (id, digest, n, blob_id, base_id) \
+        SELECT i, CAST(i AS BLOB), 1, 1, CASE WHEN i % 65 > 0 THEN i - i % 65 + 65 END FROM n";
+    let (store, place) = open(On::Sqlite).await;
+    let engine = Engine::connect(&options(&place).location, None).await.unwrap();
+    let mut session = engine.writers.session().await.unwrap();
+    for statement in [
+        "INSERT INTO blob (id, digest, size) VALUES (1, x'00', 0)",
+        CHUNKS,
+        "INSERT INTO posting (d64, chunk_id) SELECT id, id FROM chunk WHERE base_id IS NULL",
+    ] {
+        session.execute(statement, &[]).await.unwrap();
+    }
+    let asked: BTreeSet<i64> = (1..=3_000).map(|family| family * 65).collect();
+    let mut session = store.read().await.unwrap();
+    let found = family::holders(&mut session, &asked, || true).await.unwrap();
+    // 47 look-ups of what is posted, and 17 of families, 4,096 members each: the newest ones.
+    assert_eq!(session.statements(), 47 + 17);
+    assert_eq!(found.iter().filter(|(d64, _)| *d64 == 3_000 * 65).count(), 64);
+    assert_eq!(found.iter().filter(|(d64, _)| *d64 == 65).count(), 1);
 }
