@@ -3,6 +3,8 @@
 //! A value is kept as it came: members in their order, numbers as their text. So what was signed is what is
 //! canonicalised, whether or not we know its fields (in-toto R1).
 
+use std::collections::BTreeMap;
+
 pub(crate) mod canonical;
 mod parse;
 mod plain;
@@ -123,6 +125,17 @@ impl Value {
             Value::Object(m) => Some(m),
             _ => None,
         }
+    }
+
+    /// The members of an object by their names. The order they stand in has no meaning (RFC 8259 4), nor may it choose which of two faults
+    /// is told.
+    pub(crate) fn by_name(&self) -> Option<BTreeMap<&String, &Value>> {
+        Some(self.as_object()?.iter().map(|(name, value)| (name, value)).collect())
+    }
+
+    /// The first member by name that is none of those known, of an object.
+    pub(crate) fn unknown_member(&self, known: &[&str]) -> Option<&String> {
+        self.as_object()?.iter().map(|(name, _)| name).filter(|name| !known.contains(&name.as_str())).min()
     }
 
     /// The truth value.

@@ -112,9 +112,9 @@ impl Authorities {
             },
             (None, Some(bundles)) => {
                 let members =
-                    bundles.as_object().ok_or_else(|| fields.wrong("trustBundles", "an object of bundles"))?;
-                let bundle = |(id, value): &(String, Value)| Ok((id.clone(), Bundle::read(id, value)?));
-                Authorities::Bundled(members.iter().map(bundle).collect::<Result<_, LayoutError>>()?)
+                    bundles.by_name().ok_or_else(|| fields.wrong("trustBundles", "an object of bundles"))?;
+                let bundle = |(id, value): (&String, &Value)| Ok((id.clone(), Bundle::read(id, value)?));
+                Authorities::Bundled(members.into_iter().map(bundle).collect::<Result<_, LayoutError>>()?)
             }
         };
         match authorities.count() {
@@ -157,8 +157,8 @@ impl Authorities {
 /// Key objects, of which `keyval.certificate` alone counts.
 fn listed_authorities(fields: &Fields<'_>, field: &'static str) -> Result<BTreeMap<String, Certificate>, LayoutError> {
     let Some(value) = fields.get(field) else { return Ok(BTreeMap::new()) };
-    let members = value.as_object().ok_or_else(|| fields.wrong(field, "an object of keys"))?;
-    let one = |(id, value): &(String, Value)| {
+    let members = value.by_name().ok_or_else(|| fields.wrong(field, "an object of keys"))?;
+    let one = |(id, value): (&String, &Value)| {
         let at = || Place::Authority(id.clone());
         match value.get("keyid") {
             None => {}
@@ -170,7 +170,7 @@ fn listed_authorities(fields: &Fields<'_>, field: &'static str) -> Result<BTreeM
         let pem = pem.ok_or_else(|| LayoutError::Missing { at: at(), field: "keyval.certificate" })?;
         Ok((id.clone(), authority(id, pem)?))
     };
-    members.iter().map(one).collect()
+    members.into_iter().map(one).collect()
 }
 
 fn authority(id: &str, pem: &str) -> Result<Certificate, LayoutError> {

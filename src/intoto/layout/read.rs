@@ -127,23 +127,21 @@ pub(super) fn expires(text: &str) -> Result<Timestamp, LayoutError> {
 }
 
 fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyError>>, LayoutError> {
-    let members = fields.required("keys")?.as_object().ok_or(LayoutError::Type {
+    let members = fields.required("keys")?.by_name().ok_or(LayoutError::Type {
         at: Place::Layout,
         field: "keys",
         expected: "an object of keys",
     })?;
     members
-        .iter()
+        .into_iter()
         .map(|(id, value)| {
             let at = || Place::Key(id.clone());
             if value.as_object().is_none() {
                 return Err(LayoutError::Type { at: Place::Layout, field: "keys", expected: "an object of keys" });
             }
             // Those of OpenPGP, too.
-            let subkeys = value.get("subkeys").and_then(Value::as_object).unwrap_or_default();
-            if let Some((id, _)) =
-                [(id, value)].into_iter().chain(subkeys.iter().map(|(id, key)| (id, key))).find(is_private)
-            {
+            let subkeys = value.get("subkeys").and_then(Value::by_name).unwrap_or_default();
+            if let Some((id, _)) = [(id, value)].into_iter().chain(subkeys).find(is_private) {
                 return Err(LayoutError::PrivateKey(id.clone()));
             }
             match value.get("keyid") {
@@ -314,9 +312,8 @@ impl<'v> Fields<'v> {
 
     /// Of an object without a `_type`.
     pub(super) fn of(value: &'v Value, at: Place, known: &[&str], profile: Profile) -> Result<Self, LayoutError> {
-        let members = value.as_object().unwrap_or_default();
-        match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((field, _)) if profile == Profile::Strict => {
+        match value.unknown_member(known) {
+            Some(field) if profile == Profile::Strict => {
                 Err(LayoutError::UnknownField { at, field: field.clone() })
             }
             _ => Ok(Fields { value, at, profile }),

@@ -51,6 +51,31 @@ fn fields_we_do_not_know_are_not_overlooked() {
 }
 
 #[test]
+fn the_order_of_members_does_not_choose_which_fault_is_told() {
+    for more in [r#","a":{},"b":{}"#, r#","b":{},"a":{}"#] {
+        let field = "a".into();
+        assert_eq!(layout("", "", more), Err(LayoutError::UnknownField { at: Place::Layout, field }));
+    }
+    // The fields of an OpenPGP key that could restrict it, and two keys by other names than theirs.
+    let layout = |keys: &str| {
+        let text =
+            format!(r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","keys":{{{keys}}},"steps":[],"inspect":[]}}"#);
+        Layout::read(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap(), Profile::Compat)
+    };
+    for members in [r#""a":1,"b":2"#, r#""b":2,"a":1"#] {
+        let key = format!(r#""k":{{"type":"rsa","method":"pgp+rsa-pkcsv1.5",{members}}}"#);
+        let what = r#"the member "a" of an OpenPGP key"#.to_owned();
+        assert_eq!(layout(&key).unwrap().keys["k"], Err(KeyError::Unsupported { what }));
+    }
+    let (one, other) = (r#""k":{"keyid":1}"#, r#""l":{"keyid":2}"#);
+    for keys in [[one, other], [other, one]] {
+        let error = layout(&keys.join(",")).unwrap_err();
+        let at = Place::Key("k".into());
+        assert_eq!(error, LayoutError::Type { at, field: "keyid", expected: "a string" });
+    }
+}
+
+#[test]
 fn names_are_names() {
     for name in ["", ".hidden", "a/b", r"a\\b", r"a\u0007"] {
         let error = layout("", &inspection(name, ""), "").unwrap_err();

@@ -17,8 +17,8 @@ const SUBKEYS_MAX: usize = 64;
 pub(super) fn read(value: &Value) -> Result<Pgp, KeyError> {
     let master = part(value)?;
     let subkeys = match value.get("subkeys") {
-        None => &[],
-        Some(subkeys) => subkeys.as_object().ok_or(malformed("its subkeys are no object"))?,
+        None => BTreeMap::new(),
+        Some(subkeys) => subkeys.by_name().ok_or(malformed("its subkeys are no object"))?,
     };
     if subkeys.len() > SUBKEYS_MAX {
         return Err(malformed("it has more than 64 subkeys"));
@@ -38,8 +38,10 @@ pub(super) fn read(value: &Value) -> Result<Pgp, KeyError> {
 }
 
 fn part(value: &Value) -> Result<Part, KeyError> {
-    let members = value.as_object().ok_or(malformed("it is no object"))?;
-    if let Some((name, _)) = members.iter().find(|(name, _)| !MEMBERS.contains(&name.as_str())) {
+    if value.as_object().is_none() {
+        return Err(malformed("it is no object"));
+    }
+    if let Some(name) = value.unknown_member(&MEMBERS) {
         return Err(KeyError::Unsupported { what: format!("the member \"{}\" of an OpenPGP key", shown(name)) });
     }
     let text = |name| value.get(name).and_then(Value::as_str);
