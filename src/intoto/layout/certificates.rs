@@ -111,8 +111,7 @@ impl Authorities {
                 intermediates: listed_authorities(fields, "intermediatecas")?,
             },
             (None, Some(bundles)) => {
-                let members =
-                    bundles.by_name().ok_or_else(|| fields.wrong("trustBundles", "an object of bundles"))?;
+                let members = bundles.by_name().ok_or_else(|| fields.wrong("trustBundles", "an object of bundles"))?;
                 let bundle = |(id, value): (&String, &Value)| Ok((id.clone(), Bundle::read(id, value)?));
                 Authorities::Bundled(members.into_iter().map(bundle).collect::<Result<_, LayoutError>>()?)
             }

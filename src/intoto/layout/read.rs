@@ -313,9 +313,7 @@ impl<'v> Fields<'v> {
     /// Of an object without a `_type`.
     pub(super) fn of(value: &'v Value, at: Place, known: &[&str], profile: Profile) -> Result<Self, LayoutError> {
         match value.unknown_member(known) {
-            Some(field) if profile == Profile::Strict => {
-                Err(LayoutError::UnknownField { at, field: field.clone() })
-            }
+            Some(field) if profile == Profile::Strict => Err(LayoutError::UnknownField { at, field: field.clone() }),
             _ => Ok(Fields { value, at, profile }),
         }
     }

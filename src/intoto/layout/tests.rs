@@ -58,8 +58,9 @@ fn the_order_of_members_does_not_choose_which_fault_is_told() {
     }
     // The fields of an OpenPGP key that could restrict it, and two keys by other names than theirs.
     let layout = |keys: &str| {
-        let text =
-            format!(r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","keys":{{{keys}}},"steps":[],"inspect":[]}}"#);
+        let text = format!(
+            r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","keys":{{{keys}}},"steps":[],"inspect":[]}}"#
+        );
         Layout::read(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap(), Profile::Compat)
     };
     for members in [r#""a":1,"b":2"#, r#""b":2,"a":1"#] {

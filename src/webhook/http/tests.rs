@@ -1,20 +1,17 @@
 use super::*;
 use crate::{
-    cluster::{
-        leader::Report,
-        resources::{Broken, Kind},
-    },
     policy::Unmatched,
     webhook::{config::Directory, policies::Settings},
 };
 use axum::http::{Method, Request as HttpRequest};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::Ordering::Relaxed,
-};
+use std::path::PathBuf;
 use tower::ServiceExt;
 
+mod bounds; // bodies, places, time
+mod documents; // what policies are loaded
+mod metrics;
 mod reports; // verdicts for the store
 
 /// A webhook over a directory of policy documents.
@@ -200,71 +197,6 @@ async fn a_malformed_review_is_answered_under_its_uid() {
 }
 
 #[tokio::test]
-async fn eight_mebibytes_are_judged_and_more_is_denied() {
-    let site = site();
-    let padded = |bytes: usize| {
-        let pad = bytes - pod("busybox").len() - ",\"pad\":\"\"".len();
-        pod("busybox").replacen("\"object\":{", &format!("\"object\":{{\"pad\":\"{}\",", "x".repeat(pad)), 1)
-    };
-    let most = padded(8 << 20);
-    assert_eq!(most.len(), 8 << 20);
-    allowed(&site.ask("/validate", most).await);
-    for more in [(8 << 20) + 1, 20 << 20] {
-        let response = site.ask("/validate", padded(more)).await;
-        assert_eq!((denied(&response), response["uid"].as_str()), ("review_too_large", Some("u-1")));
-    }
-    // Announced by its length: not kept even in part.
-    let body = padded(9 << 20);
-    let request = HttpRequest::builder().method(Method::POST).uri("/validate").header("content-length", body.len());
-    let response = site.webhook.router().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(denied(&serde_json::from_slice::<Value>(&body).unwrap()["response"]), "review_too_large");
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_come_is_denied_in_time() {
-    let head: Result<_, std::io::Error> = Ok(pod("busybox")[..300].to_owned());
-    let stream = futures::StreamExt::chain(futures::stream::iter([head]), futures::stream::pending());
-    let response = site().ask("/validate?timeout=0.02s", Body::from_stream(stream)).await;
-    assert_eq!((denied(&response), response["uid"].as_str()), ("deadline_exceeded", Some("u-1")));
-}
-
-#[tokio::test]
-async fn too_many_reviews_are_overloaded() {
-    let site = site_with(&shop(), |_| {}, 0);
-    let response = site.ask("/validate", pod("busybox")).await;
-    assert_eq!((denied(&response), response["uid"].as_str()), ("overloaded", Some("u-1")));
-    allowed(&site.ask("/mutate", pod("busybox")).await);
-}
-
-/// A registry that takes every connection and says nothing; `Require` and `Enforce` as in `shop`.
-async fn silent_registry() -> (tokio::net::TcpListener, String, String) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = listener.local_addr().unwrap().to_string();
-    let config = json!({
-        "apiVersion": "tidewaiter.dev/v1alpha1", "kind": "RegistryConfig", "metadata": { "name": "silent" },
-        "spec": { "host": host, "allowPrivate": true, "insecure": true },
-    });
-    let policies = format!("{}\n---\n{config}", shop().replace("registry.example.com", &host));
-    (listener, host, policies)
-}
-
-#[tokio::test]
-async fn a_review_has_its_place_until_it_is_judged() {
-    let (listener, host, policies) = silent_registry().await;
-    let site = site_with(&policies, |_| {}, 1);
-    let waiting = site.ask("/validate?timeout=2s", pod(&format!("{host}/api@sha256:{}", "ab".repeat(32))));
-    let second = async {
-        let _asked = listener.accept().await.unwrap(); // the first is being judged
-        site.ask("/validate", pod("busybox")).await
-    };
-    let (first, second) = futures::join!(waiting, second);
-    assert_eq!(denied(&second), "overloaded");
-    assert_eq!(first["allowed"], false);
-    allowed(&site.ask("/validate", pod("busybox")).await);
-}
-
-#[tokio::test]
 async fn a_pod_of_a_thousand_containers_is_not_looked_at_one_by_one() {
     let containers = |count: usize| {
         let one = |at: usize| json!({ "name": format!("c{at}"), "image": "busybox" });
@@ -275,70 +207,6 @@ async fn a_pod_of_a_thousand_containers_is_not_looked_at_one_by_one() {
     assert_eq!(denied(&site.ask("/validate", containers(1_025)).await), "too_many_images");
     let watching = site_with(&shop().replace("Enforce", "Audit"), |_| {}, 8);
     allowed(&watching.ask("/validate", containers(1_025)).await);
-}
-
-#[tokio::test]
-async fn without_policies_nothing_is_ready_and_all_is_denied() {
-    let site = site_with("kind: Nonsense", |_| {}, 8);
-    assert_eq!(site.ready().await, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(denied(&site.ask("/validate", pod("busybox")).await), "policy_invalid");
-    allowed(&site.ask("/mutate", pod("busybox")).await);
-
-    site.write("policy.yaml", &shop());
-    assert_eq!(site.documents.reload(), Ok(true));
-    assert_eq!(site.documents.reload(), Ok(false));
-    assert_eq!(site.ready().await, StatusCode::OK);
-    allowed(&site.ask("/validate", pod("busybox")).await);
-}
-
-#[tokio::test]
-async fn a_policy_whose_trust_is_missing_is_no_trust_root() {
-    let site = site_with(&policy().to_string(), |_| {}, 8);
-    assert_eq!(site.ready().await, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(denied(&site.ask("/validate", pod("busybox")).await), "no_trust_root");
-}
-
-#[tokio::test]
-async fn an_empty_or_missing_directory_is_no_policy() {
-    for below in ["nothing", ""] {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { unmatched: Unmatched::Warn, audit_only: false, store: None, docker_config: None };
-        let site = site_at(folder.path().join(below), folder, settings, 8);
-        assert_eq!(site.ready().await, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(denied(&site.ask("/validate", pod("busybox")).await), "policy_invalid");
-    }
-}
-
-#[tokio::test]
-async fn a_bad_load_keeps_the_good_set() {
-    let site = site();
-    let loaded = site.webhook.policies.state();
-    let bad: [&dyn Fn(&Path); 4] = [
-        &|path| std::fs::write(path, "kind: [").unwrap(),
-        &|path| std::fs::write(path, shop().replace("Enforce", "Enfoce")).unwrap(),
-        &|path| std::fs::write(path, policy().to_string()).unwrap(), // its trust root is gone
-        &|path| std::fs::remove_file(path).unwrap(),
-    ];
-    for (index, bad) in (1u64..).zip(bad) {
-        bad(&site.folder.path().join("policy.yaml"));
-        site.documents.reload().unwrap_err();
-        let state = site.webhook.policies.state();
-        assert_eq!((state.loaded, state.ok, state.errors), (loaded.loaded, false, index));
-        assert_eq!(site.ready().await, StatusCode::OK);
-        assert_eq!(denied(&site.ask("/validate", pod("registry.example.com/api:1")).await), "image_not_pinned");
-    }
-    assert!(site.metrics().contains("tidewaiter_policy_load_ok 0"));
-    assert!(site.metrics().contains("tidewaiter_policy_load_errors_total 4"));
-}
-
-#[tokio::test]
-async fn documents_are_yaml_and_json_and_nothing_else() {
-    let site = site();
-    site.write("notes.txt", "kind: [");
-    site.write(".hidden.yaml", "kind: [");
-    assert_eq!(site.documents.reload(), Ok(false));
-    site.write("more.json", "kind: [");
-    site.documents.reload().unwrap_err();
 }
 
 #[tokio::test]
@@ -407,118 +275,4 @@ async fn a_panic_is_an_internal_error() {
     assert_eq!(response.status(), StatusCode::OK);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(denied(&serde_json::from_slice::<Value>(&body).unwrap()["response"]), "internal_error");
-}
-
-#[tokio::test]
-async fn metrics_have_closed_labels() {
-    let site = site();
-    site.ask("/validate", pod("registry.example.com/canary:1")).await;
-    site.ask("/validate", pod("busybox")).await;
-    let metrics = site.metrics();
-    for series in [
-        r#"tidewaiter_decisions_total{allowed="false",endpoint="validate",mode="enforce",reason="image_not_pinned"} 1"#,
-        r#"tidewaiter_review_duration_seconds_count{endpoint="validate"} 2"#,
-        "tidewaiter_reviews_in_flight 0",
-        "tidewaiter_registry_requests_total 0",
-        "tidewaiter_policy_load_ok 1",
-    ] {
-        assert!(metrics.contains(series), "{series} is not in\n{metrics}");
-    }
-    for canary in ["canary", "registry.example.com", "shop", "ann"] {
-        assert!(!metrics.lines().any(|line| !line.starts_with('#') && line.contains(canary)), "{canary}\n{metrics}");
-    }
-}
-
-/// Through the port that Prometheus asks: what the leader reports now, and nothing of it once another one leads.
-#[tokio::test]
-async fn what_the_leader_finds_is_a_gauge() {
-    let mut site = site();
-    let report = Arc::new(Report::default());
-    Arc::get_mut(&mut site.webhook).unwrap().report = Some(Arc::clone(&report));
-    let shown = async || {
-        let request = HttpRequest::builder().uri("/metrics").body(Body::empty()).unwrap();
-        let answer = site.webhook.metrics_router(None).oneshot(request).await.unwrap();
-        let text = answer.into_body().collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(text.to_vec()).unwrap();
-        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok());
-        ["tidewaiter_leader ", "tidewaiter_registered ", "tidewaiter_registration_differences "].map(value)
-    };
-    assert_eq!(shown().await, [Some(0), Some(0), Some(0)]);
-    report.leads.store(true, Relaxed);
-    report.registered.store(true, Relaxed);
-    report.differences.store(2, Relaxed);
-    assert_eq!(shown().await, [Some(1), Some(1), Some(2)]);
-    report.registered.store(false, Relaxed);
-    assert_eq!(shown().await, [Some(1), Some(0), Some(2)]);
-    report.leads.store(false, Relaxed);
-    report.differences.store(0, Relaxed);
-    assert_eq!(shown().await, [Some(0), Some(0), Some(0)]);
-}
-
-#[test]
-fn the_time_to_answer_is_what_the_api_server_says_less_a_margin() {
-    let seconds = |query| time_to_answer(query).as_secs_f64();
-    assert_eq!(seconds(Some("timeout=10s")), 8.5);
-    assert_eq!(seconds(Some("a=b&timeout=5s")), 3.5);
-    assert_eq!(seconds(Some("timeout=2s")), 1.0);
-    assert_eq!(seconds(Some("timeout=9999s")), 28.5);
-    for nonsense in [
-        None,
-        Some(""),
-        Some("timeout="),
-        Some("timeout=s"),
-        Some("timeout=-1s"),
-        Some("timeout=NaNs"),
-        Some("timeout=0s"),
-    ] {
-        assert_eq!(seconds(nonsense), 8.5, "{nonsense:?}");
-    }
-}
-
-/// A policy set, and beside it a policy that cannot be read, of the cluster or of one namespace.
-fn with_broken(namespace: Option<&str>, audit_only: bool) -> Arc<Webhook> {
-    let settings = Settings { unmatched: Unmatched::Warn, audit_only, store: None, docker_config: None };
-    let policies = Policies::none(settings.clone(), Fault::new(Reason::PoliciesUnknown, "not yet"));
-    let set = PolicySet::compile(&[], Unmatched::Warn).unwrap();
-    let broken = Broken {
-        kind: if namespace.is_some() { Kind::ImagePolicy } else { Kind::ClusterImagePolicy },
-        namespace: namespace.map(str::to_owned),
-        name: "odd".into(),
-        message: "spec.mode: no".into(),
-    };
-    let sources = settings.sources(Vec::new()).unwrap();
-    policies.take(Ok(Snapshot::new(set, sources, Arc::clone(policies.cache()), vec![broken]))).unwrap();
-    Webhook::new(Arc::new(policies), Arc::new(Metrics::new().unwrap()), 8, CancellationToken::new())
-}
-
-async fn ask(webhook: &Arc<Webhook>, path: &str, body: String) -> Value {
-    let request = HttpRequest::builder().method(Method::POST).uri(path).body(Body::from(body)).unwrap();
-    let body = webhook.router().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
-    serde_json::from_slice::<Value>(&body).unwrap()["response"].clone()
-}
-
-#[tokio::test]
-async fn a_policy_that_cannot_be_read_denies_what_is_let_in() {
-    let webhook = with_broken(None, false);
-    let response = ask(&webhook, "/validate", pod("busybox")).await;
-    assert_eq!(denied(&response), "policy_invalid");
-    let message = response["status"]["message"].as_str().unwrap();
-    assert!(message.contains(r#"ClusterImagePolicy "odd" is in error: spec.mode: no"#), "{message}");
-    allowed(&ask(&webhook, "/mutate", pod("busybox")).await);
-    // What runs already goes on: nothing new comes in with it.
-    let pinned = format!("registry.example.com/api@sha256:{}", "ab".repeat(32));
-    let object = json!({ "spec": { "containers": [{ "name": "api", "image": pinned }] } });
-    let mut update: Value = serde_json::from_str(&review_of("UPDATE", ("", "Pod"), object.clone())).unwrap();
-    assert_eq!(denied(&ask(&webhook, "/validate", update.to_string()).await), "policy_invalid");
-    update["request"]["oldObject"] = object;
-    allowed(&ask(&webhook, "/validate", update.to_string()).await);
-    allowed(&ask(&webhook, "/validate", review_of("DELETE", ("", "Pod"), Value::Null)).await);
-
-    let webhook = with_broken(Some("shop"), false);
-    assert_eq!(denied(&ask(&webhook, "/validate", pod("busybox")).await), "policy_invalid");
-    allowed(&ask(&webhook, "/validate", pod("busybox").replace("\"shop\"", "\"shop-b\"")).await);
-
-    let response = ask(&with_broken(None, true), "/validate", pod("busybox")).await;
-    allowed(&response);
-    assert_eq!(response["auditAnnotations"]["reason"], "policy_invalid");
 }
