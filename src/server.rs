@@ -23,6 +23,7 @@ pub mod quarantine;
 pub mod question;
 pub mod record;
 pub mod records;
+pub mod retention;
 pub mod search;
 pub mod sight;
 pub mod stream;
@@ -37,6 +38,7 @@ use crate::{
     store::{Database, Metadata as _, database},
 };
 use anyhow::{Context as _, bail};
+use jiff::SignedDuration;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +67,7 @@ pub struct Server {
     operations: Option<serve::Bound>,
     app: Arc<http::App>,
     publisher: Option<Publisher>,
+    keep_verdicts: Option<SignedDuration>,
     broken: CancellationToken,
 }
 
@@ -92,7 +95,7 @@ impl Server {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,
         };
-        Ok(Server { api, operations, app, publisher: None, broken })
+        Ok(Server { api, operations, app, publisher: None, keep_verdicts: None, broken })
     }
 
     /// Publishes evidence as well, of the chains that say so.
@@ -101,6 +104,11 @@ impl Server {
         let publications = self.app.metrics.publications.clone();
         let publisher = Publisher::new(store, chains, &self.app.ids, options, publications);
         Server { publisher: Some(publisher), ..self }
+    }
+
+    /// Forgets verdicts that came longer ago.
+    pub fn keeping_verdicts(self, keep: SignedDuration) -> Self {
+        Server { keep_verdicts: Some(keep), ..self }
     }
 
     /// Where the API listens.
@@ -128,6 +136,8 @@ impl Server {
             stopping.cancel();
         });
         let publishing = self.publisher.map(|publisher| tokio::spawn(publisher.run(stop.clone())));
+        let forgetting =
+            self.keep_verdicts.map(|keep| tokio::spawn(retention::run(self.app.clone(), keep, stop.clone())));
         let releases = tokio::spawn(quarantine::run(self.app.clone(), stop.clone()));
         let api = self.api.run(http::api(self.app.clone()), stop.clone());
         let served = match self.operations {
@@ -141,6 +151,9 @@ impl Server {
         watch.await.context("the watch over the database")?;
         if let Some(publishing) = publishing {
             publishing.await.context("publishing")?;
+        }
+        if let Some(forgetting) = forgetting {
+            forgetting.await.context("forgetting verdicts")?;
         }
         releases.await.context("the releases from quarantine")?;
         served?;

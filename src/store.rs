@@ -33,6 +33,7 @@ pub mod publication;
 pub mod quarantine;
 pub mod read;
 pub mod records;
+mod retention;
 pub mod search;
 pub mod session;
 pub mod sql;

@@ -98,6 +98,7 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("store.budgets.readsPerSecond=-1", "readsPerSecond"),
         ("store.budgets.writesPerSecond=4294967296", "writesPerSecond"),
         ("store.clientCA.key=", "key"),
+        ("store.keepVerdicts=forever", "keepVerdicts"),
         ("pullSecrets.enabled=perhaps", "enabled"),
         ("crds.install=1", "install"),
     ];
@@ -191,7 +192,7 @@ fn every_way_to_install_renders() {
          store.readerToken.secretName=t,store.service.clusterIP=10.0.0.9,store.service.type=LoadBalancer,\
          store.service.annotations.a=b,store.publish.enabled=true,store.publish.dockerConfig.secretName=r,\
          store.clientCA.configMapName=c,store.clientCA.key=bundle.crt,store.budgets.writesPerSecond=0,\
-         store.objects=file:///var/lib/tidewaiter/objects,store.reportVerdicts=west,networkPolicy.storeEgress[0].ports[0].port=443,\
+         store.keepVerdicts=90d,store.objects=file:///var/lib/tidewaiter/objects,store.reportVerdicts=west,networkPolicy.storeEgress[0].ports[0].port=443,\
          store.persistence.storageClass=fast,imagePullSecrets[0].name=p,nodeSelector.a=b,\
          tolerations[0].operator=Exists,podAnnotations.a=b,podLabels.a=b,extraArgs[0]=--connections-max=9,\
          extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=p,extraVolumes[0].name=v,extraVolumes[0].emptyDir.medium=Memory,\
@@ -416,18 +417,19 @@ fn clients_of_the_store_may_show_certificates() {
     let plain = spec("");
     assert!(!args(&plain).iter().any(|arg| arg.starts_with("--client-ca")));
     assert!(
-        !args(&plain).iter().any(|arg| arg.starts_with("--budget")),
+        !args(&plain).iter().any(|arg| arg.starts_with("--budget") || arg.starts_with("--keep")),
         "the program's own, or those of its environment"
     );
 
     let told = spec(
         ",store.clientCA.configMapName=spire,store.clientCA.key=bundle.crt,store.budgets.writesPerSecond=0,\
-         store.budgets.readsPerSecond=4294967295",
+         store.budgets.readsPerSecond=4294967295,store.keepVerdicts=90d",
     );
     for arg in [
         "--client-ca=/etc/tidewaiter/store-clients/ca.crt",
         "--budget-writes-per-second=0",
         "--budget-reads-per-second=4294967295",
+        "--keep-verdicts=90d",
     ] {
         assert!(args(&told).contains(&arg.to_owned()), "{arg}");
     }

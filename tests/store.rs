@@ -33,6 +33,8 @@ mod shop;
 mod size;
 #[path = "store/stream.rs"]
 mod stream;
+#[path = "store/verdicts.rs"]
+mod verdicts;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use databases::On;

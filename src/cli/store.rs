@@ -2,6 +2,7 @@
 
 use super::ui;
 use crate::{
+    resource::Span,
     server::{Bounds, Chains, Options, Rates, Server, publisher},
     store::{Location, blob::objects::Objects, database},
 };
@@ -66,6 +67,9 @@ pub struct ServeArgs {
     /// Images that one principal may ask for per second, likewise
     #[arg(long, value_name = "N", env = "TIDEWAITER_STORE_BUDGET_READS_PER_SECOND", default_value_t = Rates::default().reads)]
     budget_reads_per_second: u32,
+    /// Forget what clusters reported longer ago: 90d, 12h, at most 366d; without it verdicts are kept for ever
+    #[arg(long, value_name = "DURATION", env = "TIDEWAITER_STORE_KEEP_VERDICTS")]
+    keep_verdicts: Option<Span>,
     /// Where /metrics, /healthz and /readyz listen, over plain http
     #[arg(long, value_name = "ADDR", env = "TIDEWAITER_STORE_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
@@ -120,6 +124,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         anstream::eprintln!("warning: tokens cross the network in the clear: give --tls-cert and --tls-key");
     }
     let mut server = Server::open(options).await?;
+    if let Some(keep) = args.keep_verdicts {
+        server = server.keeping_verdicts(keep.duration());
+    }
     if args.publish {
         server = server.publishing(publisher::Options { docker_config: args.docker_config, ..Default::default() });
     }

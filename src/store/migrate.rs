@@ -45,6 +45,8 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0008_signers.sql"),
         include_str!("migrations/postgres/0008_signers.sql"),
     ),
+    // The same for both.
+    (9, "retention", include_str!("migrations/0009_retention.sql"), include_str!("migrations/0009_retention.sql")),
 ];
 
 /// Why a database's tables are not as this program needs them.

@@ -1,6 +1,6 @@
 //! The API is what its OpenAPI document says: schemathesis asks a served store whatever the document allows, and much that it does not.
 
-use super::{databases, query, shop::*};
+use super::{databases, query, shop::*, verdicts};
 use databases::On;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Stdio};
@@ -29,7 +29,7 @@ async fn open() -> (Shop, Digest) {
         query::statement("https://spdx.dev/Document", &image, json!({"spdxVersion": "SPDX-2.3", "packages": []}));
     assert_eq!(query::put(&shop, LAPTOP, &seal(&scan, &[&shop.keys.tester]), "?step=test").await, yes(201));
     assert_eq!(
-        query::report(&shop, LAPTOP, json!({"verdicts": [query::verdict("all", &image, "allowed")]})).await,
+        verdicts::report(&shop, LAPTOP, json!({"verdicts": [verdicts::verdict("all", &image, "allowed")]})).await,
         yes(200)
     );
     (shop, image)

@@ -1,6 +1,10 @@
 //! What is asked beside an image's evidence, over real sockets and both databases: statements, search, images, the graph, lists, verdicts.
 
-use super::{databases, shop::*};
+use super::{
+    databases,
+    shop::*,
+    verdicts::{report, verdict},
+};
 use databases::On;
 use serde_json::{Value, json};
 use tidewaiter::digest::Digest;
@@ -15,15 +19,13 @@ databases::on_both!(
     a_record_is_told_whole,
     runs_layouts_and_keys_are_listed,
     the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it,
-    clusters_report_for_themselves_alone,
-    a_malformed_report_is_kept_by_none_of_its_verdicts,
     every_question_of_the_page_is_answered,
 );
 
 const SBOM: &str = "https://spdx.dev/Document/v2.3";
 
 /// The usual chain, whose `laptop` also writes facts, whose `cluster` reports, and which adds the fact `shard`.
-fn setup(on: On, keys: &Keys) -> Setup {
+pub fn setup(on: On, keys: &Keys) -> Setup {
     let writer = |name: &str, token: &str, steps: Value, kinds: Value| json!({"name": name, "tokenHash": token_hash(token), "steps": steps, "kinds": kinds});
     let writers = json!([
         writer("laptop", LAPTOP, json!(["*"]), json!(["layout", "link", "fact"])),
@@ -40,7 +42,7 @@ fn setup(on: On, keys: &Keys) -> Setup {
 }
 
 /// A server whose layout is there.
-async fn open(on: On) -> Shop {
+pub async fn open(on: On) -> Shop {
     let keys = Keys::new();
     let setup = setup(on, &keys);
     let shop = Shop::with(keys, setup).await;
@@ -48,7 +50,7 @@ async fn open(on: On) -> Shop {
     shop
 }
 
-fn image(name: &str) -> Digest {
+pub fn image(name: &str) -> Digest {
     Digest::sha256(name.as_bytes())
 }
 
@@ -67,19 +69,19 @@ pub async fn put(shop: &Shop, token: &str, record: &Record, query: &str) -> (u16
     shop.put_as(token, &format!("{}{query}", record.name), record.bytes.clone()).await
 }
 
-async fn get_as(shop: &Shop, token: &str, path: &str) -> (u16, Value) {
+pub async fn get_as(shop: &Shop, token: &str, path: &str) -> (u16, Value) {
     let response = shop.http.get(shop.url(path)).bearer_auth(token).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-async fn get(shop: &Shop, path: &str) -> Value {
+pub async fn get(shop: &Shop, path: &str) -> Value {
     let (status, body) = get_as(shop, CLUSTER, path).await;
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
 
 /// One member of each of a list.
-fn all<'v>(list: &'v Value, member: &str) -> Vec<&'v str> {
+pub fn all<'v>(list: &'v Value, member: &str) -> Vec<&'v str> {
     list.as_array().unwrap().iter().map(|one| one[member].as_str().unwrap()).collect()
 }
 
@@ -421,87 +423,6 @@ async fn the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it
     assert!(!found.contains(&edge("runs", &made, "api")));
     let nothing = get(&shop, &format!("/v1/graph/{}?dir=down", image("nothing"))).await;
     assert_eq!((nothing["nodes"].as_array().unwrap().len(), &nothing["edges"]), (1, &json!([])));
-}
-
-pub fn verdict(cluster: &str, image: &Digest, decision: &str) -> Value {
-    json!({"cluster": cluster, "namespace": "shop", "workload": {"kind": "Deployment", "name": "api", "uid": "u-1"},
-        "image": "registry.example.com/shop/api:1", "digest": image.to_string(), "decision": decision,
-        "reason": "threshold_not_met", "policy": "ClusterImagePolicy/shop", "at": "2026-11-28T12:00:00Z"})
-}
-
-pub async fn report(shop: &Shop, token: &str, body: Value) -> (u16, String) {
-    let post = shop.http.post(shop.url("/v1/verdicts:batch")).bearer_auth(token).json(&body);
-    answer(post.send().await.unwrap()).await
-}
-
-async fn clusters_report_for_themselves_alone(on: On) {
-    let shop = open(on).await;
-    let made = image("image");
-    assert_eq!(shop.put(CI, &seal(&link("build", &made), &[&shop.keys.ci])).await, yes(201));
-    let allowed = verdict("cluster", &made, "allowed");
-    let one = |verdict: &Value| json!({"verdicts": [verdict]});
-    for (token, expected) in [
-        ("nobody", no(401, "unauthenticated")),
-        ("auditor-token", no(403, "forbidden")),
-        (LAPTOP, no(403, "forbidden")),
-    ] {
-        assert_eq!(report(&shop, token, one(&allowed)).await, expected, "{token}");
-    }
-    let theirs = verdict("other", &made, "allowed");
-    assert_eq!(report(&shop, CLUSTER, json!({"verdicts": [allowed, theirs]})).await, no(403, "forbidden"));
-    assert_eq!(get(&shop, "/v1/verdicts?cluster=cluster").await["verdicts"], json!([]));
-
-    let mut denied = verdict("cluster", &image("unknown"), "denied");
-    denied["workload"]["uid"] = json!("u-2");
-    assert_eq!(report(&shop, CLUSTER, json!({"verdicts": [allowed, denied]})).await, yes(200));
-    let found = get(&shop, "/v1/verdicts?cluster=cluster").await;
-    assert_eq!(found["verdicts"], json!([denied, allowed]));
-    assert_eq!(get(&shop, &format!("/v1/verdicts?digest={made}")).await["verdicts"], json!([allowed]));
-    // What was denied does not run.
-    let workloads = get(&shop, "/v1/workloads?cluster=cluster").await;
-    assert_eq!(all(&workloads["workloads"], "digest"), [made.to_string().as_str()]);
-    // An auditor sees images of chains it reads, in whatever cluster.
-    let (_, seen) = get_as(&shop, "auditor-token", "/v1/verdicts?cluster=cluster").await;
-    assert_eq!(seen["verdicts"], json!([allowed]));
-    // A report that comes late does not make a workload seen later.
-    let mut late = allowed.clone();
-    late["at"] = json!("2026-11-27T12:00:00Z");
-    assert_eq!(report(&shop, CLUSTER, one(&late)).await, yes(200));
-    let workloads = get(&shop, &format!("/v1/workloads?digest={made}")).await;
-    assert_eq!(workloads["workloads"][0]["lastSeen"], json!("2026-11-28T12:00:00Z"));
-}
-
-async fn a_malformed_report_is_kept_by_none_of_its_verdicts(on: On) {
-    let shop = open(on).await;
-    let good = verdict("cluster", &image("image"), "allowed");
-    let with = |member: &str, value: Value| {
-        let mut bad = good.clone();
-        bad[member] = value;
-        json!({"verdicts": [good, bad]})
-    };
-    for body in [
-        with("decision", json!("maybe")),
-        with("digest", json!("latest")),
-        with("at", json!("yesterday")),
-        with("image", json!("x".repeat(1_025))),
-        with("colour", json!("red")),
-        with("workload", json!({"kind": "Pod"})),
-        json!({"verdicts": []}),
-        json!({"verdicts": vec![good.clone(); 1_001]}),
-        json!([]),
-    ] {
-        let shown = body.to_string();
-        assert_eq!(
-            report(&shop, CLUSTER, body).await,
-            no(400, "request_malformed"),
-            "{}",
-            &shown[..shown.len().min(400)]
-        );
-    }
-    let huge = json!({"verdicts": [], "filler": "x".repeat(3 << 20)});
-    assert_eq!(report(&shop, CLUSTER, huge).await, no(413, "record_too_large"));
-    assert_eq!(get(&shop, "/v1/verdicts?cluster=cluster").await["verdicts"], json!([]));
-    assert_eq!(report(&shop, CLUSTER, json!({"verdicts": vec![good; 1_000]})).await, yes(200));
 }
 
 /// The questions in docs/store.md, as they stand there.

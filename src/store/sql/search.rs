@@ -135,6 +135,12 @@ pub const SEE_WORKLOAD: &str = "INSERT INTO workload (cluster, uid, digest, name
      SET last_seen = excluded.last_seen, verdict_id = excluded.verdict_id, image = excluded.image \
      WHERE workload.last_seen < excluded.last_seen";
 
+/// The last of a piece of the verdicts below an id, the oldest; then the piece. So few that nobody waits for it.
+pub const LAST_OF_PIECE: &str = "SELECT id FROM verdict WHERE id < $1 ORDER BY id LIMIT 1 OFFSET 499";
+pub const FORGET_VERDICTS: &str = "DELETE FROM verdict WHERE id < $1";
+/// The workloads that no later verdict is about.
+pub const FORGET_WORKLOADS: &str = "DELETE FROM workload WHERE verdict_id < $1";
+
 /// Every statement of this file that reads, without the filters.
 pub const ASKING: &[&str] = &[
     SUBJECTS_OF,
@@ -153,6 +159,9 @@ pub const ASKING: &[&str] = &[
     VERDICTS_OF_CLUSTER,
     WORKLOADS_OF_DIGEST,
     WORKLOADS_OF_CLUSTER,
+    LAST_OF_PIECE,
+    FORGET_VERDICTS,
+    FORGET_WORKLOADS,
 ];
 /// Those of them that sort what belongs to one run.
 pub const ASKING_SORTED: &[&str] = &[RECORDS_OF_RUN_ALL];

@@ -1,0 +1,2 @@
+-- A workload is forgotten with the last verdict about it.
+CREATE INDEX workload_by_verdict ON workload (verdict_id);
