@@ -8,7 +8,7 @@ use super::{
         objects::Objects,
     },
     failpoint::{self, Point},
-    session::Session,
+    session::{Arg, Session},
     sql,
 };
 use crate::{args, digest::Digest};
@@ -30,10 +30,27 @@ pub struct Body {
     pub codec: Codec,
     /// The keyframe of a difference.
     pub base: Option<i64>,
-    /// The packed bytes, or
-    pub inline: Option<Vec<u8>>,
-    /// the object that they are.
-    pub location: Option<String>,
+    pub packed: Packed,
+    /// It is to take the place of damaged ones.
+    pub mends: bool,
+}
+
+/// Where the packed bytes of a row are: there is no row without.
+#[derive(Clone, Debug)]
+pub enum Packed {
+    Inline(Vec<u8>),
+    /// An object's location.
+    Object(String),
+}
+
+impl Packed {
+    /// As the columns `inline` and `location`.
+    pub fn columns(&self) -> [Arg<'_>; 2] {
+        match self {
+            Packed::Inline(bytes) => [Arg::Bytes(Some(bytes)), Arg::Text(None)],
+            Packed::Object(location) => [Arg::Bytes(None), Arg::Text(Some(location))],
+        }
+    }
 }
 
 /// The bytes of a row, as they were written. `what` is named in the error.
@@ -87,9 +104,12 @@ async fn packed(
 pub async fn prepare(objects: Option<&Objects>, bytes: &[u8], keyframes: &[Keyframe]) -> Result<Body, StoreError> {
     let mut body = small(bytes, keyframes);
     failpoint::reach(Point::Packed);
-    if let (Some(objects), Some(packed)) = (objects, body.inline.take_if(|inline| inline.len() > INLINE_BYTES_MAX)) {
-        body.location = Some(objects.put(packed).await?);
-        failpoint::reach(Point::Stored);
+    match (body.packed, objects) {
+        (Packed::Inline(bytes), Some(objects)) if bytes.len() > INLINE_BYTES_MAX => {
+            body.packed = Packed::Object(objects.put(bytes).await?);
+            failpoint::reach(Point::Stored);
+        }
+        (packed, _) => body.packed = packed,
     }
     Ok(body)
 }
@@ -104,8 +124,8 @@ pub fn small(bytes: &[u8], keyframes: &[Keyframe]) -> Body {
         size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
         codec: packed.codec,
         base: base.and_then(keyframe).map(|keyframe| keyframe.blob),
-        inline: Some(packed.bytes),
-        location: None,
+        packed: Packed::Inline(packed.bytes),
+        mends: false,
     }
 }
 

@@ -87,14 +87,22 @@ impl Database {
     }
 
     /// The record's body packed, outside of any transaction: it takes time, and an object must be durable before its row is.
-    /// One that is known needs none, even where there is no room for it.
+    /// One that is known, and reads, needs none, even where there is no room for it.
     async fn pack(&self, record: &NewRecord, places: &[Place]) -> Result<Body, StoreError> {
         let name = artifacts::raw(&record.digest);
         let name = args![&name, record.chain, &record.payload_type];
-        let known: Option<i64> = self.read().await?.value(sql::RECORD_BY_NAME, name).await?;
-        if known.is_some() {
-            return Ok(body::small(&record.envelope, &[]));
+        let mut session = self.read().await?;
+        if let Some(id) = session.value(sql::RECORD_BY_NAME, name).await? {
+            return match read::envelope(&mut session, id).await {
+                // It will take the place of what is damaged, and stand on nothing else.
+                Err(StoreError::Corrupt(_)) => {
+                    let body = body::prepare(self.objects.as_ref(), &record.envelope, &[]).await?;
+                    Ok(Body { mends: true, ..body })
+                }
+                found => found.map(|_| body::small(&record.envelope, &[])),
+            };
         }
+        drop(session);
         let mut keyframes: Vec<Keyframe> = Vec::new();
         for place in places {
             let keyframe = match self.keyframes.of(place) {

@@ -21,8 +21,10 @@ use tidewaiter::{
 databases::on_both!(
     damage_is_found_and_named,
     a_damaged_body_is_corrupt_and_others_are_served,
+    a_damaged_record_is_mended_by_sending_it_again,
     a_backup_is_whole_while_uploads_go_on,
     a_large_record_gains_a_signature,
+    without_object_storage_large_bodies_are_in_the_database,
 );
 
 /// A link of so many files, of which every build changes one in each hundred; `seed` is another tree. With 3,000 files even its packed
@@ -386,6 +388,36 @@ pub async fn a_damaged_body_is_corrupt_and_others_are_served(on: On) {
     assert_eq!((status, envelopes(&body).last()), (200, Some(&record.bytes)), "{body}");
 }
 
+/// The bytes of a difference, those of its keyframe, an object's, and none at all: what is sent again takes their place.
+pub async fn a_damaged_record_is_mended_by_sending_it_again(on: On) {
+    let filled = Filled::on(on).await;
+    let (object, more) = (only_object(filled.dir.path()), filled.options());
+    let mut session = filled.session().await;
+    for (number, statement) in [
+        (2, "UPDATE blob SET inline = NULL WHERE id = (SELECT blob_id FROM record WHERE payload_digest = $1)"),
+        (3, "UPDATE blob SET size = size + 1 WHERE id = (SELECT blob_id FROM record WHERE payload_digest = $1)"),
+        (1, "UPDATE blob SET codec = 9 WHERE id = (SELECT blob_id FROM record WHERE payload_digest = $1)"),
+    ] {
+        let name = hex::decode(filled.records[number].1.name.strip_prefix("sha256:").unwrap()).unwrap();
+        assert_eq!(session.execute(statement, args![&name]).await.unwrap(), 1);
+    }
+    drop(session);
+    std::fs::remove_file(object).unwrap();
+    assert_eq!(fsck(&filled.database, &more).0, 1);
+
+    let Filled { database, dir, records, config } = filled;
+    let documents = Some(std::fs::read_to_string(config).unwrap());
+    let place = Place { url: database.clone(), dir };
+    let shop = Shop::at(place, Keys::new(), Setup { objects: true, documents, ..Setup::on(on) }).await;
+    for (image, record) in &records {
+        assert_eq!(shop.put(CI, record).await, yes(200));
+        let (status, body) = shop.evidence(Some(CLUSTER), &image.to_string()).await;
+        assert_eq!((status, envelopes(&body).last()), (200, Some(&record.bytes)), "{body}");
+    }
+    let (code, report) = fsck(&database, &more);
+    assert_eq!((code, &report["records"], &report["damaged"]), (0, &json!(7), &json!(0)), "{report}");
+}
+
 /// What was acknowledged before the backup began is in it, though uploads go on; it is well, and is served as it is.
 pub async fn a_backup_is_whole_while_uploads_go_on(on: On) {
     let shop = Shop::with(Keys::new(), Setup { objects: true, ..Setup::on(on) }).await;
@@ -461,21 +493,33 @@ pub async fn a_backup_is_whole_while_uploads_go_on(on: On) {
 
 /// A record that is sent again with a further signature is packed anew, and both stay what they are.
 pub async fn a_large_record_gains_a_signature(on: On) {
+    large_records_gain_signatures(on, true).await;
+}
+
+pub async fn without_object_storage_large_bodies_are_in_the_database(on: On) {
+    large_records_gain_signatures(on, false).await;
+}
+
+/// One whose packed form is more than 64 KiB, and one that is less: given back as they came, and with a second signature.
+async fn large_records_gain_signatures(on: On, objects: bool) {
     let keys = Keys::new();
-    let shop = Shop::with(keys, Setup { objects: true, ..Setup::on(on) }).await;
+    let shop = Shop::with(keys, Setup { objects, ..Setup::on(on) }).await;
     let mut document = layout(&shop.keys, FUTURE, "");
     let ids = [&shop.keys.ci, &shop.keys.tester].map(|key| key.public().id().to_owned());
     document["steps"][1]["pubkeys"] = json!(ids);
     assert_eq!(shop.put(LAPTOP, &seal(&document, &[&shop.keys.alice, &shop.keys.bob])).await, yes(201));
     for (number, files) in [(0, 3_000), (1, 300)] {
         let link = big_link("build", &image(number), files, &files.to_string(), 0);
-        let one = seal(&link, &[&shop.keys.ci]);
-        let both = seal(&link, &[&shop.keys.ci, &shop.keys.tester]);
-        assert_eq!(shop.put(CI, &one).await, yes(201));
-        assert_eq!(shop.put(CI, &both).await, yes(200));
-        let (_, body) = shop.evidence(Some(CLUSTER), &image(number).to_string()).await;
-        assert_eq!(envelopes(&body).last(), Some(&both.bytes));
+        for signers in [&[&shop.keys.ci][..], &[&shop.keys.ci, &shop.keys.tester]] {
+            let record = seal(&link, signers);
+            assert_eq!(shop.put(CI, &record).await, yes(if signers.len() == 1 { 201 } else { 200 }));
+            let (status, body) = shop.evidence(Some(CLUSTER), &image(number).to_string()).await;
+            assert_eq!(status, 200, "{body}");
+            assert_eq!(envelopes(&body).last(), Some(&record.bytes));
+        }
     }
-    let (code, report) = fsck(&shop.place.url, &["--objects".into(), objects_url(shop.place.dir.path())]);
-    assert_eq!((code, &report["records"], &report["objects"]), (0, &json!(3), &json!(1)), "{report}");
+    let options = ["--objects".into(), objects_url(shop.place.dir.path())];
+    let (code, report) = fsck(&shop.place.url, if objects { &options } else { &[] });
+    let kept = json!(i32::from(objects));
+    assert_eq!((code, &report["records"], &report["objects"]), (0, &json!(3), &kept), "{report}");
 }

@@ -40,6 +40,10 @@ pub const ADD_RECORD_KEY: &str = "INSERT INTO record_key (payload_digest, tenant
 pub const ADD_RECORD: &str = "INSERT INTO record (id, tenant_id, chain_id, run_id, kind, step, payload_digest, payload_type, \
      blob_id, in_set, out_set, return_code, received_at, submitter, predicate_type, started_at, finished_at) \
      VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+/// A body's row whose bytes are others than they should be.
+pub const MEND_BLOB: &str =
+    "UPDATE blob SET size = $2, codec = $3, base_id = $4, inline = $5, location = $6 WHERE digest = $1";
+pub const FORGET_SIGNATURES: &str = "DELETE FROM signature WHERE record_id = $1";
 pub const SET_RECORD_BLOB: &str = "UPDATE record SET blob_id = $2 WHERE id = $1";
 pub const SET_RECORD_RUN: &str = "UPDATE record SET run_id = $2 WHERE id = $1 AND run_id IS NULL";
 pub const SET_SUBJECT_RUN: &str = "UPDATE subject SET run_id = $4 \

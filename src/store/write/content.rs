@@ -14,6 +14,13 @@ impl Write {
         id.ok_or_else(|| StoreError::Database("a body that was written has no row".into()))
     }
 
+    /// The same, for bytes whose row may be damaged: it is written over.
+    pub async fn body_anew(&mut self, body: &Body) -> Result<i64, StoreError> {
+        let [_, digest, size, codec, base, inline, location] = columns(0, body);
+        self.session.execute(sql::MEND_BLOB, &[digest, size, codec, base, inline, location]).await?;
+        self.body(body).await
+    }
+
     /// The ids of bodies, in their order.
     async fn bodies(&mut self, bodies: &[Body]) -> Result<Vec<i64>, StoreError> {
         let new: Vec<(i64, &Body)> = bodies.iter().map(|body| (self.id(), body)).collect();
@@ -109,7 +116,9 @@ impl Write {
 /// A row of `blob`.
 fn columns(id: i64, body: &Body) -> [Arg<'_>; 7] {
     let codec = body.codec.code();
-    *args![id, &body.digest, body.size, codec, body.base, &body.inline, &body.location]
+    let [inline, location] = body.packed.columns();
+    let [id, digest, size, codec, base] = *args![id, &body.digest, body.size, codec, body.base];
+    [id, digest, size, codec, base, inline, location]
 }
 
 pub(super) fn count(n: usize) -> i64 {

@@ -53,6 +53,11 @@ impl Write {
         let name = artifacts::raw(&record.digest);
         let known = self.session.value(sql::RECORD_BY_NAME, args![&name, record.chain, &record.payload_type]).await?;
         match known {
+            Some(id) if recording.body.mends => match read::envelope(&mut self.session, id).await {
+                Err(StoreError::Corrupt(why)) => self.mend(id, recording, &why).await,
+                // Another was faster.
+                _ => self.extend(id, record).await,
+            },
             Some(id) => self.extend(id, record).await,
             None => self.create(recording).await.map(|()| Put::Created),
         }
@@ -100,6 +105,19 @@ impl Write {
         self.facts(id, record).await?;
         self.announce(id, News::New);
         Ok(())
+    }
+
+    /// A known record whose bytes are damaged has those that came now. What else had signed it is to be sent again.
+    async fn mend(&mut self, id: i64, recording: &Recording, why: &str) -> Result<Put, StoreError> {
+        let Recording { record, body, .. } = recording;
+        tracing::warn!(digest = %record.digest, why, "a damaged record is mended by one that was sent again");
+        let blob = self.body_anew(body).await?;
+        self.session.execute(sql::SET_RECORD_BLOB, args![id, blob]).await?;
+        self.session.execute(sql::FORGET_SIGNATURES, args![id]).await?;
+        let signatures: Vec<&VerifiedSignature> = record.signatures.iter().collect();
+        self.signatures(id, &signatures).await?;
+        self.announce(id, News::Signed);
+        Ok(Put::Extended)
     }
 
     /// A known record gains what the write adds: signatures of further keys, subjects, the run it had not named.
