@@ -97,6 +97,19 @@ pub(crate) fn shown(text: &str) -> String {
     text.chars().take(160).flat_map(char::escape_default).collect()
 }
 
+/// The text as a terminal may show it, in whatever script: without what moves a cursor, ends a line or turns the direction of writing.
+pub(crate) fn readable(text: &str) -> String {
+    let plain = |c: char| matches!(c, '"' | '\'' | '\\');
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if plain(c) {
+            out.push(c)
+        } else {
+            out.extend(c.escape_debug())
+        }
+        out
+    })
+}
+
 impl Value {
     /// The member of that name, of an object.
     pub fn get(&self, key: &str) -> Option<&Value> {

@@ -13,6 +13,7 @@ mod agreement;
 pub mod budget;
 pub mod certificates;
 mod chain;
+mod details;
 mod evidence;
 pub mod inspection;
 mod owners;
@@ -22,6 +23,7 @@ pub mod rejection;
 mod remarks;
 pub mod rules;
 pub mod thresholds;
+mod told;
 pub mod trace;
 
 pub use budget::Limits;
@@ -106,7 +108,8 @@ impl VerifiedChain {
 /// the newest-expiring. `image` is what a virtual inspection sees; `None` (plain `in-toto verify`) refuses layouts with built-in
 /// inspections, and asks no binding.
 ///
-/// Under [`Profile::Compat`] a chain that does not hold strictly is judged once more as the reference reads it.
+/// Under [`Profile::Compat`] a chain that does not hold strictly is judged once more as the reference reads it; where neither holds, it is said
+/// why by the reading that came further.
 pub fn verify(
     demand: &ChainDemand,
     image: Option<&ImageFacts>,
@@ -153,7 +156,11 @@ fn told(
         (verdict, trace)
     };
     match once(Profile::Strict) {
-        (Err(_), _) if demand.profile == Profile::Compat => once(Profile::Compat),
+        (Err(strict), told) if demand.profile == Profile::Compat => match once(Profile::Compat) {
+            // The other reading of the same bytes may fail before it comes to what is wrong.
+            (Err(compat), _) if compat.stage() < strict.stage() => (Err(strict), told),
+            verdict => verdict,
+        },
         verdict => verdict,
     }
 }

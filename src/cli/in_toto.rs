@@ -54,13 +54,13 @@ pub struct VerifyArgs {
     /// The layout: a DSSE envelope or a Metablock; `-` is stdin
     #[arg(long, value_name = "FILE")]
     layout: PathBuf,
-    /// Public keys of the layout's owners (PEM)
+    /// Public keys of the layout's owners: PEM, or armored OpenPGP
     #[arg(long = "key", value_name = "FILE", required = true, num_args = 1..)]
     keys: Vec<PathBuf>,
     /// How many of the owners must have signed the layout [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threshold: Option<u32>,
-    /// Directory of the links: *.link, *.json; and of sublayouts' links in it
+    /// Directory of the links: *.link, *.json, *.layout; and of sublayouts' links in it
     #[arg(long, value_name = "DIR")]
     links: PathBuf,
     /// What stands for {K} in the layout; wildcards in V stand for themselves
@@ -149,19 +149,38 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     }
 
     let (verdict, trace) = judge(&args, &demand, &evidence, now).await?;
-    let trace = args.explain.then_some(&trace);
     let code = match &verdict {
         Ok(_) => 0,
-        Err(fault) => fault.reason.class().exit_code(),
+        Err(denied) => denied.fault.reason.class().exit_code(),
     };
     match args.output {
         Output::Text => {
-            let image_given = args.image.is_some() || args.image_layout.is_some();
-            report::print_text(&args.layout, image_given, &verdict, trace);
+            report::print_text(&args.layout, &verdict, &trace, args.explain);
         }
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&report::to_json(&verdict, trace))?),
+        Output::Json => anstream::println!(
+            "{}",
+            serde_json::to_string_pretty(&report::to_json(&verdict, args.explain.then_some(&trace)))?
+        ),
     }
     Ok(code)
+}
+
+/// Why it was not verified: what a person reads, and where a chain was judged, what was wrong with it.
+struct Denied {
+    fault: Fault,
+    cause: Option<Rejection>,
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Denied { fault, cause: None }
+    }
+}
+
+impl From<Rejection> for Denied {
+    fn from(rejection: Rejection) -> Self {
+        Denied { fault: rejection.fault(), cause: Some(rejection) }
+    }
 }
 
 struct Evidence {
@@ -175,16 +194,16 @@ async fn judge(
     demand: &ChainDemand,
     evidence: &Evidence,
     now: Timestamp,
-) -> anyhow::Result<(Result<VerifiedChain, Fault>, Trace)> {
+) -> anyhow::Result<(Result<VerifiedChain, Denied>, Trace)> {
     let links: Vec<Piece<'_>> = evidence.links.iter().map(dir::File::piece).collect();
     let verify = |image: Option<&Image>| {
         verify::explain(demand, image.map(|image| &image.facts), Some(&evidence.layout), &links, now)
     };
-    let told = |(verdict, trace): (Result<_, Rejection>, _)| (verdict.map_err(|rejection| rejection.fault()), trace);
+    let told = |(verdict, trace): (Result<_, Rejection>, _)| (verdict.map_err(Denied::from), trace);
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let mut image = match Image::open(args, deadline).await? {
         Ok(image) => image,
-        Err(fault) => return Ok((Err(fault), Trace::default())),
+        Err(fault) => return Ok((Err(fault.into()), Trace::default())),
     };
     // Manifests are read only where an inspection asks for them: a digest reference and `inspect image` need no network.
     match verify(image.as_ref()) {
@@ -194,7 +213,7 @@ async fn judge(
     if let Some(image) = &mut image
         && let Err(fault) = image.read_manifests(deadline).await
     {
-        return Ok((Err(fault), Trace::default()));
+        return Ok((Err(fault.into()), Trace::default()));
     }
     Ok(told(verify(image.as_ref())))
 }

@@ -134,8 +134,8 @@ impl Fields {
             command: command(self.command.as_ref(), profile)?,
             materials: side(self.materials, "materials", profile)?,
             products: side(self.products, "products", profile)?,
-            byproducts: self.byproducts.unwrap_or(Value::Object(Vec::new())),
-            environment: self.environment.unwrap_or(Value::Object(Vec::new())),
+            byproducts: opaque(self.byproducts, "byproducts", profile)?,
+            environment: opaque(self.environment, "environment", profile)?,
         })
     }
 }
@@ -158,6 +158,16 @@ fn command(command: Option<&Value>, profile: Profile) -> Result<Vec<String>, Lin
         (None, Profile::Strict) => Err(LinkError::Missing("command")),
         (None, Profile::Compat) => Ok(Vec::new()),
         (Some(command), Profile::Compat) => words(command).ok_or(error),
+    }
+}
+
+/// An object of whatever. In-toto-golang writes null for what is empty, and the reference does not take it.
+fn opaque(value: Option<Value>, field: &'static str, profile: Profile) -> Result<Value, LinkError> {
+    match value {
+        None => Ok(Value::Object(Vec::new())),
+        Some(Value::Null) if profile == Profile::Strict => Ok(Value::Null),
+        Some(object @ Value::Object(_)) => Ok(object),
+        Some(_) => Err(LinkError::Type(field, "an object")),
     }
 }
 
@@ -257,7 +267,7 @@ fn hashes(reader: &mut Reader<'_>) -> Result<Option<DigestSet>, JsonError> {
     Ok(named.map(DigestSet::from_iter))
 }
 
-fn is_hex(text: &str) -> bool {
+pub(super) fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

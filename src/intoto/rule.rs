@@ -1,7 +1,7 @@
 //! Artifact rules: specification 4.3.3. Its grammar; `verify::rules` applies them.
 use super::{Profile, parameters::is_open};
 use crate::{
-    json::Value,
+    json::{Value, readable},
     pattern::{Pattern, PatternError},
 };
 use std::fmt;
@@ -176,7 +176,7 @@ impl Rule {
 /// The rule as written, one line: `MATCH foo IN src WITH PRODUCTS FROM build`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words().join(" "))
+        f.write_str(&readable(&self.words().join(" ")))
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn agree(step: &Step, reports: Vec<Report>, profile: Profile) -> Resu
     })
 }
 
-fn artifacts(link: &Link, side: Side) -> &Artifacts {
+pub(super) fn artifacts(link: &Link, side: Side) -> &Artifacts {
     match side {
         Side::Materials => &link.materials,
         Side::Products => &link.products,
@@ -63,7 +63,7 @@ fn artifacts(link: &Link, side: Side) -> &Artifacts {
 }
 
 /// The names that one of the two does not have, or has with other hashes.
-fn differing<'a>(left: &'a Artifacts, right: &'a Artifacts, profile: Profile) -> Vec<&'a str> {
+pub(super) fn differing<'a>(left: &'a Artifacts, right: &'a Artifacts, profile: Profile) -> Vec<&'a str> {
     let only_right = right.keys().filter(|name| !left.contains_key(name));
     // The same hashes agree even where none of them is of an accepted algorithm, as a provenance may know a commit.
     let same = |one: &DigestSet, other: &DigestSet| one == other || profile.same(one, other);

@@ -39,6 +39,8 @@ pub struct Limits {
     pub hashed_bytes_max: usize,
     /// … but these: one for each owner or functionary of a step, as good envelopes name their keys.
     pub attempts_min: usize,
+    /// Bytes hashed to say why something does not count, for all layouts together; what is more is not said. Ours: as two large links.
+    pub explained_bytes_max: usize,
 }
 
 impl Limits {
@@ -59,6 +61,7 @@ impl Limits {
         attempts_max: 128,
         hashed_bytes_max: 256 << 20,
         attempts_min: 16,
+        explained_bytes_max: 16 << 20,
     };
 }
 
@@ -90,13 +93,14 @@ pub(super) struct Budget {
     limits: Limits,
     rules_times_artifacts: usize,
     hashed: usize,
+    explained: usize,
     sublayouts: usize,
     certificates: usize,
 }
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Budget {
-        Budget { limits, rules_times_artifacts: 0, hashed: 0, sublayouts: 0, certificates: 0 }
+        Budget { limits, rules_times_artifacts: 0, hashed: 0, explained: 0, sublayouts: 0, certificates: 0 }
     }
 
     /// Checks a layout itself.
@@ -121,6 +125,12 @@ impl Budget {
     pub(super) fn hashed(&mut self, attempts: usize, bytes: usize) -> Result<(), Excess> {
         self.hashed = self.hashed.saturating_add(attempts.saturating_mul(bytes));
         at_most("bytes hashed for sublayouts", self.hashed, self.limits.hashed_bytes_max)
+    }
+
+    /// Pays for saying why an envelope of so many bytes does not count. False: it is not said.
+    pub(super) fn explains(&mut self, attempts: usize, bytes: usize) -> bool {
+        self.explained = self.explained.saturating_add(attempts.saturating_mul(bytes));
+        self.explained <= self.limits.explained_bytes_max
     }
 
     /// Pays for certificates before any of them is read.

@@ -6,15 +6,16 @@ use super::{
     certificates::Certified,
     evidence::{Content, Evidence, Record},
     inspection::{self, Seen},
-    quorum, remarks,
+    remarks,
     rules::{self, Sides},
     thresholds::{self, Report, Sublayout, View},
+    told::Told,
     trace::Trace,
 };
 use crate::{
     image::ImageFacts,
     intoto::{
-        Artifacts, Layout, Link, Parameters, Profile, Reported,
+        Artifacts, Layout, Link, Parameters, Profile,
         layout::Place,
         rule::{Rule, Side},
     },
@@ -123,7 +124,7 @@ impl Judge<'_> {
             self.trace.step(at, step.threshold, answers, ignored);
             // 5.2.6: commands that differ are told, and deny nothing.
             warnings.extend(reports.remarks(step));
-            let signers = thresholds::meet(layout, step, reports, &view, &self.budget)?;
+            let signers = thresholds::meet(layout, step, reports, &view, &mut self.budget)?;
             if let Some(report) = reports.other_command(step).filter(|_| self.insist.commands) {
                 let (step, found, expected) = (step.name.clone(), report.link.command.clone(), &step.expected_command);
                 return Err(Rejection::OtherCommand { step, found, expected: expected.clone() });
@@ -142,20 +143,29 @@ impl Judge<'_> {
 
         // 5.2.7: the rules of the steps, in the order of the layout, materials before products.
         let of_steps = |name: &str| links.get(name).map(sides);
-        for step in &layout.steps {
+        for (step, VerifiedStep { signers, .. }) in layout.steps.iter().zip(&steps) {
             let Some(item) = of_steps(&step.name) else { continue };
             let at = Place::Step(step.name.clone());
-            self.hold(nest, &at, Side::Materials, &step.expected_materials, item, of_steps, &mut remarks)?;
-            self.hold(nest, &at, Side::Products, &step.expected_products, item, of_steps, &mut remarks)?;
+            for (side, rules) in
+                [(Side::Materials, &step.expected_materials), (Side::Products, &step.expected_products)]
+            {
+                let held = self.hold(nest, &at, side, rules, item, of_steps, &mut remarks);
+                held.map_err(|rejection| rejection.reported_by(signers))?;
+            }
         }
 
         // 5.2.8: all inspections, then 5.2.9: their rules, which may name one another.
+        let told = match layout.inspections.iter().all(inspection::is_built_in) {
+            true => Told::default(),
+            false => Told::find(authority, &view, &mut self.budget)?,
+        };
         let mut seen = BTreeMap::new();
         for inspection in &layout.inspections {
             let link = || {
-                let (link, until) = self.inspection_link(&inspection.name, authority, &view)?;
+                let (link, until) = told.of(inspection, authority.needed, self.profile)?;
+                self.budget.artifacts(&link)?;
                 expires = until.map_or(expires, |until| until.min(expires));
-                Some(link)
+                Ok(link)
             };
             seen.insert(inspection.name.as_str(), inspection::see(inspection, self.image, link)?);
         }
@@ -213,32 +223,6 @@ impl Judge<'_> {
         self.layout(&inner, &Authority { ring: &ring, needed: 1 }, &nest)
     }
 
-    /// Specification 4.5.3: a signed link for the inspection in the place of running it, by the keys that signed the layout.
-    fn inspection_link(
-        &self,
-        name: &str,
-        authority: &Authority<'_>,
-        view: &View<'_>,
-    ) -> Option<(Link, Option<Timestamp>)> {
-        view.envelopes().find_map(|held| {
-            let signers = quorum::signers_within(&held.envelope, authority.ring, self.evidence.attempts_max, self.now);
-            if signers.len() < authority.needed {
-                return None;
-            }
-            match Content::of(held, self.profile) {
-                Content::Link(reading) if reading.step == name => {
-                    let until = signers.iter().filter_map(|signer| signer.verified.until).min();
-                    reading.link.ok().map(|link| (link, until))
-                }
-                Content::Statement(value) if self.profile == Profile::Strict => {
-                    let reported = Reported::from_value(&value).ok()?;
-                    (reported.step.as_deref() == Some(name)).then_some((reported.link, None))
-                }
-                _ => None,
-            }
-        })
-    }
-
     /// Applies one list of rules. Gives what its MATCHes consumed, by name and where from.
     #[expect(clippy::too_many_arguments, reason = "one list of rules has so much around it")]
     fn hold<'a>(
@@ -255,7 +239,7 @@ impl Judge<'_> {
         let mut runs = Vec::new();
         let outcome = rules::apply(rules, side, item, destination, self.profile, &mut runs);
         self.trace.rules(&nest.path, at, side, item.of(side).len(), &runs);
-        outcome.map_err(|violation| Rejection::Rule { at: at.clone(), violation })?;
+        outcome.map_err(|violation| Rejection::Rule { at: at.clone(), by: Vec::new(), violation })?;
         let mut matched = Vec::new();
         for run in runs {
             let Rule::Match { from, .. } = run.rule else { continue };

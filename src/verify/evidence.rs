@@ -3,10 +3,10 @@
 use super::{Rejection, budget, budget::Limits, reference};
 use crate::{
     envelope::{Envelope, EnvelopeError, INTOTO_PAYLOAD_TYPE},
-    intoto::{Link, Profile, link::Reading, statement},
+    intoto::{Link, Profile, Reported, link::Reading, statement},
     json::{JsonError, Value},
 };
-use std::collections::BTreeSet;
+use std::{cell::OnceCell, collections::BTreeSet};
 
 /// One piece of evidence: bytes as received, and the name under which they lay there, if they had one.
 ///
@@ -37,6 +37,16 @@ pub(super) struct Evidence<'b> {
 pub(super) struct Held<'b> {
     pub envelope: Envelope,
     pub name: Option<&'b str>,
+    claim: OnceCell<Claim>,
+}
+
+/// What an envelope says it is, before anybody vouched for it: for messages alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// `link`, `layout` or `statement`.
+    pub kind: &'static str,
+    /// The step it names.
+    pub step: Option<String>,
 }
 
 impl<'b> Evidence<'b> {
@@ -46,7 +56,7 @@ impl<'b> Evidence<'b> {
         // Sorted, so that the order of arrival plays no part; and once each, as two sources may hold the same.
         for piece in pieces.iter().collect::<BTreeSet<_>>() {
             match open(piece.bytes, profile) {
-                Ok(envelope) => evidence.envelopes.push(Held { envelope, name: piece.name }),
+                Ok(envelope) => evidence.envelopes.push(Held::new(envelope, piece.name)),
                 Err(cause) => evidence.unreadable.push(cause),
             }
         }
@@ -63,6 +73,25 @@ fn open(bytes: &[u8], profile: Profile) -> Result<Envelope, EnvelopeError> {
 }
 
 impl<'b> Held<'b> {
+    fn new(envelope: Envelope, name: Option<&'b str>) -> Self {
+        Held { envelope, name, claim: OnceCell::new() }
+    }
+
+    /// What it says it is; `None` where it is none of these. It is read once, however many layouts ask.
+    pub fn claim(&self, profile: Profile) -> Option<&Claim> {
+        let none = Claim { kind: "", step: None };
+        let claim = self.claim.get_or_init(|| match Content::of(self, profile) {
+            Content::Link(reading) => Claim { kind: "link", step: Some(reading.step).filter(|step| !step.is_empty()) },
+            Content::Layout(_) => Claim { kind: "layout", step: None },
+            Content::Statement(value) => match Reported::from_value(&value) {
+                Ok(reported) => Claim { kind: "statement", step: reported.step },
+                Err(_) => none,
+            },
+            Content::Other(_) | Content::Unparsable(_) => none,
+        });
+        Some(claim).filter(|claim| !claim.kind.is_empty())
+    }
+
     /// What two copies of one record have in common: container and content. Anybody can write the same record down in as many ways as he
     /// likes, or put signatures of his own beside a functionary's: however often it comes, it is one.
     pub fn record(&self) -> Record<'_> {
@@ -159,7 +188,7 @@ mod tests {
 
     fn held(name: Option<&str>) -> Held<'_> {
         let envelope = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, b"{}".to_vec(), &[]).unwrap();
-        Held { envelope, name }
+        Held::new(envelope, name)
     }
 
     fn is_in(name: Option<&str>, directories: &[&str], profile: Profile) -> bool {

@@ -16,22 +16,28 @@ pub(super) enum Seen {
     Told(Link),
 }
 
-/// What the inspection sees. `link` is the signed one for it, where there is one: a built-in looks for itself.
+/// How a built-in sees; `None`: it is something to run.
+fn built_in(inspection: &Inspection) -> Option<fn(&ImageFacts) -> Option<Artifacts>> {
+    match inspection.run.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["tidewaiter", "inspect", "image"] => Some(manifest),
+        ["tidewaiter", "inspect", "blobs"] => Some(blobs),
+        _ => None,
+    }
+}
+
+/// Whether it is a built-in.
+pub(super) fn is_built_in(inspection: &Inspection) -> bool {
+    built_in(inspection).is_some()
+}
+
+/// What the inspection sees. `link` is the signed one for it: a built-in looks for itself.
 pub(super) fn see(
     inspection: &Inspection,
     image: Option<&ImageFacts>,
-    link: impl FnOnce() -> Option<Link>,
+    link: impl FnOnce() -> Result<Link, Rejection>,
 ) -> Result<Seen, Rejection> {
+    let Some(see) = built_in(inspection) else { return link().map(Seen::Told) };
     let name = || inspection.name.clone();
-    let run: Vec<&str> = inspection.run.iter().map(String::as_str).collect();
-    let see: fn(&ImageFacts) -> Option<Artifacts> = match run.as_slice() {
-        ["tidewaiter", "inspect", "image"] => manifest,
-        ["tidewaiter", "inspect", "blobs"] => blobs,
-        _ => {
-            let missing = || Rejection::InspectionNotSupported { inspection: name(), run: inspection.run.clone() };
-            return link().map(Seen::Told).ok_or_else(missing);
-        }
-    };
     let image = image.ok_or_else(|| Rejection::InspectionWithoutImage { inspection: name() })?;
     let missing = || Rejection::ManifestsMissing { inspection: name(), missing: image.wants().len() };
     see(image).map(Seen::BuiltIn).ok_or_else(missing)

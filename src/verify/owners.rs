@@ -9,6 +9,7 @@ use super::{
 use crate::{
     digest::Digest,
     intoto::{Layout, Profile},
+    key::NamedKey,
 };
 use jiff::Timestamp;
 use std::{
@@ -76,7 +77,7 @@ pub(super) fn take_layouts(
         layouts.insert(*name, SignedLayout { name: held.envelope.digest(), owners, until, layout });
     }
     if layouts.is_empty() {
-        return Err(no_layout(evidence, &names, &signed, needed));
+        return Err(no_layout(demand, evidence, &names, &signed, needed));
     }
 
     let taken: Vec<bool> = names.iter().map(|name| name.is_some_and(|name| layouts.contains_key(&name))).collect();
@@ -90,6 +91,7 @@ pub(super) fn take_layouts(
 
 /// Why there is none. Reads content that nobody trusted has signed, for the message alone.
 fn no_layout(
+    demand: &ChainDemand,
     evidence: &Evidence<'_>,
     names: &[Option<Record<'_>>],
     signed: &BTreeMap<Record<'_>, BTreeMap<&[u8], &str>>,
@@ -98,12 +100,21 @@ fn no_layout(
     let is_layout = |held: &Held<'_>| matches!(Content::of(held, Profile::Strict), Content::Layout(_));
     let layouts = evidence.envelopes.iter().zip(names).filter(|(held, _)| is_layout(held));
     let best = layouts
-        .map(|(_, name)| name.as_ref().and_then(|name| signed.get(name)))
-        .max_by_key(|owners| owners.map_or(0, BTreeMap::len));
+        .map(|(held, name)| (held, name.as_ref().and_then(|name| signed.get(name))))
+        .max_by_key(|(_, owners)| owners.map_or(0, BTreeMap::len));
     match (best, evidence.unreadable.as_slice()) {
-        (Some(owners), _) => {
-            let signed_by = owners.into_iter().flat_map(BTreeMap::values).map(|owner| (*owner).to_owned());
-            Rejection::LayoutUntrusted { signed_by: signed_by.collect::<BTreeSet<_>>().into_iter().collect(), needed }
+        (Some((held, owners)), _) => {
+            let signed_by: BTreeSet<String> =
+                owners.into_iter().flat_map(BTreeMap::values).map(|owner| (*owner).to_owned()).collect();
+            let claims =
+                |owner: &&NamedKey| held.envelope.signatures.iter().any(|signature| quorum::names(signature, owner));
+            let invalid = demand.owners.iter().filter(claims).map(|owner| owner.name.clone());
+            let invalid = invalid.filter(|owner| !signed_by.contains(owner)).collect::<BTreeSet<_>>();
+            Rejection::LayoutUntrusted {
+                signed_by: signed_by.into_iter().collect(),
+                invalid: invalid.into_iter().collect(),
+                needed,
+            }
         }
         (None, [cause]) if evidence.envelopes.is_empty() => Rejection::LayoutUnreadable { cause: cause.clone() },
         (None, unreadable) => {

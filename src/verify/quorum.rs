@@ -98,6 +98,11 @@ pub(super) fn claims(signature: &Signature, key: &NamedKey) -> bool {
     }
 }
 
+/// Whether the signature says that it is by this key.
+pub(super) fn names(signature: &Signature, key: &NamedKey) -> bool {
+    signature.keyid.is_some() && claims(signature, key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use crate::{
         rule::Side,
         statement::StatementError,
     },
-    json::JsonError,
+    json::{JsonError, readable},
     key::SignatureFault,
     reason::{Fault, Reason},
 };
@@ -25,9 +25,9 @@ pub enum Rejection {
     /// Among the envelopes is no layout, by whomever.
     #[error("{}", no_layout(*.envelopes, *.unreadable))]
     NoLayout { envelopes: usize, unreadable: usize },
-    /// in-toto 5.2.1: not signed by enough owners.
-    #[error("the layout is signed by {} of the {needed} owners it needs{}", .signed_by.len(), among(.signed_by))]
-    LayoutUntrusted { signed_by: Vec<String>, needed: usize },
+    /// in-toto 5.2.1: not signed by enough owners. `invalid`: the owners whose signatures are there and do not verify.
+    #[error("the layout is signed by {} of the {needed} owners it needs{}{}", .signed_by.len(), among(.signed_by), not_valid(.invalid))]
+    LayoutUntrusted { signed_by: Vec<String>, invalid: Vec<String>, needed: usize },
     /// What was given as the layout, or is signed by its owners, cannot be read.
     #[error("the layout cannot be read: {cause}")]
     LayoutUnreadable { cause: EnvelopeError },
@@ -59,7 +59,7 @@ pub enum Rejection {
     #[error("step {step:?}: the sublayout by {}: {cause}", short(.key))]
     Sublayout { step: String, key: String, cause: Box<Rejection> },
     /// R26.
-    #[error("step {step:?}: the links by {} and {} disagree on {}{} in the {}", shorts(.keys, 0), shorts(.keys, 1), .artifacts.join(", "), more(*.count, .artifacts.len()), .side.as_str())]
+    #[error("step {step:?}: the links by {} and {} disagree on {}{} in the {}", shorts(.keys, 0), shorts(.keys, 1), names(.artifacts), more(*.count, .artifacts.len()), .side.as_str())]
     LinksDisagree { step: String, keys: [String; 2], side: Side, artifacts: Vec<String>, count: usize },
     /// R35, where the policy insists.
     #[error("step {step:?}: the command was {:?}, expected {:?}", .found.join(" "), .expected.join(" "))]
@@ -67,14 +67,17 @@ pub enum Rejection {
     /// R32, where the policy insists.
     #[error("{at}: the rules for the {} do not end in DISALLOW *: what is left is let in", .side.as_str())]
     OpenList { at: Place, side: Side },
-    /// in-toto 5.2.7 and 5.2.9.
-    #[error("{at}: {violation}")]
-    Rule { at: Place, violation: Box<Violation> },
+    /// in-toto 5.2.7 and 5.2.9. `by`: whose links of the step it is about; nobody's where an inspection looked for itself.
+    #[error("{at}: {violation}{}", whose(.by))]
+    Rule { at: Place, by: Vec<String>, violation: Box<Violation> },
     /// Nothing is executed (design §3.6): an inspection is a built-in.
     #[error(
-        "inspection {inspection:?} asks to run {run:?}, which is no built-in (tidewaiter inspect image, tidewaiter inspect blobs), and no owner of the layout signed a link for it"
+        "inspection {inspection:?} asks to run {run:?}, which is no built-in (tidewaiter inspect image, tidewaiter inspect blobs), and a link for it is signed by {signed} of the {needed} owners it needs"
     )]
-    InspectionNotSupported { inspection: String, run: Vec<String> },
+    InspectionNotSupported { inspection: String, run: Vec<String>, signed: usize, needed: usize },
+    /// R26, for the links that the owners signed for an inspection.
+    #[error("inspection {inspection:?}: the links that the owners signed for it disagree on {}{} in the {}", names(.artifacts), more(*.count, .artifacts.len()), .side.as_str())]
+    InspectionsDisagree { inspection: String, side: Side, artifacts: Vec<String>, count: usize },
     /// A built-in, and no image was given to look at.
     #[error("inspection {inspection:?} looks at an image, and none was given")]
     InspectionWithoutImage { inspection: String },
@@ -99,7 +102,7 @@ impl Rejection {
             Rejection::TooComplex(_) => Reason::LayoutTooComplex,
             Rejection::ThresholdNotMet { .. } => Reason::ThresholdNotMet,
             Rejection::Sublayout { cause, .. } => cause.reason(),
-            Rejection::LinksDisagree { .. } => Reason::LinksDisagree,
+            Rejection::LinksDisagree { .. } | Rejection::InspectionsDisagree { .. } => Reason::LinksDisagree,
             Rejection::OtherCommand { .. } => Reason::CommandMismatch,
             Rejection::OpenList { .. } => Reason::RuleListOpen,
             Rejection::Rule { .. } => Reason::RuleViolation,
@@ -108,6 +111,34 @@ impl Rejection {
             }
             Rejection::ManifestsMissing { .. } => Reason::RegistryUnavailable,
             Rejection::SubjectNotBound { .. } => Reason::SubjectNotBound,
+        }
+    }
+
+    /// The same, of a rule of a step that these functionaries reported.
+    pub(super) fn reported_by(mut self, signers: &[String]) -> Self {
+        if let Rejection::Rule { by, .. } = &mut self {
+            *by = signers.to_vec();
+        }
+        self
+    }
+
+    /// How far the work had come (in-toto §1.4): of two readings of one chain, the one that came further knows better what is wrong.
+    pub(super) fn stage(&self) -> u8 {
+        match self {
+            Rejection::NoOwners => 0,
+            Rejection::NoLayout { .. } | Rejection::NotALayout { .. } | Rejection::LayoutUnreadable { .. } => 1,
+            Rejection::LayoutUntrusted { .. } => 2,
+            Rejection::Layout(_) => 3,
+            Rejection::LayoutExpired { .. } | Rejection::TooComplex(_) | Rejection::OpenList { .. } => 4,
+            Rejection::ThresholdNotMet { .. } | Rejection::Sublayout { .. } | Rejection::OtherCommand { .. } => 5,
+            Rejection::LinksDisagree { .. } => 6,
+            Rejection::Rule { at: Place::Step(_), .. } => 7,
+            Rejection::InspectionNotSupported { .. }
+            | Rejection::InspectionsDisagree { .. }
+            | Rejection::InspectionWithoutImage { .. }
+            | Rejection::ManifestsMissing { .. } => 8,
+            Rejection::Rule { .. } => 9,
+            Rejection::SubjectNotBound { .. } => 10,
         }
     }
 
@@ -138,8 +169,11 @@ pub enum Ignored {
     NotALink { key: String, kind: Option<String> },
     /// By a functionary of the step, and its payload breaks the strict grammar of JSON.
     Unparsable { key: String, cause: JsonError },
-    /// A layout, or a statement that names no step, by a functionary of the step who has other steps as well; nothing says which it answers.
+    /// A layout, or a statement that names no step, by a functionary of the step who has other steps as well; nothing says which it answers,
+    /// or its copies say several.
     NoStep { key: String, kind: &'static str },
+    /// It lies under a name of the step, and is the answer to another, or to none.
+    Elsewhere { kind: &'static str, step: Option<String> },
     /// No envelope.
     Unreadable { cause: EnvelopeError },
 }
@@ -170,6 +204,12 @@ impl fmt::Display for Ignored {
                 write!(f, "an envelope by {} whose payload cannot be read: {cause}", short(key))
             }
             Ignored::NoStep { key, kind } => write!(f, "a {kind} by {} that may answer several steps", short(key)),
+            Ignored::Elsewhere { kind, step: Some(step) } => {
+                write!(f, "a {kind} in a file named after this step, which names step {step:?}")
+            }
+            Ignored::Elsewhere { kind, step: None } => {
+                write!(f, "a {kind} in a file named after this step, by nobody who may answer it")
+            }
             Ignored::Unreadable { cause } => write!(f, "an unreadable envelope: {cause}"),
         }
     }
@@ -198,6 +238,22 @@ fn no_layout(envelopes: usize, unreadable: usize) -> String {
         (_, 0) => format!("no layout among what was found ({envelopes})"),
         _ => format!("no layout among what was found ({envelopes}, {unreadable} unreadable)"),
     }
+}
+
+fn whose(keys: &[String]) -> String {
+    if keys.is_empty() { String::new() } else { format!("; reported by {}", self::keys(keys)) }
+}
+
+fn not_valid(owners: &[String]) -> String {
+    match owners {
+        [] => String::new(),
+        owners => format!("; the signature of {} is not valid", owners.join(", ")),
+    }
+}
+
+/// Names of artifacts as a message may show them: whoever wrote them may have put anything in them.
+pub(super) fn names(artifacts: &[String]) -> String {
+    artifacts.iter().map(|name| readable(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn among(names: &[String]) -> String {

@@ -1,6 +1,6 @@
 //! What the owners of a layout should know about it, though it is valid: for `verify`, not for whoever deploys.
 
-use super::rejection::short;
+use super::{inspection, rejection::short};
 use crate::intoto::{Layout, Rule, layout::Place, rule::Side};
 use jiff::Timestamp;
 
@@ -36,7 +36,7 @@ pub(super) fn open_list(layout: &Layout) -> Option<(Place, Side)> {
     lists(layout).find(|(.., rules)| is_open(rules)).map(|(at, side, _)| (at, side))
 }
 
-/// The lists that judge something. What an inspection sees is mostly the same before and after: one list is enough there.
+/// The lists that judge something. What a built-in sees is the same before and after: one list is enough there.
 fn lists(layout: &Layout) -> impl Iterator<Item = (Place, Side, &Vec<Rule>)> {
     let of_steps = layout.steps.iter().flat_map(|step| {
         let at = Place::Step(step.name.clone());
@@ -44,7 +44,8 @@ fn lists(layout: &Layout) -> impl Iterator<Item = (Place, Side, &Vec<Rule>)> {
     });
     let of_inspections = layout.inspections.iter().flat_map(|item| {
         let at = Place::Inspection(item.name.clone());
-        let products = (!item.expected_products.is_empty()).then_some(&item.expected_products);
+        let both = !item.expected_products.is_empty() || !inspection::is_built_in(item);
+        let products = both.then_some(&item.expected_products);
         let products = products.map(|rules| (at.clone(), Side::Products, rules));
         std::iter::once((at, Side::Materials, &item.expected_materials)).chain(products)
     });

@@ -2,9 +2,11 @@
 //!
 //! Names are sorted once. A rule with a literal is a binary search, one with a literal beginning looks only at the names that begin so.
 
+use super::rejection::names;
 use crate::{
     digest::DigestSet,
     intoto::{Artifacts, Profile, Rule, artifacts::Cursor, rule::Side},
+    json::readable,
     pattern::Pattern,
 };
 use std::ops::Range;
@@ -45,7 +47,7 @@ pub struct Violation {
 
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (rule, side, names) = (&self.rule, self.side.as_str(), self.artifacts.join(", "));
+        let (rule, side, names) = (&self.rule, self.side.as_str(), names(&self.artifacts));
         match &self.rule {
             Rule::Require(_) => write!(f, "{rule} is not met: no such name is left in the {side}")?,
             _ => write!(f, "{rule} left {names}")?,
@@ -58,7 +60,7 @@ impl std::fmt::Display for Violation {
             write!(f, " in the {side}")?;
         }
         match (&self.differs_from, self.artifacts.first()) {
-            (Some(from), Some(first)) => write!(f, " ({first} is not what {from:?} has under that name)"),
+            (Some(from), Some(first)) => write!(f, " ({} is not what {from:?} has under that name)", readable(first)),
             _ => Ok(()),
         }
     }

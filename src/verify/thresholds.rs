@@ -5,14 +5,14 @@ use super::{
     Rejection,
     budget::Budget,
     certificates::Certified,
-    evidence::{Content, Evidence, Held, Record},
+    evidence::{Claim, Content, Evidence, Held, Record},
     quorum::{self, Signer},
     rejection::{Ignored, short},
     trace::Answer,
 };
 use crate::{
     envelope::Signature,
-    intoto::{Layout, Link, Profile, Reported, Step, link::Reading, statement::StatementError},
+    intoto::{Layout, Link, Profile, Reported, Step, layout::LayoutError, link::Reading, statement::StatementError},
     json::Value,
     key::{KeyRing, NamedKey, PublicKey},
 };
@@ -73,6 +73,9 @@ impl<'e> View<'e> {
 /// Where the answers stand that count already, by step and place among its links.
 type Known<'e> = BTreeMap<Record<'e>, BTreeMap<&'e str, usize>>;
 
+/// The steps that the names of a record's copies speak of.
+type Hints<'e> = BTreeMap<Record<'e>, BTreeSet<&'e str>>;
+
 /// Finds the answers to every step among the envelopes (in-toto 5.2.4 and 5.2.5).
 pub(super) fn collect<'e>(
     layout: &'e Layout,
@@ -83,6 +86,12 @@ pub(super) fn collect<'e>(
     let mut steps: BTreeMap<&str, Reports<'e>> =
         layout.steps.iter().map(|step| (step.name.as_str(), Reports::default())).collect();
     let (mut known, mut stated) = (Known::new(), Known::new());
+    let mut hints = Hints::new();
+    for held in view.envelopes() {
+        if let Some((step, _)) = held.hint() {
+            hints.entry(held.record()).or_default().insert(step);
+        }
+    }
     for held in view.envelopes() {
         let mut attempts = view.evidence.attempts_max;
         let signers = quorum::every_signer(&held.envelope, &ring, &mut attempts, view.now);
@@ -92,7 +101,8 @@ pub(super) fn collect<'e>(
         if signers.is_empty() || view.around.contains(&held.record()) {
             continue;
         }
-        let by = Signers { layout, held, signers: &signers, certified: &view.certified, profile: view.profile };
+        let (certified, profile) = (&view.certified, view.profile);
+        let by = Signers { layout, held, signers: &signers, certified, profile, hints: &hints };
         if by.known_link(&known, &mut steps) {
             continue;
         }
@@ -125,6 +135,7 @@ struct Signers<'a, 'e> {
     signers: &'a [Signer<'a>],
     certified: &'a Certified<'e>,
     profile: Profile,
+    hints: &'a Hints<'e>,
 }
 
 impl<'e> Signers<'_, 'e> {
@@ -221,9 +232,14 @@ impl<'e> Signers<'_, 'e> {
         }
     }
 
-    /// The one step that an envelope can be meant for which names none: a name chooses among those of its signers, and adds none.
+    /// The one step that an envelope can be meant for which names none: a name chooses among those of its signers, and adds none. Copies
+    /// whose names say several choose nothing: names are anybody's.
     fn answered(&self) -> Option<(&'e Step, Vec<String>)> {
         let hint = self.held.hint().map(|(step, _)| step);
+        let hints = self.hints.get(&self.held.record());
+        if self.profile == Profile::Strict && hints.is_some_and(|steps| steps.len() > 1) {
+            return None;
+        }
         let mut steps = self.layout.steps.iter().filter_map(|step| {
             let signers = self.authorised(step);
             (hint.is_none_or(|hint| step.name == hint) && !signers.is_empty()).then_some((step, signers))
@@ -331,10 +347,12 @@ pub(super) fn meet(
     step: &Step,
     reports: &mut Reports<'_>,
     view: &View<'_>,
-    budget: &Budget,
+    budget: &mut Budget,
 ) -> Result<Vec<String>, Rejection> {
     budget.links(&step.name, reports.links.len())?;
-    reports.links.iter().try_for_each(|report| budget.artifacts(&report.link))?;
+    for report in &reports.links {
+        budget.artifacts(&report.link)?;
+    }
     // `authorised` names each public key by one id, so ids can be counted here.
     let mut counted: Vec<String> = reports.links.iter().flat_map(|report| report.signers.iter().cloned()).collect();
     counted.sort();
@@ -345,6 +363,16 @@ pub(super) fn meet(
     if !reports.failed.is_empty() {
         let (key, cause) = reports.failed.swap_remove(0);
         return Err(Rejection::Sublayout { step: step.name.clone(), key, cause: Box::new(cause) });
+    }
+    // Strictly such a layout was refused when it was read.
+    let unusable = step.pubkeys.iter().find_map(|id| Some((id, layout.keys.get(id)?.as_ref().err()?)));
+    let usable = distinct_keys(layout, step, &view.certified).len();
+    if let Some((key, cause)) = unusable
+        && step.cert_constraints.is_empty()
+        && usize::try_from(step.threshold).map_or(true, |threshold| usable < threshold)
+    {
+        let (step, key, cause) = (step.name.clone(), key.clone(), cause.clone());
+        return Err(LayoutError::KeyNeeded { step, key, cause }.into());
     }
     let mut missing: Vec<String> = distinct_keys(layout, step, &view.certified)
         .into_iter()
@@ -359,7 +387,7 @@ pub(super) fn meet(
         threshold: step.threshold,
         missing,
         counted,
-        ignored: ignored(layout, step, reports, view),
+        ignored: ignored(layout, step, reports, view, budget),
     })
 }
 
@@ -414,28 +442,37 @@ fn has_signed(key: &PublicKey, signers: &[Signer<'_>]) -> bool {
 }
 
 /// What lies about and might have been meant for the step. Reads unverified content, for the message alone.
-fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>) -> Vec<Ignored> {
+fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>, budget: &mut Budget) -> Vec<Ignored> {
     let ring = functionaries(layout, &view.certified);
     let mut ignored = reports.ignored.clone();
     for held in view.envelopes() {
         if ignored.len() >= IGNORED_MAX {
             break;
         }
-        // A statement that names no step may have been meant for any.
-        let named = match Content::of(held, view.profile) {
-            Content::Link(reading) => reading.step,
-            Content::Statement(value) => match Reported::from_value(&value) {
-                Ok(reported) => reported.step.unwrap_or_else(|| step.name.clone()),
-                Err(_) => continue,
-            },
+        let Some(Claim { kind, step: named }) = held.claim(view.profile) else { continue };
+        let meant = held.hint().is_some_and(|(hint, _)| hint == step.name);
+        match named {
+            // As compatible links go by their files' names.
+            Some(named) if *named == step.name || (view.profile == Profile::Compat && meant) => {}
+            Some(named) if meant => {
+                ignored.push(Ignored::Elsewhere { kind, step: Some(named.clone()) });
+                continue;
+            }
+            // A statement that names no step may have been meant for any.
+            None if *kind == "statement" || meant => {}
             _ => continue,
-        };
-        if named != step.name {
-            continue;
         }
-        let mut attempts = view.evidence.attempts_max;
+        // Some five verifications, each of which hashes the whole.
+        if !budget.explains(IGNORED_MAX, held.envelope.signed_len()) {
+            break;
+        }
+        let mut attempts = IGNORED_MAX;
         let signers = quorum::every_signer(&held.envelope, &ring, &mut attempts, view.now);
         if !authorised(layout, step, &view.certified, &signers).is_empty() {
+            // A link or layout without a step of its own: its signer has others.
+            if named.is_none() && *kind == "link" {
+                ignored.push(Ignored::Elsewhere { kind, step: None });
+            }
             continue;
         }
         let certificate = view.certified.why_not(layout, step, &held.envelope.signatures);
@@ -456,7 +493,7 @@ fn unverified(layout: &Layout, step: &Step, view: &View<'_>, held: &Held<'_>) ->
     let signatures = &held.envelope.signatures;
     for (id, key) in own_keys(layout, step, &view.certified) {
         let named = NamedKey { name: id.to_owned(), key: key.clone() };
-        let claims = |signature: &&Signature| signature.keyid.is_some() && quorum::claims(signature, &named);
+        let claims = |signature: &&Signature| quorum::names(signature, &named);
         if let Some(signature) = signatures.iter().find(claims) {
             // OpenPGP has more ways to fail than that it does not verify.
             return match quorum::verify(signature, &held.envelope.signed_bytes(), key, view.now) {

@@ -1,12 +1,15 @@
 //! What a verification did, in its order and as far as it came: for `--explain`, for people and as data.
 
-use super::rules::Run;
+use super::{rejection::names, rules::Run};
 use crate::intoto::{layout::Place, rule::Side};
 use serde::Serialize;
 use std::fmt;
 
 /// How many artifacts an event names.
 const NAMED_MAX: usize = 3;
+
+/// How many rules a line tells of.
+const SHOWN_MAX: usize = 6;
 
 /// Everything that was done, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -99,6 +102,21 @@ impl Trace {
     }
 }
 
+impl Event {
+    /// A list of rules in one line: how many artifacts each rule took, and what was left.
+    pub fn in_short(&self) -> Option<String> {
+        let Event::Rules { at, side, artifacts, rules } = self else { return None };
+        let took: Vec<_> = rules.iter().filter(|run| run.count > 0).collect();
+        let mut said: Vec<String> =
+            took.iter().take(SHOWN_MAX).map(|run| format!("{} took {}", run.rule, run.count)).collect();
+        if took.len() > said.len() {
+            said.push(format!("and {} more rules took theirs", took.len() - said.len()));
+        }
+        said.push(format!("{} left", rules.last().map_or(*artifacts, |run| run.left)));
+        Some(format!("{at}, {artifacts} {side}: {}", said.join("; ")))
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,7 +126,7 @@ impl fmt::Display for Event {
                     f.write_str(" no answer")?;
                 }
                 for Answer { by, kind } in answers {
-                    write!(f, "\n    {kind} by {}", by.join(", "))?;
+                    write!(f, "\n    {kind} by {}", names(by))?;
                 }
                 ignored.iter().try_for_each(|ignored| write!(f, "\n    ignored {ignored}"))
             }
@@ -131,7 +149,7 @@ impl fmt::Display for RuleRun {
         }
         if !self.artifacts.is_empty() {
             let more = if self.count > self.artifacts.len() { ", …" } else { "" };
-            write!(f, " ({}{more})", self.artifacts.join(", "))?;
+            write!(f, " ({}{more})", names(&self.artifacts))?;
         }
         write!(f, "; {} left", self.left)
     }

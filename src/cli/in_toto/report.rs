@@ -1,19 +1,14 @@
 //! What a person, or a program, reads of a verification.
 
+use super::Denied;
 use crate::{
     cli::ui,
-    reason::{Fault, Reason},
-    verify::{Trace, VerifiedChain},
+    verify::{Rejection, Trace, VerifiedChain, trace::Event},
 };
 use std::path::Path;
 
-/// For a person. `trace` where it was asked for.
-pub(super) fn print_text(
-    layout: &Path,
-    image_given: bool,
-    verdict: &Result<VerifiedChain, Fault>,
-    trace: Option<&Trace>,
-) {
+/// For a person: what was verified, or why not. `explain`: every rule with what it consumed, on a line of its own.
+pub(super) fn print_text(layout: &Path, verdict: &Result<VerifiedChain, Denied>, trace: &Trace, explain: bool) {
     match verdict {
         Ok(chain) => {
             let owners = chain.owners().join(", ");
@@ -21,7 +16,13 @@ pub(super) fn print_text(
             for step in chain.steps() {
                 anstream::println!("  step {:?}: by {}", step.name, step.signers.join(", "));
             }
-            print_trace(trace);
+            if explain {
+                print_trace(trace);
+            } else {
+                for list in trace.events().iter().filter_map(Event::in_short) {
+                    anstream::println!("  {list}");
+                }
+            }
             for warning in chain.warnings() {
                 anstream::println!("warning: {warning}");
             }
@@ -29,28 +30,29 @@ pub(super) fn print_text(
                 anstream::println!("remark: {remark}");
             }
         }
-        Err(fault) => {
+        Err(Denied { fault, cause }) => {
             // The one cause that a flag of this command removes.
-            let hint = if fault.reason == Reason::InspectionNotSupported && !image_given {
-                "\ngive the image: --image REF or --image-layout DIR"
-            } else {
-                ""
+            let hint = match cause {
+                Some(Rejection::InspectionWithoutImage { .. }) => "\ngive the image: --image REF or --image-layout DIR",
+                _ => "",
             };
             let class = format!("{:?}", fault.reason.class()).to_lowercase();
             anstream::println!("{} {}: {class}: {fault}{hint}", ui::verdict(false), layout.display());
-            print_trace(trace);
+            if explain {
+                print_trace(trace);
+            }
         }
     }
 }
 
-fn print_trace(trace: Option<&Trace>) {
-    for event in trace.into_iter().flat_map(Trace::events) {
+fn print_trace(trace: &Trace) {
+    for event in trace.events() {
         anstream::println!("  {event}");
     }
 }
 
 /// The same as data.
-pub(super) fn to_json(verdict: &Result<VerifiedChain, Fault>, trace: Option<&Trace>) -> serde_json::Value {
+pub(super) fn to_json(verdict: &Result<VerifiedChain, Denied>, trace: Option<&Trace>) -> serde_json::Value {
     let mut value = serde_json::json!({"apiVersion": "tidewaiter.dev/v1alpha1", "kind": "InTotoVerification", "verified": verdict.is_ok()});
     let more = match verdict {
         Ok(chain) => {
@@ -65,10 +67,11 @@ pub(super) fn to_json(verdict: &Result<VerifiedChain, Fault>, trace: Option<&Tra
                 "remarks": chain.remarks(),
             })
         }
-        Err(fault) => serde_json::json!({
+        Err(Denied { fault, cause }) => serde_json::json!({
             "class": fault.reason.class(),
             "reason": fault.reason,
             "message": fault.message,
+            "details": cause.as_ref().map_or(serde_json::json!({}), Rejection::details),
         }),
     };
     if let Some(trace) = trace {

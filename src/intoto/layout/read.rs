@@ -4,7 +4,11 @@ use super::{
     certificates::{Authorities, Constraint},
 };
 use crate::{
-    intoto::{Profile, Rule, link::words, parameters::is_open},
+    intoto::{
+        Profile, Rule,
+        link::{is_hex, words},
+        parameters::is_open,
+    },
     json::Value,
     key::{KeyError, PublicKey, unite},
 };
@@ -71,18 +75,15 @@ fn step(
         None if !cert_constraints.is_empty() => Vec::new(),
         _ => fields.texts("pubkeys")?,
     };
-    let threshold = match (profile, fields.get("threshold")) {
-        (Profile::Strict, _) => {
+    let threshold = match profile {
+        Profile::Strict => {
             threshold(&name, fields.required("threshold")?, &pubkeys, keys, cert_constraints.is_empty())?
         }
-        // The reference counts what there is, and takes the first link: one is the least.
-        (Profile::Compat, None) => 1,
-        (Profile::Compat, Some(Value::Number(found))) if found.starts_with('-') => 1,
-        (Profile::Compat, Some(value)) => value
-            .as_u64()
-            .map(|found| u32::try_from(found.max(1)).unwrap_or(u32::MAX))
-            .ok_or_else(|| fields.wrong("threshold", "an integer"))?,
+        Profile::Compat => reference_threshold(&fields)?,
     };
+    if profile == Profile::Compat && !pubkeys.iter().all(|id| is_hex(id)) {
+        return Err(fields.wrong("pubkeys", "a list of key ids in hexadecimal"));
+    }
     Ok(Step {
         threshold,
         expected_command: fields.command()?,
@@ -224,6 +225,18 @@ fn threshold(
             Err(LayoutError::KeyNeeded { step: step.to_owned(), key: key.clone(), cause: cause.clone() })
         }
         _ => Ok(threshold),
+    }
+}
+
+/// The reference counts what there is, and takes the first link: one is the least. In its language a truth value is a number.
+fn reference_threshold(fields: &Fields<'_>) -> Result<u32, LayoutError> {
+    match fields.value.get("threshold") {
+        None | Some(Value::Bool(_)) => Ok(1),
+        Some(Value::Number(found)) if found.starts_with('-') => Ok(1),
+        Some(value) => value
+            .as_u64()
+            .map(|found| u32::try_from(found.max(1)).unwrap_or(u32::MAX))
+            .ok_or_else(|| fields.wrong("threshold", "an integer")),
     }
 }
 
