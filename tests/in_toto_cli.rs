@@ -254,6 +254,73 @@ fn every_rule_is_explained_as_text_and_as_data() {
 }
 
 #[test]
+fn a_denial_is_data() {
+    let project = Project::new();
+    let other = format!("{REPOSITORY}@sha256:{}", "ab".repeat(32));
+    let ask = |arguments: &[&str]| -> Value {
+        let (_, out, _) = project.verify(&[arguments, &["--output", "json"]].concat());
+        serde_json::from_str(&out).unwrap()
+    };
+    let rule = ask(&["--image", &other]);
+    assert_eq!((&rule["reason"], &rule["class"]), (&json!("rule_violation"), &json!("invalid")));
+    assert_eq!(
+        rule["details"],
+        json!({"inspection": "image", "rule": ["DISALLOW", "*"], "side": "materials", "artifacts": [format!("oci:{REPOSITORY}")],
+            "count": 1, "differsFrom": "build", "keys": []})
+    );
+    // Of a step: whose link it is. A name may not write to the terminal what it likes.
+    let id = project.functionary.public().id();
+    let forged = "x\u{202e}31m".to_owned();
+    let mut link: Value = serde_json::from_slice(&fs::read(project.path("links/any-name.link")).unwrap()).unwrap();
+    let envelope = Envelope::parse(link.to_string().as_bytes()).unwrap();
+    link = (&envelope.value().unwrap()).into();
+    link["materials"] = json!({forged.clone(): {"sha256": "ab".repeat(32)}});
+    project.write("links/any-name.link", &project.functionary, link);
+    let rule = ask(&["--image-layout", "image"]);
+    assert_eq!((&rule["reason"], &rule["details"]["step"]), (&json!("rule_violation"), &json!("build")), "{rule}");
+    assert_eq!((&rule["details"]["keys"], &rule["details"]["artifacts"]), (&json!([id]), &json!([forged])));
+    let (_, out, _) = project.verify(&["--image-layout", "image", "--explain"]);
+    assert!(out.contains(&format!("reported by {}", &id[..8])) && !out.contains('\u{202e}'), "{out}");
+    assert!(out.contains("x\\u{202e}31m"), "{out}");
+    // A step that nobody did: who was missed, and what lay there.
+    fs::remove_file(project.path("links/any-name.link")).unwrap();
+    let step = ask(&["--image-layout", "image"]);
+    assert_eq!((&step["reason"], &step["class"]), (&json!("threshold_not_met"), &json!("missing")));
+    assert_eq!(
+        step["details"],
+        json!({"step": "build", "threshold": 1, "counted": [], "missing": [id], "ignored": []})
+    );
+}
+
+#[test]
+fn what_was_verified_is_said_in_short() {
+    let project = Project::new();
+    let (code, out, _) = project.verify(&["--image-layout", "image"]);
+    assert_eq!(code, 0, "{out}");
+    for said in [
+        "  step \"build\", 4 products: CREATE * took 4; 0 left\n",
+        &format!(
+            "  inspection \"image\", 1 materials: MATCH oci:{REPOSITORY} WITH PRODUCTS FROM build took 1; 0 left\n"
+        ),
+    ] {
+        assert!(out.contains(said), "{said} in\n{out}");
+    }
+}
+
+#[test]
+fn an_image_is_asked_for_where_one_would_help() {
+    let project = Project::new();
+    let (code, out, _) = project.verify(&[]);
+    assert!(code == 1 && out.contains("give the image: --image REF"), "{out}");
+    let layout = fs::read(project.path("root.layout")).unwrap();
+    let mut layout: Value = (&Envelope::parse(&layout).unwrap().value().unwrap()).into();
+    layout["inspect"][0]["run"] = json!(["ls"]);
+    project.write("root.layout", &project.owner, layout);
+    let (code, out, _) = project.verify(&[]);
+    assert!(code == 1 && out.contains("[inspection_not_supported]") && !out.contains("give the image"), "{out}");
+}
+
+#[test]
 fn the_compatible_profile_takes_what_the_reference_takes() {
     let project = Project::new();
     // A link for another step, under the file name of this one: the reference goes by the name alone.

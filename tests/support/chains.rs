@@ -45,6 +45,7 @@ impl Chain {
         for (pointer, value) in case["set"].as_object().into_iter().flatten() {
             set(&mut chain, pointer, value.clone());
         }
+        copy(&mut chain["envelopes"]);
         let chain = fill(&certify(&chain, &chain["certificates"]));
         let demand = ChainDemand {
             owners: KeyRing::new(chain["owners"].as_array().unwrap().iter().map(owner).collect()),
@@ -88,6 +89,17 @@ impl Chain {
             (_, other) => panic!("the order of the evidence plays a part: {verdict:?} and {other:?}"),
         }
         verdict
+    }
+}
+
+/// An envelope that is a copy of another, but for what is said of it besides.
+fn copy(envelopes: &mut Value) {
+    let originals = envelopes.clone();
+    for described in envelopes.as_object_mut().unwrap().values_mut() {
+        let Some(original) = described["copy"].as_str().map(|name| originals[name].clone()) else { continue };
+        let mut copy = original.as_object().expect("an envelope").clone();
+        copy.extend(described.as_object().unwrap().clone());
+        *described = copy.into();
     }
 }
 
