@@ -158,7 +158,7 @@ fn told(
     match once(Profile::Strict) {
         (Err(strict), told) if demand.profile == Profile::Compat => match once(Profile::Compat) {
             // The other reading of the same bytes may fail before it comes to what is wrong.
-            (Err(compat), _) if compat.stage() < strict.stage() => (Err(strict), told),
+            (Err(compat), _) if compat.stage() <= strict.stage() => (Err(strict), told),
             verdict => verdict,
         },
         verdict => verdict,

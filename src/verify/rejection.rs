@@ -123,14 +123,15 @@ impl Rejection {
     }
 
     /// How far the work had come (in-toto §1.4): of two readings of one chain, the one that came further knows better what is wrong.
-    pub(super) fn stage(&self) -> u8 {
-        match self {
+    pub(super) fn stage(&self) -> (u8, u8) {
+        let stage = match self {
             Rejection::NoOwners => 0,
             Rejection::NoLayout { .. } | Rejection::NotALayout { .. } | Rejection::LayoutUnreadable { .. } => 1,
             Rejection::LayoutUntrusted { .. } => 2,
             Rejection::Layout(_) => 3,
             Rejection::LayoutExpired { .. } | Rejection::TooComplex(_) | Rejection::OpenList { .. } => 4,
-            Rejection::ThresholdNotMet { .. } | Rejection::Sublayout { .. } | Rejection::OtherCommand { .. } => 5,
+            Rejection::Sublayout { cause, .. } => return (5, cause.stage().0),
+            Rejection::ThresholdNotMet { .. } | Rejection::OtherCommand { .. } => 5,
             Rejection::LinksDisagree { .. } => 6,
             Rejection::Rule { at: Place::Step(_), .. } => 7,
             Rejection::InspectionNotSupported { .. }
@@ -139,7 +140,8 @@ impl Rejection {
             | Rejection::ManifestsMissing { .. } => 8,
             Rejection::Rule { .. } => 9,
             Rejection::SubjectNotBound { .. } => 10,
-        }
+        };
+        (stage, 0)
     }
 
     /// The rejection for a person: its reason of the closed list, and its message.
