@@ -12,7 +12,8 @@
 //!   `{"name": "pgp-olga", "period": 60}` has a certificate that expires; `openpgp` of an envelope says how its signatures are wrong
 //!   (`tests/support/people.rs`);
 //! * an envelope has `by` (who signs) and `signed`, and may have `container: metablock`, `payloadType`, `rewrite` (text of `signed`, before
-//!   signing), `tamper` (the same, after signing), `junkFirst`, `withoutIds`, `claim` (another's id), `broken` (signatures), or is only `bytes`;
+//!   signing), `tamper` (the same, after signing), `junkFirst`, `withoutIds`, `claim` (another's id), `broken` (signatures), `forged` (ids that
+//!   the first signature stands under once more), or is only `bytes`;
 //! * `insist` of a chain is what is asked beyond the specification: `commands`, `closed lists`;
 //! * an envelope's `name` is the file it lies in (`"build.$short:bea.link"`); `parameters` of the chain are put into its layout;
 //! * `certificates` of a chain are described as in `support/certificates.rs`; `"$cert:cara"` is the PEM of one, `"$cert:cara+mid"` of
