@@ -193,6 +193,32 @@ fn every_flaw_is_denied_for_its_own_reason() {
     assert!(flaws >= FLAWS_MIN, "there were {FLAWS_MIN} flaws, and there are {flaws}");
 }
 
+/// R14: a key that is given from outside is looked for under every id that anybody derives for it, and under none; what another id says is not
+/// tried. R16: an id is a label.
+#[test]
+fn an_owner_is_known_by_every_id_of_its_key() {
+    let chains = read(folder().join("chains.json"));
+    for owner in ["olga", "rsa-olga", "p256-olga"] {
+        let reason = |claim: Value| {
+            let case =
+                json!({"set": {"/owners": [owner], "/envelopes/layout/by": [owner], "/envelopes/layout/claim": claim}});
+            run(&chains, "steps", &case, Profile::Strict).map_err(|rejection| rejection.reason().as_str())
+        };
+        let ids = chains::key(owner).public().ids();
+        assert!(ids.len() >= 4, "{ids:?}");
+        for id in ids {
+            assert_eq!(reason(json!(id)).map(drop), Ok(()), "{owner}: {id}");
+        }
+        for stranger in ["$id:bea", "00", ""] {
+            let expected = if stranger.is_empty() { Ok(()) } else { Err("layout_untrusted") };
+            assert_eq!(reason(json!(stranger)).map(drop), expected, "{owner}: {stranger:?}");
+        }
+        let case =
+            json!({"set": {"/owners": [owner], "/envelopes/layout/by": [owner], "/envelopes/layout/withoutIds": true}});
+        assert!(run(&chains, "steps", &case, Profile::Strict).is_ok());
+    }
+}
+
 /// R24: trust flows from a master to its subkeys and not back, whether the layout has the key with its subkeys or a subkey as a key of
 /// its own. All that is authorised × defined × signing can be.
 #[test]

@@ -187,6 +187,7 @@ fn rules_may_be_lists_of_words() {
     assert_eq!(layout.steps[0].expected_materials[0].words(), ["ALLOW", "a file"]);
 }
 
+/// R30.
 #[test]
 fn lint_finds_patterns_that_are_hardly_meant() {
     assert_eq!(errors(&begun()), "");
@@ -203,6 +204,7 @@ fn lint_finds_patterns_that_are_hardly_meant() {
     assert!(view.text().contains("asks for DIR, STEP"), "{}", view.text());
 }
 
+/// R32.
 #[test]
 fn lint_finds_lists_that_let_everything_in() {
     let open = begun().replacen("      - DISALLOW *\n", "", 1);
