@@ -41,7 +41,7 @@ use tidewaiter::{
 };
 
 /// Flaws this project has known at once: the number only grows.
-const FLAWS_MIN: usize = 264;
+const FLAWS_MIN: usize = 269;
 
 /// Applies a case to its chain, signs, verifies.
 fn run(chains: &Value, base: &str, case: &Value, profile: Profile) -> Result<VerifiedChain, Rejection> {
