@@ -2,6 +2,8 @@
 //! store, and the snippets of `examples/ci`.
 #![cfg(feature = "programs")]
 
+#[path = "capture/advisories.rs"]
+mod advisories;
 #[path = "capture/attest.rs"]
 mod attest;
 #[path = "capture/bench.rs"]

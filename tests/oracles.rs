@@ -119,6 +119,7 @@ fn assert_between(liked: u64, count: u64) {
     assert!((count / 25..count * 24 / 25).contains(&liked), "{liked} of {count}");
 }
 
+/// R28.
 #[test]
 fn patterns_match_as_a_slow_matcher_has_it() {
     assert_between(streams(glob::check, 30_000, 80), 30_000);
@@ -129,11 +130,13 @@ fn rules_do_what_a_queue_of_names_does() {
     assert_between(streams(rules::check, 10_000, 160), 10_000);
 }
 
+/// R29, R34.
 #[test]
 fn links_are_read_as_a_slow_reader_has_them() {
     assert_between(documents(link::check, "link", 6_000), 6_000);
 }
 
+/// R23, R25, R31, R36, R41: what it may not say, it does not.
 #[test]
 fn layouts_say_what_stands_in_them() {
     assert_between(documents(layout::check, "layout", 10_000), 10_000);

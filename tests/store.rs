@@ -58,6 +58,7 @@ databases::on_both!(
     what_is_neither_layout_nor_link_is_refused,
     a_statement_is_kept_as_the_link_it_is,
     evidence_is_everything_for_the_image_as_it_was_received,
+    a_new_layout_comes_first_and_an_older_one_stays,
     readers_see_their_chains_and_no_others,
     a_chain_without_readers_is_open,
     a_run_and_a_subject_tie_what_artifacts_do_not,
@@ -390,6 +391,19 @@ async fn a_run_and_a_subject_tie_what_artifacts_do_not(on: On) {
     for query in ["?run=", "?subject=latest", "?color=red", "?run=a&run=b", "?chain=%07"] {
         assert_eq!(put(&test, query).await, no(400, "request_malformed"), "{query}");
     }
+}
+
+/// GHSA-73jv-h86v-c2vh: the store hides no layout that has not expired, and gives the newest first.
+async fn a_new_layout_comes_first_and_an_older_one_stays(on: On) {
+    let shop = Shop::on(on).await;
+    let older = shop.put_layout().await;
+    let build = seal(&link("build", &image()), &[&shop.keys.ci]);
+    assert_eq!(shop.put(CI, &build).await, yes(201));
+    let newer = seal(&layout(&shop.keys, FUTURE, "newer"), &[&shop.keys.alice, &shop.keys.bob]);
+    assert_eq!(shop.put(LAPTOP, &newer).await, yes(201));
+    // To write the older one again does not make it the newest.
+    assert_eq!(shop.put(LAPTOP, &older).await, yes(200));
+    assert_eq!(shop.names(&image()).await, [newer.name, older.name, build.name]);
 }
 
 async fn what_is_kept_outlives_the_server(on: On) {

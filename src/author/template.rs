@@ -3,7 +3,6 @@
 use super::time;
 use crate::{
     file,
-    intoto::{Inspection, Layout, Rule, Step, layout::certificates::Authorities},
     json::Value,
     key::PublicKey,
     resource::{text, typed},
@@ -11,6 +10,7 @@ use crate::{
 use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 use std::{collections::BTreeMap, path::Path};
 
 /// One document; unknown fields are errors.
@@ -75,73 +75,81 @@ pub fn read(text: &str) -> anyhow::Result<Template> {
 }
 
 impl Template {
-    /// The layout, valid by the specification. Files of keys that are relative are below `directory`; `expires` goes before what the
-    /// template says.
-    pub fn render(&self, directory: &Path, expires: Option<&str>, now: Timestamp) -> anyhow::Result<Layout> {
-        let mut keys = BTreeMap::new();
-        let mut steps = Vec::new();
-        for step in &self.steps {
-            let mut pubkeys = Vec::new();
-            for functionary in &step.functionaries {
-                let in_step = || format!("step \"{}\"", step.name);
-                let key = public_key(functionary, directory).with_context(in_step)?;
-                key.usable_at(now).with_context(in_step)?;
-                pubkeys.extend(key.step_ids());
-                keys.insert(key.id().to_owned(), Ok(key));
-            }
-            steps.push(Step {
-                name: step.name.clone(),
-                threshold: step.threshold,
-                pubkeys,
-                cert_constraints: Vec::new(),
-                expected_command: step.command.clone(),
-                expected_materials: rules(&step.materials)
-                    .with_context(|| format!("step \"{}\": materials", step.name))?,
-                expected_products: rules(&step.products)
-                    .with_context(|| format!("step \"{}\": products", step.name))?,
-            });
-        }
-        let inspections = self.inspections.iter().map(InspectionTemplate::render).collect::<anyhow::Result<_>>()?;
-        let expires = time::until(expires.unwrap_or(&self.expires), now).context("expires")?;
-        let layout = Layout {
-            expires,
-            readme: self.readme.clone(),
-            keys,
-            authorities: Authorities::default(),
-            steps,
-            inspections,
+    /// The JSON of its layout, which nobody has read yet: a wrong rule or name stands in it as written, for the layout's own reader to
+    /// refuse. Files of keys that are relative are below `directory`; `expires` goes before what the template says.
+    pub fn render(&self, directory: &Path, expires: Option<&str>, now: Timestamp) -> anyhow::Result<Value> {
+        let expires = match expires {
+            Some(text) => time::until(text, now)?,
+            // A template that outlived its own time is a layout that has expired: the linter says so.
+            None => time::from(&self.expires, now).context("expires")?,
         };
-        // Through the very reader a verifier uses, so that nothing is signed that would be refused.
-        Ok(Layout::from_value(&layout.to_value())?)
+        let mut keys = BTreeMap::new();
+        let steps: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| step.render(directory, now, &mut keys).with_context(|| format!("step \"{}\"", step.name)))
+            .collect::<anyhow::Result<_>>()?;
+        let inspections: Vec<_> = self.inspections.iter().map(InspectionTemplate::render).collect();
+        Ok(Value::from(&json!({
+            "_type": "layout",
+            "expires": expires.to_string(),
+            "readme": self.readme,
+            "keys": keys,
+            "steps": steps,
+            "inspect": inspections,
+        })))
+    }
+}
+
+impl StepTemplate {
+    fn render(
+        &self,
+        directory: &Path,
+        now: Timestamp,
+        keys: &mut BTreeMap<String, serde_json::Value>,
+    ) -> anyhow::Result<serde_json::Value> {
+        let mut pubkeys = Vec::new();
+        for functionary in &self.functionaries {
+            let key = public_key(functionary, directory)?;
+            key.usable_at(now)?;
+            pubkeys.extend(key.step_ids());
+            keys.insert(key.id().to_owned(), key.to_layout());
+        }
+        Ok(json!({
+            "_type": "step",
+            "name": self.name,
+            "threshold": self.threshold,
+            "pubkeys": pubkeys,
+            "expected_command": self.command,
+            "expected_materials": rules(&self.materials),
+            "expected_products": rules(&self.products),
+        }))
     }
 }
 
 impl InspectionTemplate {
-    fn render(&self) -> anyhow::Result<Inspection> {
-        Ok(Inspection {
-            name: self.name.clone(),
-            run: self.run.clone(),
-            expected_materials: rules(&self.materials)
-                .with_context(|| format!("inspection \"{}\": materials", self.name))?,
-            expected_products: rules(&self.products)
-                .with_context(|| format!("inspection \"{}\": products", self.name))?,
+    fn render(&self) -> serde_json::Value {
+        json!({
+            "_type": "inspection",
+            "name": self.name,
+            "run": self.run,
+            "expected_materials": rules(&self.materials),
+            "expected_products": rules(&self.products),
         })
     }
 }
 
-fn rules(texts: &[RuleText]) -> anyhow::Result<Vec<Rule>> {
-    let words = |text: &RuleText| match text {
-        RuleText::Line(line) => line.split_whitespace().map(str::to_owned).collect(),
-        RuleText::Words(words) => words.clone(),
-    };
-    texts
-        .iter()
-        .map(words)
-        .map(|words: Vec<String>| {
-            let values: Vec<Value> = words.iter().cloned().map(Value::String).collect();
-            Rule::parse(&values).with_context(|| format!("\"{}\"", words.join(" ")))
-        })
-        .collect()
+fn rules(texts: &[RuleText]) -> Vec<Vec<&str>> {
+    texts.iter().map(RuleText::words).collect()
+}
+
+impl RuleText {
+    fn words(&self) -> Vec<&str> {
+        match self {
+            RuleText::Line(line) => line.split_whitespace().collect(),
+            RuleText::Words(words) => words.iter().map(String::as_str).collect(),
+        }
+    }
 }
 
 /// A PEM or an armored OpenPGP certificate as it is, or the file that holds one; never a private key.

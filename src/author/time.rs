@@ -5,6 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 
 /// `90d`, `12h`, `1h30m`, or RFC 3339; in whole seconds, and not in the past.
 pub fn until(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let instant = from(text, now)?;
+    anyhow::ensure!(instant > now, "{instant} is in the past");
+    Ok(instant)
+}
+
+/// The same, which may be in the past.
+pub fn from(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     let instant = match (text.parse::<Span>(), text.parse::<Timestamp>()) {
         (Ok(span), _) => now.checked_add(span.duration())?,
         (_, Ok(instant)) => instant,
@@ -12,9 +19,7 @@ pub fn until(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
             anyhow::bail!("\"{text}\" is neither a time such as 2030-01-31T12:00:00Z nor a length of time: {error}")
         }
     };
-    let instant = Timestamp::from_second(instant.as_second())?;
-    anyhow::ensure!(instant > now, "{instant} is in the past");
-    Ok(instant)
+    Ok(Timestamp::from_second(instant.as_second())?)
 }
 
 /// How long until then: `89d 4h`, or `expired 3h ago`.

@@ -34,7 +34,7 @@ pub struct Init {
     /// The image that the last step makes
     #[arg(long, value_name = "REF")]
     image: Option<Reference>,
-    /// A public key file of who may do the steps; may be repeated (default: STEP.pem.pub)
+    /// A public key file (PEM or OpenPGP) of who may do the steps; may be repeated (default: STEP.pem.pub)
     #[arg(long, value_name = "FILE")]
     functionary: Vec<String>,
     /// Where it goes, never over a file (default: standard output)
@@ -42,9 +42,14 @@ pub struct Init {
     output: Option<PathBuf>,
 }
 
-/// Find what is hardly meant; 1 where something is wrong
+/// Find what verifiers refuse, and what is hardly meant
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  tidewaiter layout lint shop.yaml")]
+#[command(after_help = "\
+Exit codes:
+  0 nothing, or warnings   1 errors   2 it is no layout, or usage
+
+Example:
+  tidewaiter layout lint shop.yaml")]
 pub struct Lint {
     /// A template, a layout or a signed layout; `-` is stdin
     file: PathBuf,
@@ -66,10 +71,10 @@ pub struct Sign {
     /// Where it goes (default: standard output)
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write a DSSE envelope (the default)
+    /// Write a DSSE envelope (the default); what is signed stays as it is
     #[arg(long)]
     dsse: bool,
-    /// Write in-toto's older container, for verifiers that know no DSSE
+    /// Write in-toto's older container, for verifiers that know no DSSE; what is signed stays as it is
     #[arg(long, conflicts_with = "dsse")]
     metablock: bool,
     /// Until when it holds, in place of what the template says: 90d, or 2030-01-31T12:00:00Z
@@ -83,7 +88,7 @@ pub struct Sign {
 pub struct Show {
     /// A template, a layout or a signed layout; `-` is stdin
     file: PathBuf,
-    /// A public key whose signature is checked; may be repeated
+    /// A public key (PEM or OpenPGP) whose signature is checked; may be repeated
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
@@ -96,8 +101,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Init(args) => init(args),
         Command::Lint(args) => {
-            let source = author::read(&args.file, None, now)?;
-            let findings = author::lint(source.layout(), now);
+            let findings = author::open(&args.file, None, now)?.lint(now);
             match args.output {
                 Output::Text => findings.iter().for_each(|finding| anstream::println!("{finding}")),
                 Output::Json => anstream::println!("{}", report(&findings)),
@@ -133,21 +137,17 @@ fn verdict(findings: &[Finding]) -> u8 {
 
 fn sign(args: &Sign, now: Timestamp) -> anyhow::Result<u8> {
     let keys = args.key.iter().map(|path| signer::from_file(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let source = author::read(&args.file, args.expires.as_deref(), now)?;
-    let findings = author::lint(source.layout(), now);
+    let draft = author::open(&args.file, args.expires.as_deref(), now)?;
+    let findings = draft.lint(now);
     findings.iter().for_each(|finding| anstream::eprintln!("{finding}"));
     if verdict(&findings) != 0 {
         anstream::eprintln!("not signed: \"{}\" has errors", args.file.display());
         return Ok(1);
     }
-    let envelope = match source {
+    let envelope = match draft.read()? {
         Source::Unsigned(layout) => seal(&layout, args.metablock, &keys.iter().collect::<Vec<_>>())?,
         Source::Signed { mut envelope, .. } => {
-            let kept = envelope.payload_type().is_none();
-            anyhow::ensure!(
-                !(args.metablock && !kept || args.dsse && kept),
-                "a signature is added to the container as it is"
-            );
+            stays(args, envelope.payload_type().is_some())?;
             keys.iter().try_for_each(|key| envelope.add_signature(key))?;
             envelope
         }
@@ -157,6 +157,19 @@ fn sign(args: &Sign, now: Timestamp) -> anyhow::Result<u8> {
         None => std::io::stdout().write_all(&envelope.to_bytes())?,
     }
     Ok(0)
+}
+
+/// What is signed stays in its container, since the owners' signatures before cover that one.
+fn stays(args: &Sign, dsse: bool) -> anyhow::Result<()> {
+    let (is, asked) = match (dsse, args.dsse, args.metablock) {
+        (true, _, true) => ("DSSE envelope", "--metablock"),
+        (false, true, _) => ("Metablock", "--dsse"),
+        _ => return Ok(()),
+    };
+    anyhow::bail!(
+        "\"{}\" is a {is} already, and stays one: {asked} applies to unsigned layouts only",
+        args.file.display()
+    )
 }
 
 fn seal(layout: &crate::intoto::Layout, metablock: bool, keys: &[&SecretKey]) -> anyhow::Result<Envelope> {

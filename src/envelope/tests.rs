@@ -121,6 +121,7 @@ fn an_openpgp_signature_keeps_its_headers_in_a_metablock_alone() {
     assert_eq!(Envelope::parse(text.as_bytes()).unwrap().signatures, [read]);
 }
 
+/// R7.
 #[test]
 fn base64_is_padded_standard_or_url_safe() {
     let parse = |payload: &str| {
@@ -142,6 +143,7 @@ fn base64_is_padded_standard_or_url_safe() {
 fn each_fault_has_its_name() {
     let parse = |text: &str| Envelope::parse(text.as_bytes()).unwrap_err();
     let member = |member, found, expected| EnvelopeError::Member { member, found, expected };
+    // R3: readers would disagree about what is signed.
     assert_eq!(parse(r#"{"signed":{},"payload":"","payloadType":"t","signatures":[]}"#), EnvelopeError::BothContainers);
     assert_eq!(parse("[]"), EnvelopeError::NoEnvelope { found: "an array" });
     assert_eq!(parse(r#"{"signatures":[]}"#), EnvelopeError::NoEnvelope { found: "an object" });

@@ -88,6 +88,7 @@ fn a_name_is_said_and_what_is_to_fail_runs_nothing() {
     assert!(said(&output).contains("aws-access-key") && bench.payload().contains("AKIAIOSFODNN7EXAMPLE"));
 }
 
+/// R38: the step has no share in the key.
 #[test]
 fn a_key_in_the_environment_signs_and_is_kept_from_the_command() {
     let bench = Bench::new();

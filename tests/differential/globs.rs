@@ -52,6 +52,7 @@ fn name_for(rng: &mut Rng, pattern: &str) -> String {
     name
 }
 
+/// R28, GHSA-pmwq-pjrm-6p5r.
 #[test]
 fn the_known_vectors_hold() {
     for (pattern, name, matches) in KNOWN {
@@ -59,6 +60,7 @@ fn the_known_vectors_hold() {
     }
 }
 
+/// R28.
 #[test]
 fn a_hundred_thousand_pairs_match_as_in_python() {
     let rng = &mut Rng(setting("SEED").unwrap_or(SEED));

@@ -312,7 +312,13 @@ fn envelope(description: &Value) -> Vec<u8> {
         bytes = add_openpgp(&bytes, &people, &description["openpgp"]);
     }
     let asked = |name: &str| description.get(name).is_some();
-    if asked("junkFirst") || asked("withoutIds") || asked("claim") || asked("broken") || asked("certificate") {
+    if asked("junkFirst")
+        || asked("withoutIds")
+        || asked("claim")
+        || asked("broken")
+        || asked("certificate")
+        || asked("forged")
+    {
         let mut file: Value = serde_json::from_slice(&bytes).unwrap();
         let metablock = file.get("signed").is_some();
         let signatures = file["signatures"].as_array_mut().unwrap();
@@ -320,6 +326,11 @@ fn envelope(description: &Value) -> Vec<u8> {
             let mut junk = signatures[0].clone();
             junk["sig"] = if metablock { "00".repeat(64) } else { BASE64.encode([0; 64]) }.into();
             signatures.insert(0, junk);
+        }
+        for id in description["forged"].as_array().into_iter().flatten() {
+            let mut forged = signatures[0].clone();
+            forged["keyid"] = id.clone();
+            signatures.push(forged);
         }
         for signature in signatures.iter_mut() {
             if asked("withoutIds") {
