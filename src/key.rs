@@ -33,9 +33,13 @@ pub enum Scheme {
     EcdsaP521,
     /// ML-DSA (FIPS 204) over a hash of the message, as TUF's TAP 21 and securesystemslib ≥ 1.6 sign.
     MlDsa(MlDsa),
+    /// Verified, and not signed by.
+    RsaPssSha224,
     RsaPssSha256,
     RsaPssSha384,
     RsaPssSha512,
+    /// Verified, and not signed by.
+    RsaPkcs1Sha224,
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
@@ -46,7 +50,7 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every word there is for a key object's `scheme`.
-    pub const ALL: [Scheme; 13] = [
+    pub const ALL: [Scheme; 15] = [
         Scheme::Ed25519,
         Scheme::EcdsaP256,
         Scheme::EcdsaP384,
@@ -54,9 +58,11 @@ impl Scheme {
         Scheme::MlDsa(MlDsa::Set44),
         Scheme::MlDsa(MlDsa::Set65),
         Scheme::MlDsa(MlDsa::Set87),
+        Scheme::RsaPssSha224,
         Scheme::RsaPssSha256,
         Scheme::RsaPssSha384,
         Scheme::RsaPssSha512,
+        Scheme::RsaPkcs1Sha224,
         Scheme::RsaPkcs1Sha256,
         Scheme::RsaPkcs1Sha384,
         Scheme::RsaPkcs1Sha512,
@@ -70,9 +76,11 @@ impl Scheme {
             Scheme::EcdsaP384 => "ecdsa-sha2-nistp384",
             Scheme::EcdsaP521 => "ecdsa-sha2-nistp521",
             Scheme::MlDsa(set) => set.scheme(),
+            Scheme::RsaPssSha224 => "rsassa-pss-sha224",
             Scheme::RsaPssSha256 => "rsassa-pss-sha256",
             Scheme::RsaPssSha384 => "rsassa-pss-sha384",
             Scheme::RsaPssSha512 => "rsassa-pss-sha512",
+            Scheme::RsaPkcs1Sha224 => "rsa-pkcs1v15-sha224",
             Scheme::RsaPkcs1Sha256 => "rsa-pkcs1v15-sha256",
             Scheme::RsaPkcs1Sha384 => "rsa-pkcs1v15-sha384",
             Scheme::RsaPkcs1Sha512 => "rsa-pkcs1v15-sha512",
@@ -290,8 +298,7 @@ impl PublicKey {
         &self.id
     }
 
-    /// Verifies under the key's scheme. ECDSA is DER; ed25519 strict; RSA PSS accepts the salt lengths that signers are
-    /// known to use (see `key/rsa.rs`).
+    /// Verifies under the key's scheme. ECDSA is DER; ed25519 strict; the salt of RSA PSS is of any length.
     ///
     /// # Errors
     /// [`BadSignature`], whatever is wrong with it.
@@ -306,7 +313,7 @@ impl PublicKey {
             Material::P384(point) => ecdsa::verify_p384(point, message, signature),
             Material::P521(point) => ecdsa::verify_p521(point, message, signature),
             Material::MlDsa(set, key) => ml_dsa::verify(*set, key, message, signature),
-            Material::Rsa { .. } => rsa::verify(self.scheme, &self.spki, message, signature),
+            Material::Rsa { .. } => rsa::verify(self.scheme, &self.material, message, signature),
         }
     }
 
@@ -323,8 +330,8 @@ impl PublicKey {
             Material::P521(point) => ecdsa::verify_p521_sha256(point, message, signature),
             // What TAP 21 puts before the hash says "tuf".
             Material::MlDsa(..) => Err(BadSignature),
-            Material::Rsa { .. } => rsa::verify(Scheme::RsaPkcs1Sha256, &self.spki, message, signature)
-                .or_else(|_| rsa::verify(Scheme::RsaPssSha256, &self.spki, message, signature)),
+            Material::Rsa { .. } => rsa::verify(Scheme::RsaPkcs1Sha256, &self.material, message, signature)
+                .or_else(|_| rsa::verify(Scheme::RsaPssSha256, &self.material, message, signature)),
             _ => self.verify(message, signature),
         }
     }
