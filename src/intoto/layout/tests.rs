@@ -84,6 +84,31 @@ fn names_are_names() {
     }
 }
 
+/// A link may have a NUL in what was printed; a layout has no place for one.
+#[test]
+fn no_text_of_a_layout_has_a_nul() {
+    for nul in ["", "\\u0000"] {
+        let readings = [
+            layout("", "", &format!(r#","x{nul}":1"#)),
+            layout("", &inspection(&format!("a{nul}"), ""), ""),
+            layout("", &inspection("a", &format!(r#"["DISALLOW","a{nul}"]"#)), ""),
+            layout(&step("a", "1", &format!(r#""j{nul}""#), ""), "", ""),
+        ];
+        for reading in readings {
+            let error = reading.unwrap_err();
+            assert_eq!(error == LayoutError::Nul, !nul.is_empty(), "{error}");
+            assert!(error != LayoutError::Nul || error.reason() == Reason::LayoutMalformed);
+        }
+    }
+    // Names are names in either profile.
+    let text = format!(
+        r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","keys":{{}},"steps":[],"inspect":[{}]}}"#,
+        inspection(r"a\u0000", "")
+    );
+    let compat = Layout::read(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap(), Profile::Compat);
+    assert!(matches!(compat, Err(LayoutError::Name { .. })), "{compat:?}");
+}
+
 #[test]
 fn parameters_are_put_in_before_rules_are_judged() {
     let value = format!(
