@@ -113,6 +113,25 @@ impl Scheme {
     }
 }
 
+/// What a key object of a layout may consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Members {
+    Known,
+    Any,
+}
+
+impl Members {
+    /// Another member could restrict the key: to an end, to a use, or to nothing any more (R41).
+    fn refuse_unknown(self, value: &crate::json::Value, known: &[&str], of: &str) -> Result<(), KeyError> {
+        match value.unknown_member(known).filter(|_| self == Members::Known) {
+            Some(name) => {
+                Err(KeyError::Unsupported { what: format!("the member \"{}\" of {of}", crate::json::shown(name)) })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// A public key in its one identity: the DER of its SubjectPublicKeyInfo (R15). There is one such DER for a key: other
 /// encodings of the same key are refused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,9 +238,18 @@ impl PublicKey {
     /// `{type, method, keyval, subkeys, …}` (in-toto §1.3). The ids of the former are left to the caller (R13, R16).
     ///
     /// # Errors
-    /// As [`PublicKey::from_pem`], and [`KeyError::SchemeMismatch`].
+    /// As [`PublicKey::from_pem`], and [`KeyError::SchemeMismatch`]; [`KeyError::Unsupported`] for a member that we do not know, which
+    /// could restrict the key (R41).
     pub fn from_layout(value: &crate::json::Value) -> Result<Self, KeyError> {
-        layout::read(value)
+        layout::read(value, Members::Known)
+    }
+
+    /// The same as the Python reference reads it, which passes over what it does not know.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_layout`].
+    pub fn from_layout_leniently(value: &crate::json::Value) -> Result<Self, KeyError> {
+        layout::read(value, Members::Any)
     }
 
     /// The one way to a key: its material is sound and the scheme fits.

@@ -82,8 +82,14 @@ pub(super) fn read_spki(der: &[u8]) -> Result<Material, KeyError> {
     let (algorithm, bits) = spki_parts(der).ok_or(NOT_SPKI)?;
     let material = match algorithm {
         ED25519 => Material::Ed25519(bits.to_vec()),
-        P256 | P384 | P521 if matches!(bits, [2 | 3, ..]) => {
-            return Err(KeyError::Unsupported { what: "a compressed elliptic curve point".into() });
+        // The same key in fewer bytes (RFC 5480 2.2), which is compared and written in as many as any.
+        P256 | P384 | P521 if matches!(bits, [2 | 3, ..]) && spki(algorithm, bits) == der => {
+            let point = ecdsa::uncompressed(bits)?;
+            return Ok(match algorithm {
+                P256 => Material::P256(point),
+                P384 => Material::P384(point),
+                _ => Material::P521(point),
+            });
         }
         P256 => Material::P256(bits.to_vec()),
         P384 => Material::P384(bits.to_vec()),
@@ -119,6 +125,16 @@ fn read_rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
 }
 
+/// The SubjectPublicKeyInfo of a PKCS#1 `RSAPublicKey` in its only strict encoding. Its numbers are not judged here.
+pub(super) fn spki_of_pkcs1(der: &[u8]) -> Result<Vec<u8>, KeyError> {
+    const NOT_PKCS1: KeyError = KeyError::Malformed { what: "it is not the strict DER of an RSAPublicKey" };
+    let (n, e) = read_rsa(der).ok_or(NOT_PKCS1)?;
+    match rsa_public_key(n, e) == der {
+        true => Ok(spki(RSA, der)),
+        false => Err(NOT_PKCS1),
+    }
+}
+
 /// Writes the one DER of the key.
 pub(super) fn write_spki(material: &Material) -> Vec<u8> {
     let (algorithm, bits) = match material {
@@ -129,9 +145,17 @@ pub(super) fn write_spki(material: &Material) -> Vec<u8> {
         Material::MlDsa(MlDsa::Set44, key) => (ML_DSA_44, key.clone()),
         Material::MlDsa(MlDsa::Set65, key) => (ML_DSA_65, key.clone()),
         Material::MlDsa(MlDsa::Set87, key) => (ML_DSA_87, key.clone()),
-        Material::Rsa { n, e } => (RSA, tlv(SEQUENCE, &[unsigned(n), unsigned(e)].concat())),
+        Material::Rsa { n, e } => (RSA, rsa_public_key(n, e)),
     };
-    tlv(SEQUENCE, &[algorithm, &tlv(BIT_STRING, &[&[0], bits.as_slice()].concat())].concat())
+    spki(algorithm, &bits)
+}
+
+fn spki(algorithm: &[u8], bits: &[u8]) -> Vec<u8> {
+    tlv(SEQUENCE, &[algorithm, &tlv(BIT_STRING, &[&[0], bits].concat())].concat())
+}
+
+fn rsa_public_key(n: &[u8], e: &[u8]) -> Vec<u8> {
+    tlv(SEQUENCE, &[unsigned(n), unsigned(e)].concat())
 }
 
 /// What kind of private key a PKCS#8 holds.
