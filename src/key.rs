@@ -1,6 +1,7 @@
 //! Public keys, their ids, and signatures by them. One file a scheme in `key/`.
 
 mod der;
+mod dsa;
 mod ecdsa;
 mod ed25519;
 mod ids;
@@ -45,6 +46,8 @@ pub enum Scheme {
     RsaPkcs1Sha512,
     /// OpenPGP's, which key objects name as their `method`.
     PgpRsa,
+    /// Verified, and not signed by.
+    PgpDsa,
     PgpEddsa,
 }
 
@@ -85,6 +88,7 @@ impl Scheme {
             Scheme::RsaPkcs1Sha384 => "rsa-pkcs1v15-sha384",
             Scheme::RsaPkcs1Sha512 => "rsa-pkcs1v15-sha512",
             Scheme::PgpRsa => "pgp+rsa-pkcsv1.5",
+            Scheme::PgpDsa => "pgp+dsa-fips-180-2",
             Scheme::PgpEddsa => "pgp+eddsa-ed25519",
         }
     }
@@ -95,6 +99,7 @@ impl Scheme {
             Scheme::Ed25519 => "ed25519",
             Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 => "ecdsa",
             Scheme::MlDsa(_) => "ml-dsa",
+            Scheme::PgpDsa => "dsa",
             Scheme::PgpEddsa => "eddsa",
             _ => "rsa",
         }
@@ -109,6 +114,8 @@ impl Scheme {
             Material::P521(_) => self == Scheme::EcdsaP521,
             Material::MlDsa(set, _) => self == Scheme::MlDsa(*set),
             Material::Rsa { .. } => self.keytype() == "rsa" && self != Scheme::PgpRsa,
+            // OpenPGP's alone.
+            Material::Dsa(_) => false,
         }
     }
 }
@@ -159,6 +166,9 @@ pub enum KeyError {
     /// An RSA modulus under 2048 bits (in-toto 4.2.1; design §5), or over 8192.
     #[error("the RSA key has {bits} bits, expected 2048 to 8192")]
     WeakRsa { bits: usize },
+    /// A DSA prime under 2048 bits, or over 3072 (FIPS 186-4 4.2).
+    #[error("the DSA key has {bits} bits, expected 2048 to 3072")]
+    WeakDsa { bits: usize },
     /// The scheme cannot be used with such a key.
     #[error("the scheme \"{scheme}\" does not fit the key, which is of type {key}")]
     SchemeMismatch { scheme: String, key: &'static str },
@@ -218,6 +228,7 @@ impl PublicKey {
             Material::P521(_) => Scheme::EcdsaP521,
             Material::MlDsa(set, _) => Scheme::MlDsa(*set),
             Material::Rsa { .. } => Scheme::RsaPssSha256,
+            Material::Dsa(_) => Scheme::PgpDsa,
         };
         Self::new(material, scheme)
     }
@@ -342,6 +353,7 @@ impl PublicKey {
             Material::P521(point) => ecdsa::verify_p521(point, message, signature),
             Material::MlDsa(set, key) => ml_dsa::verify(*set, key, message, signature),
             Material::Rsa { .. } => rsa::verify(self.scheme, &self.material, message, signature),
+            Material::Dsa(_) => Err(BadSignature),
         }
     }
 

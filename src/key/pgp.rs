@@ -221,6 +221,7 @@ impl Part {
     pub(super) fn scheme(&self) -> Scheme {
         match self.material {
             Material::Rsa { .. } => Scheme::PgpRsa,
+            Material::Dsa(_) => Scheme::PgpDsa,
             _ => Scheme::PgpEddsa,
         }
     }

@@ -54,6 +54,7 @@ pub(super) fn verify(scheme: Scheme, key: &Material, message: &[u8], signature: 
         | Scheme::EcdsaP521
         | Scheme::MlDsa(_)
         | Scheme::PgpRsa
+        | Scheme::PgpDsa
         | Scheme::PgpEddsa => false,
     };
     if verified { Ok(()) } else { Err(BadSignature) }

@@ -4,7 +4,7 @@
 use super::{Part, Pgp, Validity};
 use crate::{
     json::{Value, shown},
-    key::{KeyError, Members, der::Material},
+    key::{KeyError, Members, der::Material, dsa},
 };
 use std::collections::BTreeMap;
 
@@ -49,11 +49,20 @@ fn part(value: &Value, members: Members) -> Result<Part, KeyError> {
     if let Some(keyval) = keyval {
         members.refuse_unknown(keyval, &["public", "private"], "an OpenPGP key's keyval")?;
     }
+    let numbers = |known: &[&str]| members.refuse_unknown(public, known, "an OpenPGP key's public part");
     let material = match (text("type"), text("method")) {
-        (Some("rsa"), Some("pgp+rsa-pkcsv1.5")) => Material::Rsa { n: number(public, "n")?, e: number(public, "e")? },
-        (Some("eddsa"), Some("pgp+eddsa-ed25519")) => Material::Ed25519(bytes(public, "q")?),
+        (Some("rsa"), Some("pgp+rsa-pkcsv1.5")) => {
+            numbers(&["n", "e"])?;
+            Material::Rsa { n: number(public, "n")?, e: number(public, "e")? }
+        }
+        (Some("eddsa"), Some("pgp+eddsa-ed25519")) => {
+            numbers(&["q"])?;
+            Material::Ed25519(bytes(public, "q")?)
+        }
         (Some("dsa"), Some("pgp+dsa-fips-180-2")) => {
-            return Err(KeyError::Unsupported { what: "an OpenPGP key of DSA".into() });
+            numbers(&["p", "q", "g", "y"])?;
+            let [p, q, g, y] = ["p", "q", "g", "y"].map(|name| number(public, name));
+            Material::Dsa(dsa::Key { p: p?, q: q?, g: g?, y: y? })
         }
         (_, Some(method)) => {
             return Err(KeyError::Unsupported {
@@ -119,6 +128,9 @@ fn write_part(part: &Part) -> serde_json::Value {
     let scheme = part.scheme();
     let public = match &part.material {
         Material::Rsa { n, e } => serde_json::json!({ "e": hex::encode(e), "n": hex::encode(n) }),
+        Material::Dsa(dsa::Key { p, q, g, y }) => {
+            serde_json::json!({ "g": hex::encode(g), "p": hex::encode(p), "q": hex::encode(q), "y": hex::encode(y) })
+        }
         Material::Ed25519(point)
         | Material::P256(point)
         | Material::P384(point)
