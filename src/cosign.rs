@@ -26,7 +26,7 @@ pub const BUNDLE_TYPES: &[&str] = &[
 ];
 
 /// What a payload or bundle may cost: 4 MiB (signatures §2.2, rule 5).
-pub const LIMITS: json::Limits = json::Limits { bytes_max: 4 << 20, depth_max: 64, nodes_max: 100_000 };
+pub const LIMITS: json::Limits = json::Limits { bytes_max: 4 << 20, depth_max: 64, nodes_max: 100_000, nul: false };
 
 /// One signature of an image as found, unjudged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,21 +83,26 @@ pub enum EnvelopeError {
 }
 
 impl Envelope {
-    /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A signature
+    /// Parses either container; both `signed` and `payload` is an error (R3). Bounded (≤ 8 MiB, ≤ 1,000 signatures). A NUL may stand in what
+    /// is signed, since commands print them, and nowhere else: not in a payload type, nor in a key's id. A signature
     /// with extra members keeps only what we use; one that cannot be read (no hex, no base64, no
     /// object) is kept as unusable, never fatal, so that a junk one blocks no good one (R5).
     ///
     /// # Errors
     /// Every [`EnvelopeError`] but [`EnvelopeError::Key`].
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let mut reader = Reader::new(bytes, &Limits::METADATA)?;
+        let mut reader = Reader::new(bytes, &Limits { nul: false, ..Limits::METADATA })?;
         let Token::Object(mut members) = reader.token()? else {
             return Err(EnvelopeError::NoEnvelope { found: json::parse(bytes, &Limits::METADATA)?.kind() });
         };
         let (mut signed, mut payload, mut payload_type, mut signatures) = (None, None, None, None);
         while let Some(key) = reader.key(&mut members)? {
             match key.as_ref() {
-                "signed" => signed = Some(read_signed(&mut reader)?),
+                "signed" => {
+                    reader.allow_nul(true);
+                    signed = Some(read_signed(&mut reader)?);
+                    reader.allow_nul(false);
+                }
                 "payload" => payload = Some(read_text(&mut reader, "payload")?),
                 "payloadType" => payload_type = Some(read_text(&mut reader, "payloadType")?),
                 "signatures" => signatures = Some(json::value(&mut reader)?),

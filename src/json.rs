@@ -38,13 +38,17 @@ pub struct Limits {
     pub depth_max: usize,
     /// How many values there may be in all.
     pub nodes_max: usize,
+    /// Whether a string may hold a NUL, which some readers cut at. Nothing that anybody gives a name to has one; what a command printed
+    /// may, as the lists of `find -print0` do.
+    pub nul: bool,
 }
 
 impl Limits {
-    /// Signed metadata: 8 MiB, depth 64. Sources of the numbers in `limits`.
-    pub const METADATA: Limits = Limits { bytes_max: 8 << 20, depth_max: 64, nodes_max: 500_000 };
+    /// Signed metadata: 8 MiB, depth 64. Sources of the numbers in `limits`. What may have no NUL there is refused where it is read: the
+    /// members of an envelope, the whole of a layout, the names of artifacts (R29), whatever a database shall keep.
+    pub const METADATA: Limits = Limits { bytes_max: 8 << 20, depth_max: 64, nodes_max: 500_000, nul: true };
     /// Admission reviews: 8 MiB (security §2.B13).
-    pub const REVIEW: Limits = Limits { bytes_max: 8 << 20, depth_max: 64, nodes_max: 1_000_000 };
+    pub const REVIEW: Limits = Limits { bytes_max: 8 << 20, depth_max: 64, nodes_max: 1_000_000, nul: false };
 }
 
 /// The longest number kept, in bytes: four times what a 64-bit float needs, so that nobody pays for a megabyte of digits.
@@ -69,7 +73,7 @@ pub enum JsonError {
     /// Half of a surrogate pair, which no UTF-8 can express (in-toto R2).
     #[error("the JSON has half of a surrogate pair at byte {offset}")]
     LoneSurrogate { offset: usize },
-    /// A NUL in a string, which other readers cut at (security §2.E).
+    /// A NUL in a string where none may be, since other readers cut at it (security §2.E).
     #[error("the JSON has a NUL in a string at byte {offset}")]
     Nul { offset: usize },
     /// Nested deeper than the limit (security §2.E).
@@ -144,6 +148,16 @@ impl Value {
     /// is told.
     pub(crate) fn by_name(&self) -> Option<BTreeMap<&String, &Value>> {
         Some(self.as_object()?.iter().map(|(name, value)| (name, value)).collect())
+    }
+
+    /// Whether a NUL stands in any of its strings or names.
+    pub(crate) fn has_nul(&self) -> bool {
+        match self {
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+            Value::String(text) => text.contains('\0'),
+            Value::Array(elements) => elements.iter().any(Value::has_nul),
+            Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || value.has_nul()),
+        }
     }
 
     /// The first member by name that is none of those known, of an object.

@@ -1,6 +1,7 @@
 //! Public keys, their ids, and signatures by them. One file a scheme in `key/`.
 
 mod der;
+mod dsa;
 mod ecdsa;
 mod ed25519;
 mod ids;
@@ -33,20 +34,26 @@ pub enum Scheme {
     EcdsaP521,
     /// ML-DSA (FIPS 204) over a hash of the message, as TUF's TAP 21 and securesystemslib ≥ 1.6 sign.
     MlDsa(MlDsa),
+    /// Verified, and not signed by.
+    RsaPssSha224,
     RsaPssSha256,
     RsaPssSha384,
     RsaPssSha512,
+    /// Verified, and not signed by.
+    RsaPkcs1Sha224,
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
     /// OpenPGP's, which key objects name as their `method`.
     PgpRsa,
+    /// Verified, and not signed by.
+    PgpDsa,
     PgpEddsa,
 }
 
 impl Scheme {
     /// Every word there is for a key object's `scheme`.
-    pub const ALL: [Scheme; 13] = [
+    pub const ALL: [Scheme; 15] = [
         Scheme::Ed25519,
         Scheme::EcdsaP256,
         Scheme::EcdsaP384,
@@ -54,9 +61,11 @@ impl Scheme {
         Scheme::MlDsa(MlDsa::Set44),
         Scheme::MlDsa(MlDsa::Set65),
         Scheme::MlDsa(MlDsa::Set87),
+        Scheme::RsaPssSha224,
         Scheme::RsaPssSha256,
         Scheme::RsaPssSha384,
         Scheme::RsaPssSha512,
+        Scheme::RsaPkcs1Sha224,
         Scheme::RsaPkcs1Sha256,
         Scheme::RsaPkcs1Sha384,
         Scheme::RsaPkcs1Sha512,
@@ -70,13 +79,16 @@ impl Scheme {
             Scheme::EcdsaP384 => "ecdsa-sha2-nistp384",
             Scheme::EcdsaP521 => "ecdsa-sha2-nistp521",
             Scheme::MlDsa(set) => set.scheme(),
+            Scheme::RsaPssSha224 => "rsassa-pss-sha224",
             Scheme::RsaPssSha256 => "rsassa-pss-sha256",
             Scheme::RsaPssSha384 => "rsassa-pss-sha384",
             Scheme::RsaPssSha512 => "rsassa-pss-sha512",
+            Scheme::RsaPkcs1Sha224 => "rsa-pkcs1v15-sha224",
             Scheme::RsaPkcs1Sha256 => "rsa-pkcs1v15-sha256",
             Scheme::RsaPkcs1Sha384 => "rsa-pkcs1v15-sha384",
             Scheme::RsaPkcs1Sha512 => "rsa-pkcs1v15-sha512",
             Scheme::PgpRsa => "pgp+rsa-pkcsv1.5",
+            Scheme::PgpDsa => "pgp+dsa-fips-180-2",
             Scheme::PgpEddsa => "pgp+eddsa-ed25519",
         }
     }
@@ -87,6 +99,7 @@ impl Scheme {
             Scheme::Ed25519 => "ed25519",
             Scheme::EcdsaP256 | Scheme::EcdsaP384 | Scheme::EcdsaP521 => "ecdsa",
             Scheme::MlDsa(_) => "ml-dsa",
+            Scheme::PgpDsa => "dsa",
             Scheme::PgpEddsa => "eddsa",
             _ => "rsa",
         }
@@ -101,6 +114,27 @@ impl Scheme {
             Material::P521(_) => self == Scheme::EcdsaP521,
             Material::MlDsa(set, _) => self == Scheme::MlDsa(*set),
             Material::Rsa { .. } => self.keytype() == "rsa" && self != Scheme::PgpRsa,
+            // OpenPGP's alone.
+            Material::Dsa(_) => false,
+        }
+    }
+}
+
+/// What a key object of a layout may consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Members {
+    Known,
+    Any,
+}
+
+impl Members {
+    /// Another member could restrict the key: to an end, to a use, or to nothing any more (R41).
+    fn refuse_unknown(self, value: &crate::json::Value, known: &[&str], of: &str) -> Result<(), KeyError> {
+        match value.unknown_member(known).filter(|_| self == Members::Known) {
+            Some(name) => {
+                Err(KeyError::Unsupported { what: format!("the member \"{}\" of {of}", crate::json::shown(name)) })
+            }
+            None => Ok(()),
         }
     }
 }
@@ -132,6 +166,9 @@ pub enum KeyError {
     /// An RSA modulus under 2048 bits (in-toto 4.2.1; design §5), or over 8192.
     #[error("the RSA key has {bits} bits, expected 2048 to 8192")]
     WeakRsa { bits: usize },
+    /// A DSA prime under 2048 bits, or over 3072 (FIPS 186-4 4.2).
+    #[error("the DSA key has {bits} bits, expected 2048 to 3072")]
+    WeakDsa { bits: usize },
     /// The scheme cannot be used with such a key.
     #[error("the scheme \"{scheme}\" does not fit the key, which is of type {key}")]
     SchemeMismatch { scheme: String, key: &'static str },
@@ -191,6 +228,7 @@ impl PublicKey {
             Material::P521(_) => Scheme::EcdsaP521,
             Material::MlDsa(set, _) => Scheme::MlDsa(*set),
             Material::Rsa { .. } => Scheme::RsaPssSha256,
+            Material::Dsa(_) => Scheme::PgpDsa,
         };
         Self::new(material, scheme)
     }
@@ -211,9 +249,18 @@ impl PublicKey {
     /// `{type, method, keyval, subkeys, …}` (in-toto §1.3). The ids of the former are left to the caller (R13, R16).
     ///
     /// # Errors
-    /// As [`PublicKey::from_pem`], and [`KeyError::SchemeMismatch`].
+    /// As [`PublicKey::from_pem`], and [`KeyError::SchemeMismatch`]; [`KeyError::Unsupported`] for a member that we do not know, which
+    /// could restrict the key (R41).
     pub fn from_layout(value: &crate::json::Value) -> Result<Self, KeyError> {
-        layout::read(value)
+        layout::read(value, Members::Known)
+    }
+
+    /// The same as the Python reference reads it, which passes over what it does not know.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_layout`].
+    pub fn from_layout_leniently(value: &crate::json::Value) -> Result<Self, KeyError> {
+        layout::read(value, Members::Any)
     }
 
     /// The one way to a key: its material is sound and the scheme fits.
@@ -290,8 +337,7 @@ impl PublicKey {
         &self.id
     }
 
-    /// Verifies under the key's scheme. ECDSA is DER; ed25519 strict; RSA PSS accepts the salt lengths that signers are
-    /// known to use (see `key/rsa.rs`).
+    /// Verifies under the key's scheme. ECDSA is DER; ed25519 strict; the salt of RSA PSS is of any length.
     ///
     /// # Errors
     /// [`BadSignature`], whatever is wrong with it.
@@ -306,7 +352,8 @@ impl PublicKey {
             Material::P384(point) => ecdsa::verify_p384(point, message, signature),
             Material::P521(point) => ecdsa::verify_p521(point, message, signature),
             Material::MlDsa(set, key) => ml_dsa::verify(*set, key, message, signature),
-            Material::Rsa { .. } => rsa::verify(self.scheme, &self.spki, message, signature),
+            Material::Rsa { .. } => rsa::verify(self.scheme, &self.material, message, signature),
+            Material::Dsa(_) => Err(BadSignature),
         }
     }
 
@@ -323,8 +370,8 @@ impl PublicKey {
             Material::P521(point) => ecdsa::verify_p521_sha256(point, message, signature),
             // What TAP 21 puts before the hash says "tuf".
             Material::MlDsa(..) => Err(BadSignature),
-            Material::Rsa { .. } => rsa::verify(Scheme::RsaPkcs1Sha256, &self.spki, message, signature)
-                .or_else(|_| rsa::verify(Scheme::RsaPssSha256, &self.spki, message, signature)),
+            Material::Rsa { .. } => rsa::verify(Scheme::RsaPkcs1Sha256, &self.material, message, signature)
+                .or_else(|_| rsa::verify(Scheme::RsaPssSha256, &self.material, message, signature)),
             _ => self.verify(message, signature),
         }
     }

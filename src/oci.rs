@@ -44,7 +44,8 @@ pub mod media {
 }
 
 /// What a manifest or index may cost (security §2.D8: 4 MiB).
-pub const LIMITS: json::Limits = json::Limits { bytes_max: DOCUMENT_BYTES_MAX, depth_max: 64, nodes_max: 200_000 };
+pub const LIMITS: json::Limits =
+    json::Limits { bytes_max: DOCUMENT_BYTES_MAX, depth_max: 64, nodes_max: 200_000, nul: false };
 /// Bytes of a manifest or index (security §2.D8).
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 

@@ -9,6 +9,8 @@
 
 #[path = "differential/case.rs"]
 mod case;
+#[path = "differential/foreign.rs"]
+mod foreign;
 #[path = "differential/generate.rs"]
 mod generate;
 #[path = "differential/globs.rs"]

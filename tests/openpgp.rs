@@ -311,10 +311,16 @@ fn what_is_no_certificate() {
     let with = |body: Vec<u8>| read(&[packet(6, &body)]);
     assert_eq!(with(weak), Err(KeyError::WeakRsa { bits: 1024 }));
     let of = |algorithm: u8| with([&[4, 0, 0, 0, 0, algorithm][..], &[0; 40]].concat());
-    for algorithm in [2, 16, 17, 18, 19, 25, 28, 99] {
+    for algorithm in [2, 16, 18, 19, 25, 28, 99] {
         assert!(matches!(of(algorithm), Err(KeyError::Unsupported { .. })), "{algorithm}");
     }
-    assert!(matches!(of(17), Err(KeyError::Unsupported { what }) if what.contains("DSA")));
+    assert!(matches!(of(19), Err(KeyError::Unsupported { what }) if what.contains("ECDSA")));
+    assert!(matches!(of(17), Err(KeyError::Malformed { .. })));
+    let numbers = [&[0xff; 128][..], &[0xff; 20], &[2], &[4]].map(openpgp::integer).concat();
+    let dsa = with([&[4, 0, 0, 0, 0, 17][..], &numbers].concat());
+    assert_eq!(dsa, Err(KeyError::WeakDsa { bits: 1024 }));
+    let dsa = with([&[4, 0, 0, 0, 0, 17][..], &numbers, &[0]].concat());
+    assert!(matches!(dsa, Err(KeyError::Malformed { .. })));
     for version in [3, 6] {
         let mut body = MASTER.body();
         body[0] = version;

@@ -52,6 +52,7 @@ databases::on_both!(
     a_layout_needs_its_owners,
     a_layout_must_be_one_and_be_alive,
     a_link_needs_a_key_of_its_step,
+    what_a_command_printed_is_kept_with_its_nul,
     a_key_that_says_more_is_another_key,
     a_token_writes_the_steps_it_was_given,
     a_record_is_what_its_name_says,
@@ -115,6 +116,34 @@ async fn a_link_needs_a_key_of_its_step(on: On) {
     assert_eq!(shop.put(CI, &build).await, yes(200));
     // Nothing that was refused is there.
     assert_eq!(shop.names(&image()).await.len(), 2);
+}
+
+/// A NUL that a command printed, in a link whose facts are asked for; PostgreSQL keeps no NUL in a text.
+async fn what_a_command_printed_is_kept_with_its_nul(on: On) {
+    let shop = Shop::on(on).await;
+    shop.put_layout().await;
+    for container in [seal, metablock] {
+        let mut printed = link("build", &image());
+        printed["command"] = json!(["printf", "a\\0"]);
+        printed["byproducts"]["stdout"] = json!("a\0b\0");
+        printed["environment"] =
+            json!({"facts": {"scanner.name": "a\0", "vcs.ref.head.revision": "abc", "n\0": "\0", "sast.errors": 0}});
+        let printed = container(&printed, &[&shop.keys.ci]);
+        assert_eq!(shop.put(CI, &printed).await, yes(201));
+        let (_, body) = shop.evidence(Some(CLUSTER), &image().to_string()).await;
+        assert!(body["records"].as_array().unwrap().iter().any(|record| {
+            record["envelope"] == STANDARD.encode(&printed.bytes) && record["digest"] == printed.name.as_str()
+        }));
+        // Not where it would be a name, or the text of one.
+        for (at, name) in [("/name", "build\0"), ("/products", "oci:registry.example.com/shop/api\0")] {
+            let mut named = link("build", &image());
+            match named.pointer_mut(at).unwrap() {
+                Value::Object(products) => products.insert(name.into(), json!({"sha256": image().hex()})),
+                text => Some(std::mem::replace(text, json!(name))),
+            };
+            assert_eq!(shop.put(LAPTOP, &container(&named, &[&shop.keys.ci])).await, no(422, "link_malformed"), "{at}");
+        }
+    }
 }
 
 /// The id of an OpenPGP key is what a layout says it is: what the store knows it by is more than that.

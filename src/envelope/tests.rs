@@ -123,6 +123,31 @@ fn an_openpgp_signature_keeps_its_headers_in_a_metablock_alone() {
 
 /// R7.
 #[test]
+fn a_nul_stands_in_what_is_signed_and_nowhere_else() {
+    let signed = value(r#"{"_type":"link","byproducts":{"stdout":"a\u0000b\u0000"}}"#);
+    let metablock = Envelope::sign_metablock(signed.clone(), &[&ALICE]).unwrap();
+    let dsse = Envelope::sign_dsse("t", json::to_text(&signed).into_bytes(), &[&ALICE]).unwrap();
+    for envelope in [&metablock, &dsse] {
+        let again = Envelope::parse(&envelope.to_bytes()).unwrap();
+        assert_eq!((&again, again.kind().as_deref()), (envelope, Some("link")));
+        assert!(verifies(&again, ALICE.public()));
+        assert_eq!(json::canonical(&again.value().unwrap()), json::canonical(&signed));
+    }
+    assert!(metablock.signed_bytes().contains(&0), "raw in the canonical form");
+    for text in [
+        r#"{"payload":"e30=","payloadType":"t\u0000","signatures":[]}"#,
+        r#"{"payload":"e30=","payloadType":"t","signatures":[{"keyid":"a\u0000","sig":""}]}"#,
+        r#"{"signed":{"a":"\u0000"},"signatures":[{"keyid":"a\u0000","sig":""}]}"#,
+        r#"{"signed":{"a":"\u0000"},"signatures":[],"x":"\u0000"}"#,
+        r#"{"signed":{"a":"\u0000"},"signatures":[],"x\u0000":1}"#,
+    ] {
+        let error = Envelope::parse(text.as_bytes()).unwrap_err();
+        assert!(matches!(error, EnvelopeError::Json(JsonError::Nul { .. })), "{text}: {error}");
+        assert!(Envelope::parse(text.replace(r"\u0000", "").as_bytes()).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn base64_is_padded_standard_or_url_safe() {
     let parse = |payload: &str| {
         Envelope::parse(format!(r#"{{"payload":"{payload}","payloadType":"t","signatures":[]}}"#).as_bytes())

@@ -90,6 +90,10 @@ pub enum LayoutError {
     /// `_type` is not exactly what its place asks for.
     #[error("{at}: _type is not \"{expected}\"")]
     WrongType { at: Place, expected: &'static str },
+    /// A NUL in any text. Only what commands print has one, and of that there is none in a layout: a name, a pattern or an id with a NUL
+    /// would be for some readers what stands before it.
+    #[error("the layout has a NUL in a text")]
+    Nul,
     /// A field of the specification is not there.
     #[error("{at}: the field {field} is missing")]
     Missing { at: Place, field: &'static str },
@@ -184,6 +188,9 @@ impl Layout {
 
     /// The same, as the profile has it.
     pub fn read(value: &Value, profile: Profile) -> Result<Self, LayoutError> {
+        if profile == Profile::Strict && value.has_nul() {
+            return Err(LayoutError::Nul);
+        }
         read::layout(value, profile)
     }
 

@@ -5,8 +5,8 @@ use super::{
     reader::{Reader, Token},
 };
 
-/// Parses strictly: UTF-8 without BOM, no duplicate keys at any depth (after unescaping), no lone surrogates, no NUL in strings, JSON's
-/// number grammar, bounded depth and node count, no trailing data.
+/// Parses strictly: UTF-8 without BOM, no duplicate keys at any depth (after unescaping), no lone surrogates, NUL in strings only where the
+/// limits allow it, JSON's number grammar, bounded depth and node count, no trailing data.
 ///
 /// # Errors
 /// Every [`JsonError`] but [`JsonError::NotCanonical`].

@@ -49,7 +49,7 @@ mod tests {
     fn it_is_where_a_plain_search_finds_it() {
         let specials = [b'"', b'\\', 0, 1, 0x1f];
         let plain = [0x20, 0x21, b'#', b'[', b']', 0x7f, 0x80, 0xa2, 0xdc, 0xff];
-        for raw_min in [0x20, 1] {
+        for raw_min in [0x20, 1, 0] {
             for len in 0..40_usize {
                 for at in 0..len {
                     for special in specials {

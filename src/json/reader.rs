@@ -5,7 +5,7 @@ use super::{JsonError, Limits, NUMBER_BYTES_MAX, plain, shown};
 use std::borrow::Cow;
 
 /// Reads one document from front to back: UTF-8 without BOM, no duplicate keys at any depth (after unescaping), no lone
-/// surrogates, no NUL in strings, JSON's number grammar, bounded depth and node count.
+/// surrogates, NUL in strings only where the limits allow it, JSON's number grammar, bounded depth and node count.
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -85,7 +85,13 @@ impl<'a> Reader<'a> {
 
     /// Reads OLPC canonical JSON, which differs from JSON only in that control characters stand raw in strings (in-toto §1.2).
     pub(crate) fn of_canonical(bytes: &'a [u8], limits: &Limits) -> Result<Self, JsonError> {
-        Ok(Reader { raw_min: 1, ..Reader::new(bytes, limits)? })
+        let raw_min = if limits.nul { 0 } else { 1 };
+        Ok(Reader { raw_min, ..Reader::new(bytes, limits)? })
+    }
+
+    /// The same document, and from here on a NUL may stand in strings, or may not. Of JSON, where none stands raw.
+    pub(crate) fn allow_nul(&mut self, nul: bool) {
+        self.limits.nul = nul;
     }
 
     /// Nothing follows.
@@ -314,7 +320,7 @@ impl<'a> Reader<'a> {
                     return Ok(Cow::Owned(out));
                 }
                 Some(b'\\') => out.push(self.escape()?),
-                Some(0) => return Err(JsonError::Nul { offset: self.at }),
+                Some(0) if !self.limits.nul => return Err(JsonError::Nul { offset: self.at }),
                 Some(_) => return self.expect("escape for a control character"),
                 None => return self.expect("closing quote"),
             }
@@ -354,7 +360,7 @@ impl<'a> Reader<'a> {
         let lone = JsonError::LoneSurrogate { offset: start };
         let first = self.hex4()?;
         let code = match first {
-            0 => return Err(JsonError::Nul { offset: start }),
+            0 if !self.limits.nul => return Err(JsonError::Nul { offset: start }),
             0xd800..=0xdbff => {
                 if !self.rest().starts_with(b"\\u") {
                     return Err(lone);

@@ -5,6 +5,9 @@ fn read(text: &str) -> Result<Value, JsonError> {
     parse(text.as_bytes(), &Limits::METADATA)
 }
 
+/// As signed metadata, but for NUL.
+const NAMES: Limits = Limits { nul: false, ..Limits::METADATA };
+
 fn canon(text: &str) -> Result<String, JsonError> {
     Ok(String::from_utf8(canonical(&read(text)?)?).unwrap())
 }
@@ -73,13 +76,44 @@ fn each_fault_has_its_name() {
         (b"\x0c1", Syntax { offset: 0, expected: "value" }),
     ];
     for (bytes, error) in cases {
-        assert_eq!(parse(bytes, &Limits::METADATA).as_ref(), Err(error), "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(parse(bytes, &NAMES).as_ref(), Err(error), "{}", String::from_utf8_lossy(bytes));
+        if !matches!(error, Nul { .. }) {
+            assert_eq!(parse(bytes, &Limits::METADATA).as_ref(), Err(error), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+}
+
+/// What commands print is recorded as it is. JSON has no raw NUL, canonical JSON no other.
+#[test]
+fn a_nul_stands_where_the_limits_allow_it() {
+    let text = r#"{"a\u0000":"\u0000b\u0000"}"#;
+    let value = read(text).unwrap();
+    assert_eq!(value, Value::Object(vec![("a\0".into(), Value::String("\0b\0".into()))]));
+    assert_eq!(to_text(&value), text);
+    let canonical = canonical(&value).unwrap();
+    assert_eq!(canonical, b"{\"a\0\":\"\0b\0\"}");
+    assert_eq!(streamed(text), Ok(Ok(canonical.clone())));
+    assert_eq!(canonical_to_text(&canonical), text.as_bytes());
+    assert_eq!(whole(Reader::of_canonical(&canonical, &Limits::METADATA).unwrap()), Ok(value.clone()));
+    assert!(
+        value.has_nul()
+            && read(r#"[{"":["\u0000"]}]"#).unwrap().has_nul()
+            && !read(r#"{"0":"\u0001"}"#).unwrap().has_nul()
+    );
+
+    assert_eq!(parse(text.as_bytes(), &NAMES), Err(JsonError::Nul { offset: 3 }));
+    let raw = whole(Reader::of_canonical(&canonical, &NAMES).unwrap());
+    assert_eq!(raw, Err(JsonError::Nul { offset: 3 }));
+    let control = JsonError::Syntax { offset: 2, expected: "escape for a control character" };
+    assert_eq!(parse(b"\"a\0\"", &Limits::METADATA), Err(control));
+    for limits in [Limits::REVIEW, crate::oci::LIMITS, crate::cosign::LIMITS] {
+        assert_eq!(parse(text.as_bytes(), &limits), Err(JsonError::Nul { offset: 3 }));
     }
 }
 
 #[test]
 fn limits_hold_and_their_edges_pass() {
-    let small = Limits { bytes_max: 20, depth_max: 3, nodes_max: 5 };
+    let small = Limits { bytes_max: 20, depth_max: 3, nodes_max: 5, nul: false };
     let read = |text: &str| parse(text.as_bytes(), &small);
     assert!(read("[[[]]]").is_ok());
     assert_eq!(read("[[[[]]]]"), Err(JsonError::TooDeep { max: 3 }));
@@ -128,7 +162,7 @@ fn numbers_that_fit_no_number_are_printed_as_text() {
 }
 
 fn values() -> impl Strategy<Value = Value> {
-    let text = "[\u{1}-\u{d7ff}\u{e000}-\u{10ffff}]{0,6}|[ -~]{0,8}|[\"\\\\\n\t/a]{0,6}";
+    let text = "[\u{0}-\u{d7ff}\u{e000}-\u{10ffff}]{0,6}|[ -~]{0,8}|[\"\\\\\n\t\u{0}/a]{0,6}";
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
@@ -216,7 +250,10 @@ fn a_hash_object_in_one_step_is_as_strict_as_in_many() {
     }
     for (text, expected) in [
         (format!(r#"{{"sha256":"{hex}","sha256":"{hex}"}}"#), JsonError::DuplicateKey { key: "sha256".into() }),
-        (format!("{{\"sha256\":\"\0{}\"}}", &hex[1..]), JsonError::Nul { offset: 11 }),
+        (
+            format!("{{\"sha256\":\"\0{}\"}}", &hex[1..]),
+            JsonError::Syntax { offset: 11, expected: "escape for a control character" },
+        ),
         (format!(r#"{{"sha256":"{hex}""#), JsonError::Syntax { offset: 76, expected: "\",\" or \"}\"" }),
     ] {
         assert_eq!(read(&text, &Limits::METADATA), Err(expected), "{text}");

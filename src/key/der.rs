@@ -3,7 +3,7 @@
 //! Strictness comes from writing: what was read is written again and must be the same bytes, so that a key has one
 //! encoding and a threshold cannot count it twice.
 
-use super::{KeyError, MlDsa, ecdsa, ed25519, ml_dsa, rsa};
+use super::{KeyError, MlDsa, dsa, ecdsa, ed25519, ml_dsa, rsa};
 
 /// What a public key consists of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,8 @@ pub(super) enum Material {
     MlDsa(MlDsa, Vec<u8>),
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa { n: Vec<u8>, e: Vec<u8> },
+    /// Written as a SubjectPublicKeyInfo (RFC 3279 2.3.2) to be compared, and never read from one: OpenPGP alone has such keys.
+    Dsa(dsa::Key),
 }
 
 impl Material {
@@ -32,6 +34,7 @@ impl Material {
             Material::P521(point) => ecdsa::check_p521(point),
             Material::MlDsa(set, key) => ml_dsa::check(*set, key),
             Material::Rsa { n, e } => rsa::check(n, e),
+            Material::Dsa(key) => key.check(),
         }
     }
 
@@ -44,6 +47,7 @@ impl Material {
             Material::P521(_) => "ECDSA P-521",
             Material::MlDsa(set, _) => set.name(),
             Material::Rsa { .. } => "RSA",
+            Material::Dsa(_) => "DSA",
         }
     }
 }
@@ -59,12 +63,14 @@ const ML_DSA_65: &[u8] = &[0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 1
 const ML_DSA_87: &[u8] = &[0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 19];
 const RSA: &[u8] = &[0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0xd, 1, 1, 1, 5, 0];
 
+const DSA: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1];
+
 /// Object identifiers we can name, though not use.
 const NAMED: &[(&[u8], &str)] = &[
     (&[6, 5, 0x2b, 0x81, 4, 0, 0x21], "ECDSA P-224"),
     (&[6, 5, 0x2b, 0x81, 4, 0, 0x0a], "ECDSA secp256k1"),
     (&[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0xd, 1, 1, 10], "a key restricted to RSASSA-PSS"),
-    (&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1], "DSA"),
+    (DSA, "DSA"),
     (&[6, 3, 0x2b, 0x65, 0x71], "Ed448"),
     (&[6, 3, 0x2b, 0x65, 0x6e], "X25519"),
 ];
@@ -82,8 +88,14 @@ pub(super) fn read_spki(der: &[u8]) -> Result<Material, KeyError> {
     let (algorithm, bits) = spki_parts(der).ok_or(NOT_SPKI)?;
     let material = match algorithm {
         ED25519 => Material::Ed25519(bits.to_vec()),
-        P256 | P384 | P521 if matches!(bits, [2 | 3, ..]) => {
-            return Err(KeyError::Unsupported { what: "a compressed elliptic curve point".into() });
+        // The same key in fewer bytes (RFC 5480 2.2), which is compared and written in as many as any.
+        P256 | P384 | P521 if matches!(bits, [2 | 3, ..]) && spki(algorithm, bits) == der => {
+            let point = ecdsa::uncompressed(bits)?;
+            return Ok(match algorithm {
+                P256 => Material::P256(point),
+                P384 => Material::P384(point),
+                _ => Material::P521(point),
+            });
         }
         P256 => Material::P256(bits.to_vec()),
         P384 => Material::P384(bits.to_vec()),
@@ -119,6 +131,16 @@ fn read_rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
 }
 
+/// The SubjectPublicKeyInfo of a PKCS#1 `RSAPublicKey` in its only strict encoding. Its numbers are not judged here.
+pub(super) fn spki_of_pkcs1(der: &[u8]) -> Result<Vec<u8>, KeyError> {
+    const NOT_PKCS1: KeyError = KeyError::Malformed { what: "it is not the strict DER of an RSAPublicKey" };
+    let (n, e) = read_rsa(der).ok_or(NOT_PKCS1)?;
+    match rsa_public_key(n, e) == der {
+        true => Ok(spki(RSA, der)),
+        false => Err(NOT_PKCS1),
+    }
+}
+
 /// Writes the one DER of the key.
 pub(super) fn write_spki(material: &Material) -> Vec<u8> {
     let (algorithm, bits) = match material {
@@ -129,9 +151,33 @@ pub(super) fn write_spki(material: &Material) -> Vec<u8> {
         Material::MlDsa(MlDsa::Set44, key) => (ML_DSA_44, key.clone()),
         Material::MlDsa(MlDsa::Set65, key) => (ML_DSA_65, key.clone()),
         Material::MlDsa(MlDsa::Set87, key) => (ML_DSA_87, key.clone()),
-        Material::Rsa { n, e } => (RSA, tlv(SEQUENCE, &[unsigned(n), unsigned(e)].concat())),
+        Material::Rsa { n, e } => (RSA, rsa_public_key(n, e)),
+        Material::Dsa(dsa::Key { p, q, g, y }) => {
+            let parameters = tlv(SEQUENCE, &[p, q, g].map(|number| unsigned(number)).concat());
+            return spki(&tlv(SEQUENCE, &[DSA, &parameters].concat()), &unsigned(y));
+        }
     };
-    tlv(SEQUENCE, &[algorithm, &tlv(BIT_STRING, &[&[0], bits.as_slice()].concat())].concat())
+    spki(algorithm, &bits)
+}
+
+fn spki(algorithm: &[u8], bits: &[u8]) -> Vec<u8> {
+    tlv(SEQUENCE, &[algorithm, &tlv(BIT_STRING, &[&[0], bits].concat())].concat())
+}
+
+fn rsa_public_key(n: &[u8], e: &[u8]) -> Vec<u8> {
+    tlv(SEQUENCE, &[unsigned(n), unsigned(e)].concat())
+}
+
+/// The two integers of a DSA signature (RFC 3279 2.2.2), in their only strict encoding.
+pub(super) fn read_dsa_signature(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    // The same shape as modulus and exponent.
+    let (r, s) = read_rsa(der)?;
+    (dsa_signature(r, s) == der).then_some((r, s))
+}
+
+/// The DER of a DSA signature.
+pub(super) fn dsa_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
+    rsa_public_key(r, s)
 }
 
 /// What kind of private key a PKCS#8 holds.

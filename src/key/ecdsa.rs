@@ -1,6 +1,7 @@
 //! ECDSA over P-256, P-384 and P-521 (FIPS 186-5), signatures as DER.
 
 use super::{BadSignature, KeyError};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA256_ASN1,
     ECDSA_P521_SHA512_ASN1, EcdsaVerificationAlgorithm, ParsedPublicKey, UnparsedPublicKey,
@@ -19,6 +20,22 @@ pub(super) fn check_p384(point: &[u8]) -> Result<(), KeyError> {
 /// The point is uncompressed and on the curve.
 pub(super) fn check_p521(point: &[u8]) -> Result<(), KeyError> {
     check(&ECDSA_P521_SHA512_ASN1, 133, point)
+}
+
+/// The point whose first coordinate and sign are given, by the curve whose coordinates are that long.
+pub(super) fn uncompressed(point: &[u8]) -> Result<Vec<u8>, KeyError> {
+    const OFF_CURVE: KeyError = KeyError::Malformed { what: "its compressed point is on none of our curves" };
+    let algorithm = match point.len() {
+        33 => &ECDSA_P256_SHA256_ASN1,
+        49 => &ECDSA_P384_SHA384_ASN1,
+        67 => &ECDSA_P521_SHA512_ASN1,
+        _ => return Err(OFF_CURVE),
+    };
+    let key = ParsedPublicKey::new(algorithm, point).map_err(|_| OFF_CURVE)?;
+    let spki = AsDer::<PublicKeyX509Der<'_>>::as_der(&key).map_err(|_| OFF_CURVE)?;
+    // The point is what a SubjectPublicKeyInfo ends with.
+    let found = spki.as_ref().len().checked_sub(2 * point.len() - 1).and_then(|at| spki.as_ref().get(at..));
+    Ok(found.ok_or(OFF_CURVE)?.to_vec())
 }
 
 fn check(algorithm: &'static EcdsaVerificationAlgorithm, len: usize, point: &[u8]) -> Result<(), KeyError> {

@@ -14,7 +14,14 @@ pub(super) fn of(material: &Material, scheme: Scheme, pem: &str) -> (String, BTr
     };
     let public = hexed.as_deref().unwrap_or(pem);
     let id = sha256(&object(scheme.keytype(), Some(scheme), public, false));
-    let mut ids = BTreeSet::from([id.clone(), sha256(pem)]);
+    let mut ids = as_written(scheme, public);
+    ids.insert(sha256(pem));
+    (id, ids)
+}
+
+/// The same for the text of a key, whatever it looks like: another PEM of the key, or capital letters.
+pub(super) fn as_written(scheme: Scheme, public: &str) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
     for keytype in [scheme.keytype(), old_keytype(scheme)] {
         for public in [public, public.trim_end()] {
             for scheme in [None, Some(scheme)] {
@@ -24,11 +31,12 @@ pub(super) fn of(material: &Material, scheme: Scheme, pem: &str) -> (String, BTr
             }
         }
     }
-    (id, ids)
+    ids
 }
 
-/// The canonical JSON of a key object. None of the texts holds a character that canonical JSON escapes.
+/// The canonical JSON of a key object. Only the text that stands in front of a PEM can hold a character that canonical JSON escapes.
 fn object(keytype: &str, scheme: Option<Scheme>, public: &str, algorithms: bool) -> String {
+    let public = public.replace('\\', "\\\\").replace('"', "\\\"");
     let algorithms = if algorithms { "\"keyid_hash_algorithms\":[\"sha256\",\"sha512\"]," } else { "" };
     let scheme = scheme.map(|s| format!(",\"scheme\":\"{}\"", s.name())).unwrap_or_default();
     format!("{{{algorithms}\"keytype\":\"{keytype}\",\"keyval\":{{\"public\":\"{public}\"}}{scheme}}}")

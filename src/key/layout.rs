@@ -1,16 +1,23 @@
 //! The key object of a layout (in-toto 4.2.1).
 
-use super::{KeyError, PublicKey, Scheme, der::Material, pgp::Pgp};
+use super::{KeyError, Members, PublicKey, Scheme, der::Material, ids, pem, pgp::Pgp};
 use crate::json::{Value, shown};
+
+/// What any writer puts there: securesystemslib of all versions, in-toto-golang, in-toto-rs and in-toto-java.
+const MEMBERS: [&str; 5] = ["keyid", "keytype", "scheme", "keyval", "keyid_hash_algorithms"];
+/// in-toto-golang keeps the certificate that a key was loaded from, and goes by the key.
+const KEYVAL: [&str; 3] = ["public", "private", "certificate"];
 
 const NO_PUBLIC: KeyError = KeyError::Malformed { what: "it has no text keyval.public" };
 
-pub(super) fn read(value: &Value) -> Result<PublicKey, KeyError> {
-    let Some(keytype) = value.get("keytype") else { return without_keytype(value) };
+pub(super) fn read(value: &Value, members: Members) -> Result<PublicKey, KeyError> {
+    let Some(keytype) = value.get("keytype") else { return without_keytype(value, members) };
     let keytype = keytype.as_str().ok_or(KeyError::Malformed { what: "its keytype is no text" })?;
     let scheme = value.get("scheme").and_then(Value::as_str);
     let scheme = scheme.ok_or(KeyError::Malformed { what: "it has no text scheme" })?;
     let keyval = value.get("keyval").ok_or(NO_PUBLIC)?;
+    members.refuse_unknown(value, &MEMBERS, "a key")?;
+    members.refuse_unknown(keyval, &KEYVAL, "a key's keyval")?;
     // What anybody can read, anybody can sign with. Some writers leave an empty text.
     if !matches!(keyval.get("private"), None | Some(Value::Null)) && keyval.get("private") != Some(&Value::from("")) {
         return Err(KeyError::Malformed { what: "it holds a private key" });
@@ -27,11 +34,14 @@ pub(super) fn read(value: &Value) -> Result<PublicKey, KeyError> {
     if keytype != named.keytype() && keytype != named.name() {
         return Err(mismatch(scheme, keytype));
     }
-    material(public, named)?.with_scheme(named)
+    let mut key = material(public, named)?.with_scheme(named)?;
+    // Who wrote it may have hashed it as it stands here.
+    key.ids.extend(ids::as_written(named, public));
+    Ok(key)
 }
 
 fn material(public: &str, scheme: Scheme) -> Result<PublicKey, KeyError> {
-    if scheme != Scheme::Ed25519 || public.trim_start().starts_with("-----") {
+    if scheme != Scheme::Ed25519 || public.contains(pem::BEGIN) {
         return PublicKey::from_pem(public);
     }
     let point = hex::decode(public).map_err(|_| KeyError::Malformed { what: "its ed25519 public key is not hex" })?;
@@ -49,9 +59,9 @@ fn mismatch(scheme: &str, keytype: &str) -> KeyError {
 }
 
 /// OpenPGP keys have `type` and `method` instead.
-fn without_keytype(value: &Value) -> Result<PublicKey, KeyError> {
+fn without_keytype(value: &Value, members: Members) -> Result<PublicKey, KeyError> {
     match value.get("method") {
-        Some(_) => Pgp::from_layout(value).map(PublicKey::of_pgp),
+        Some(_) => Pgp::from_layout(value, members).map(PublicKey::of_pgp),
         None => Err(KeyError::Malformed { what: "it has no keytype" }),
     }
 }

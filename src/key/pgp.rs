@@ -11,7 +11,7 @@ mod packet;
 mod public;
 mod signature;
 
-use super::{KeyError, Scheme, der::Material};
+use super::{KeyError, Members, Scheme, der::Material};
 use jiff::Timestamp;
 use signature::Headers;
 use std::collections::BTreeMap;
@@ -95,8 +95,8 @@ impl Pgp {
         certificate::read(bytes)
     }
 
-    pub(super) fn from_layout(value: &crate::json::Value) -> Result<Self, KeyError> {
-        object::read(value)
+    pub(super) fn from_layout(value: &crate::json::Value, members: Members) -> Result<Self, KeyError> {
+        object::read(value, members)
     }
 
     pub(super) fn to_layout(&self) -> serde_json::Value {
@@ -221,6 +221,7 @@ impl Part {
     pub(super) fn scheme(&self) -> Scheme {
         match self.material {
             Material::Rsa { .. } => Scheme::PgpRsa,
+            Material::Dsa(_) => Scheme::PgpDsa,
             _ => Scheme::PgpEddsa,
         }
     }

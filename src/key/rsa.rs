@@ -1,38 +1,17 @@
 //! RSA (RFC 8017): PSS and PKCS#1 v1.5, moduli of 2048 to 8192 bits.
 
-use super::{BadSignature, KeyError, Scheme};
+mod open;
+
+use super::{BadSignature, KeyError, Scheme, der::Material};
 use aws_lc_rs::{
-    digest::{self, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512},
+    digest::{Algorithm, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA224, SHA256, SHA384, SHA512, digest},
     signature::{
         RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
         RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
-        RsaParameters, RsaPssSaltLength, UnparsedPublicKey,
+        RsaParameters, RsaPssSaltLength, RsaPublicKeyComponents, UnparsedPublicKey,
     },
 };
-
-/// Off-spec: the salt lengths tried. Python verifies any length, but the library has no such mode, and signers use few:
-/// the hash's (Python ≥ 0.25, Go, ring), the largest (OpenSSL, Vault, securesystemslib 0.24), RFC 8017's default of 20,
-/// none, and another hash's. A signature of another length does not verify, which denies.
-macro_rules! salts {
-    ($base:expr) => {
-        [
-            $base,
-            $base.with_pss_salt_length(RsaPssSaltLength::Max),
-            $base.with_pss_salt_length(RsaPssSaltLength::Custom(20)),
-            $base.with_pss_salt_length(RsaPssSaltLength::Custom(0)),
-            $base.with_pss_salt_length(RsaPssSaltLength::Custom(32)),
-            $base.with_pss_salt_length(RsaPssSaltLength::Custom(48)),
-            $base.with_pss_salt_length(RsaPssSaltLength::Custom(64)),
-        ]
-    };
-}
-
-static PSS_SHA256: [RsaParameters; 7] = salts!(RSA_PSS_2048_8192_SHA256);
-static PSS_SHA384: [RsaParameters; 7] = salts!(RSA_PSS_2048_8192_SHA384);
-static PSS_SHA512: [RsaParameters; 7] = salts!(RSA_PSS_2048_8192_SHA512);
-static PKCS1_SHA256: [RsaParameters; 1] = [RSA_PKCS1_2048_8192_SHA256];
-static PKCS1_SHA384: [RsaParameters; 1] = [RSA_PKCS1_2048_8192_SHA384];
-static PKCS1_SHA512: [RsaParameters; 1] = [RSA_PKCS1_2048_8192_SHA512];
+use open::Pss;
 
 /// How many bits a modulus has.
 pub(super) fn bits(n: &[u8]) -> usize {
@@ -55,28 +34,64 @@ pub(super) fn check(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     Ok(())
 }
 
-pub(super) fn verify(scheme: Scheme, spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-    let (hash, parameters): (_, &'static [RsaParameters]) = match scheme {
-        Scheme::RsaPssSha256 => (&SHA256, &PSS_SHA256),
-        Scheme::RsaPssSha384 => (&SHA384, &PSS_SHA384),
-        Scheme::RsaPssSha512 => (&SHA512, &PSS_SHA512),
-        Scheme::RsaPkcs1Sha256 => (&SHA256, &PKCS1_SHA256),
-        Scheme::RsaPkcs1Sha384 => (&SHA384, &PKCS1_SHA384),
-        Scheme::RsaPkcs1Sha512 => (&SHA512, &PKCS1_SHA512),
+/// Verifies under a scheme of RSA. Of `key`, modulus and exponent count; other keys have none and sign nothing.
+pub(super) fn verify(scheme: Scheme, key: &Material, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    let Material::Rsa { n, e } = key else { return Err(BadSignature) };
+    let verified = match scheme {
+        Scheme::RsaPssSha224 => {
+            opened_pss(&SHA224, n, e, signature).is_some_and(|p| p.is_of(&digest(&SHA224, message)))
+        }
+        Scheme::RsaPssSha256 => pss(RSA_PSS_2048_8192_SHA256, &SHA256, n, e, message, signature),
+        Scheme::RsaPssSha384 => pss(RSA_PSS_2048_8192_SHA384, &SHA384, n, e, message, signature),
+        Scheme::RsaPssSha512 => pss(RSA_PSS_2048_8192_SHA512, &SHA512, n, e, message, signature),
+        Scheme::RsaPkcs1Sha224 => pkcs1_sha224(n, e, message, signature),
+        Scheme::RsaPkcs1Sha256 => by_library(&RSA_PKCS1_2048_8192_SHA256, n, e, message, signature),
+        Scheme::RsaPkcs1Sha384 => by_library(&RSA_PKCS1_2048_8192_SHA384, n, e, message, signature),
+        Scheme::RsaPkcs1Sha512 => by_library(&RSA_PKCS1_2048_8192_SHA512, n, e, message, signature),
         Scheme::Ed25519
         | Scheme::EcdsaP256
         | Scheme::EcdsaP384
         | Scheme::EcdsaP521
         | Scheme::MlDsa(_)
         | Scheme::PgpRsa
-        | Scheme::PgpEddsa => {
-            return Err(BadSignature);
-        }
+        | Scheme::PgpDsa
+        | Scheme::PgpEddsa => false,
     };
-    let hashed = digest::digest(hash, message);
-    let verifies =
-        |p: &'static RsaParameters| UnparsedPublicKey::new(p, spki).verify_digest(&hashed, signature).is_ok();
-    if parameters.iter().any(verifies) { Ok(()) } else { Err(BadSignature) }
+    if verified { Ok(()) } else { Err(BadSignature) }
+}
+
+fn by_library(parameters: &RsaParameters, n: &[u8], e: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()
+}
+
+/// PSS of any salt length, as Python verifies it; the specifications say none. The library verifies one length that it is told, and
+/// nearly every signer's is the hash's. For another it is told the one that stands in the signature: a hint, the judgement stays its own.
+fn pss(
+    parameters: RsaParameters,
+    hash: &'static Algorithm,
+    n: &[u8],
+    e: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    if by_library(&parameters, n, e, message, signature) {
+        return true;
+    }
+    let salt = opened_pss(hash, n, e, signature).and_then(|opened| u16::try_from(opened.salt.len()).ok());
+    salt.filter(|len| usize::from(*len) != hash.output_len()).is_some_and(|len| {
+        let parameters = parameters.with_pss_salt_length(RsaPssSaltLength::Custom(len));
+        by_library(&parameters, n, e, message, signature)
+    })
+}
+
+fn opened_pss(hash: &'static Algorithm, n: &[u8], e: &[u8], signature: &[u8]) -> Option<Pss> {
+    Pss::read(&open::open(n, e, signature)?, bits(n), hash)
+}
+
+/// The library has no SHA-224.
+fn pkcs1_sha224(n: &[u8], e: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let opened = open::open(n, e, signature);
+    opened.is_some_and(|opened| open::pkcs1_sha224(&digest(&SHA224, message), opened.len()) == Some(opened))
 }
 
 /// PKCS#1 v1.5 over what is hashed already, as OpenPGP signs. SHA-1 is for revocations.
@@ -94,3 +109,6 @@ pub(super) fn verify_pkcs1(spki: &[u8], hashed: &Digest, signature: &[u8]) -> Re
     };
     UnparsedPublicKey::new(parameters, spki).verify_digest(hashed, signature).map_err(|_| BadSignature)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,9 @@ impl SecretKey {
     /// A new key; RSA of 3072 bits.
     ///
     /// # Errors
-    /// [`KeyError::Generation`] when the library has no randomness.
+    /// [`KeyError::Generation`] when the library has no randomness; [`KeyError::Unsupported`] as [`SecretKey::with_scheme`].
     pub fn generate(scheme: Scheme) -> Result<Self, KeyError> {
+        refuse_sha224(scheme)?;
         let pair = match scheme {
             Scheme::Ed25519 => Ed25519KeyPair::generate().map(Pair::Ed25519),
             Scheme::EcdsaP256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Pair::Ecdsa),
@@ -77,8 +78,9 @@ impl SecretKey {
     /// The same key, signing by another scheme of its type.
     ///
     /// # Errors
-    /// [`KeyError::SchemeMismatch`].
+    /// [`KeyError::SchemeMismatch`]; [`KeyError::Unsupported`] when we only verify by it.
     pub fn with_scheme(self, scheme: Scheme) -> Result<Self, KeyError> {
+        refuse_sha224(scheme)?;
         Ok(SecretKey { public: self.public.with_scheme(scheme)?, pair: self.pair })
     }
 
@@ -155,6 +157,16 @@ impl Pair {
     }
 }
 
+/// The library does not sign over SHA-224, and nobody needs new signatures of it.
+fn refuse_sha224(scheme: Scheme) -> Result<(), KeyError> {
+    match scheme {
+        Scheme::RsaPssSha224 | Scheme::RsaPkcs1Sha224 => {
+            Err(KeyError::Unsupported { what: format!("signing by \"{}\"", scheme.name()) })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn encoding(scheme: Scheme) -> &'static RsaSignatureEncoding {
     match scheme {
         Scheme::RsaPssSha384 => &RSA_PSS_SHA384,
@@ -162,7 +174,7 @@ fn encoding(scheme: Scheme) -> &'static RsaSignatureEncoding {
         Scheme::RsaPkcs1Sha256 => &RSA_PKCS1_SHA256,
         Scheme::RsaPkcs1Sha384 => &RSA_PKCS1_SHA384,
         Scheme::RsaPkcs1Sha512 => &RSA_PKCS1_SHA512,
-        // The scheme of an RSA key is one of RSA: `Scheme::fits`.
+        // The scheme of an RSA key is one of RSA (`Scheme::fits`) that signs (`refuse_sha224`).
         _ => &RSA_PSS_SHA256,
     }
 }

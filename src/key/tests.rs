@@ -155,38 +155,6 @@ fn signatures_of_the_reference_verify() {
 }
 
 #[test]
-fn pss_takes_every_salt_that_signers_use_and_no_other_padding() {
-    use aws_lc_rs::{
-        rand::SystemRandom,
-        rsa::KeyPair,
-        signature::{KeyPair as _, *},
-    };
-    static SALTS: [RsaSignatureEncoding; 5] = [
-        RSA_PSS_SHA256,
-        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Max),
-        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(20)),
-        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(0)),
-        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(64)),
-    ];
-    static OTHERS: [RsaSignatureEncoding; 2] = [RSA_PKCS1_SHA256, RSA_PSS_SHA512];
-    let key = KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
-    let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der>::as_der(key.public_key()).unwrap();
-    let public = PublicKey::from_spki(der.as_ref()).unwrap();
-    let sign = |encoding: &'static RsaSignatureEncoding| {
-        let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(encoding, &SystemRandom::new(), b"message", &mut signature).unwrap();
-        signature
-    };
-    for encoding in &SALTS {
-        assert_eq!(public.verify(b"message", &sign(encoding)), Ok(()), "{encoding:?}");
-        assert_eq!(public.verify(b"massage", &sign(encoding)), Err(BadSignature));
-    }
-    for encoding in &OTHERS {
-        assert_eq!(public.verify(b"message", &sign(encoding)), Err(BadSignature), "{encoding:?}");
-    }
-}
-
-#[test]
 fn cosign_hashes_with_sha256_whatever_the_key() {
     use aws_lc_rs::{rand::SystemRandom, signature::*};
     // By the key of `P384`, SHA-256, of pyca/cryptography.
@@ -228,12 +196,31 @@ fn a_key_has_one_encoding() {
     for der in [long_form, trailing, off_curve, unused_bits, der[..der.len() - 1].to_vec(), vec![], vec![0x30, 0x80]] {
         assert!(matches!(PublicKey::from_spki(&der), Err(KeyError::Malformed { .. })), "{der:02x?}");
     }
-    // A compressed point is the same key in fewer bytes.
+    // A compressed point is the same key in fewer bytes, and compared as the same.
     let mut compressed = vec![0x30, 0x39];
     compressed.extend_from_slice(&der[2..23]);
     compressed.extend_from_slice(&[3, 0x22, 0, 2]);
     compressed.extend_from_slice(&der[27..59]);
-    assert!(matches!(PublicKey::from_pem(&pem(&compressed)), Err(KeyError::Unsupported { .. })));
+    assert_eq!(PublicKey::from_pem(&pem(&compressed)), PublicKey::from_pem(P256));
+    let with = |at: usize, byte: u8| {
+        let mut der = compressed.clone();
+        der[at] = byte;
+        PublicKey::from_spki(&der)
+    };
+    // The other point of that first coordinate; no point, no sign of a compressed one, a bit that is not used, a length too long.
+    assert!(with(26, 3).is_ok_and(|other| other.spki() != PublicKey::from_pem(P256).unwrap().spki()));
+    for (at, byte) in [(58, compressed[58] ^ 1), (26, 5), (26, 4), (25, 1), (24, 0x21), (1, 0x38)] {
+        assert!(matches!(with(at, byte), Err(KeyError::Malformed { .. })), "byte {at}");
+    }
+    for trailing in [[compressed.as_slice(), &[0]].concat(), [&[0x30, 0x81, 0x39], &compressed[2..]].concat()] {
+        assert!(matches!(PublicKey::from_spki(&trailing), Err(KeyError::Malformed { .. })));
+    }
+    // Of another curve than it says.
+    let p384 = SecretKey::generate(Scheme::EcdsaP384).unwrap();
+    let other = super::pem::read_public(&p384.public().to_pem()).unwrap();
+    let short =
+        [&[0x30, 0x49], &compressed[2..23], &[3, 0x32, 0, 2], &other[other.len() - 96..other.len() - 48]].concat();
+    assert!(matches!(PublicKey::from_spki(&short), Err(KeyError::Malformed { .. })));
     // An RSA modulus with a needless zero in front, or without the one it needs.
     let der = super::pem::read_public(RSA).unwrap();
     for bad in [
@@ -248,8 +235,25 @@ fn a_key_has_one_encoding() {
 fn pem_is_one_block_and_nothing_else() {
     let malformed = |pem: &str| matches!(PublicKey::from_pem(pem), Err(KeyError::Malformed { .. }));
     assert!(malformed(""));
-    assert!(malformed(&format!("# a comment\n{P256}")));
     assert!(malformed(&format!("{P256}{P256}")));
+    assert!(malformed(&format!("{P256}# a comment\n")));
+    // Text in front is none of it, unless it could be meant.
+    let p256 = PublicKey::from_pem(P256);
+    for text in ["# a comment\n", "Public-Key: (256 bit)\npub:\n    04:08\n", "-----\r\n \t", "-----BEGINNING-----\n"] {
+        assert_eq!(PublicKey::from_pem(&format!("{text}{P256}")), p256, "{text:?}");
+        assert_eq!(PublicKey::from_file(format!("{text}{P256}").as_bytes()), p256, "{text:?}");
+    }
+    for text in [
+        "# ",
+        "a",
+        "-----BEGIN X-----\n",
+        "-----BEGIN X-----\nAAAA\n-----END X-----\n",
+        "see -----BEGIN PUBLIC KEY-----\n",
+    ] {
+        assert!(!matches!(PublicKey::from_pem(&format!("{text}{P256}")), Ok(_)), "{text:?}");
+    }
+    let secret = SecretKey::generate(Scheme::Ed25519).unwrap().to_pem();
+    assert!(SecretKey::from_pem(&secret).is_ok() && SecretKey::from_pem(&format!("a\n{secret}")).is_err());
     assert!(malformed(&P256.replace("END PUBLIC", "END PRIVATE")));
     assert!(malformed(&P256.replace("==", "")));
     assert!(malformed(&P256.replace("MFk", "M!k")));
@@ -260,6 +264,35 @@ fn pem_is_one_block_and_nothing_else() {
         PublicKey::from_pem(&certificate),
         Err(KeyError::Unsupported { what: "the PEM block \"CERTIFICATE\"".into() })
     );
+}
+
+/// What OpenSSL calls `-RSAPublicKey_out`.
+#[test]
+fn pkcs1_is_the_same_key() {
+    let rsa = PublicKey::from_pem(RSA).unwrap();
+    let der = super::pem::read_public(RSA).unwrap();
+    let pkcs1 = super::pem::write("RSA PUBLIC KEY", &der[24..]);
+    assert_eq!(PublicKey::from_pem(&pkcs1), Ok(rsa.clone()));
+    // Under an id of the text as it stands in the layout, too.
+    let key = object("rsa", "rsassa-pss-sha256", &pkcs1);
+    let id = crate::digest::Digest::sha256(&crate::json::canonical(&key).unwrap());
+    let read = PublicKey::from_layout(&key).unwrap();
+    assert_eq!((read.spki(), read.id()), (rsa.spki(), rsa.id()));
+    assert!(read.ids().is_superset(rsa.ids()) && read.ids().contains(id.hex()) && !rsa.ids().contains(id.hex()));
+    let quoted = object("rsa", "rsassa-pss-sha256", &format!("a \"key\" \\\n{pkcs1}"));
+    let id = crate::digest::Digest::sha256(&crate::json::canonical(&quoted).unwrap());
+    assert!(PublicKey::from_layout(&quoted).unwrap().ids().contains(id.hex()));
+    for broken in [&der[..], &der[25..], &der[24..der.len() - 1], &[&der[24..], &[0]].concat(), &[0x30, 0]] {
+        let pem = super::pem::write("RSA PUBLIC KEY", broken);
+        assert!(matches!(PublicKey::from_pem(&pem), Err(KeyError::Malformed { .. })), "{broken:02x?}");
+    }
+    // Neither a private key nor another kind goes by that name.
+    let ec = P256.replace("PUBLIC KEY", "RSA PUBLIC KEY");
+    assert!(matches!(PublicKey::from_pem(&ec), Err(KeyError::Malformed { .. })));
+    assert!(matches!(
+        PublicKey::from_pem(&RSA.replace("PUBLIC KEY", "RSA PRIVATE KEY")),
+        Err(KeyError::Malformed { .. })
+    ));
 }
 
 #[test]
@@ -321,7 +354,7 @@ fn ed25519_keys_of_small_order_are_refused() {
     for hex in weak {
         assert!(matches!(at(hex), Err(KeyError::Malformed { .. })), "{hex}");
     }
-    assert!(at(ED25519_HEX).is_ok() && at(&ED25519_HEX.to_uppercase()) == at(ED25519_HEX));
+    assert!(at(ED25519_HEX).is_ok() && at(&ED25519_HEX.to_uppercase()).unwrap().spki() == ed25519().spki());
     // Which begin, or end, as those do.
     for like in ["01".repeat(32), format!("ec{}7f", "00".repeat(30)), format!("ef{}7f", "fe".repeat(30))] {
         assert!(at(&like).is_ok(), "{like}");
@@ -336,7 +369,9 @@ fn key_objects_say_type_and_scheme_that_fit() {
     let old = read("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", P256.trim_end()).unwrap();
     assert_eq!(old, PublicKey::from_pem(P256).unwrap(), "the deprecated spelling, the newline stripped");
     assert_eq!(read("rsa", "rsa-pkcs1v15-sha512", RSA).unwrap().scheme(), Scheme::RsaPkcs1Sha512);
-    assert_eq!(read("ed25519", "ed25519", &ed25519().to_pem()).unwrap(), ed25519());
+    assert_eq!(read("rsa", "rsassa-pss-sha224", RSA).unwrap().scheme(), Scheme::RsaPssSha224);
+    assert_eq!(read("rsa", "rsa-pkcs1v15-sha224", RSA).unwrap().scheme(), Scheme::RsaPkcs1Sha224);
+    assert_eq!(read("ed25519", "ed25519", &ed25519().to_pem()).unwrap().spki(), ed25519().spki());
     for (keytype, scheme, public) in [
         ("rsa", "ed25519", RSA),
         ("ed25519", "rsassa-pss-sha256", ED25519_HEX),
@@ -352,8 +387,8 @@ fn key_objects_say_type_and_scheme_that_fit() {
         assert!(matches!(read(keytype, scheme, public), Err(KeyError::SchemeMismatch { .. })), "{keytype} {scheme}");
     }
     for (keytype, scheme) in [
-        ("rsa", "rsassa-pss-sha224"),
-        ("rsa", "rsa-pkcs1v15-sha224"),
+        ("rsa", "rsassa-pss-sha1"),
+        ("rsa", "rsa-pkcs1v15-md5"),
         ("ecdsa", "ecdsa-sha2-nistp224"),
         ("ml-dsa", "ml-dsa-44/2"),
         ("ml-dsa", "ml-dsa-44"),
@@ -375,7 +410,7 @@ fn key_objects_say_type_and_scheme_that_fit() {
         parsed(&format!(r#"{{"keyid":"{id}","hashes":["pgp+SHA2"],"keyval":{{"public":{public}}},{more}}}"#))
     };
     let dsa = r#""type":"dsa","method":"pgp+dsa-fips-180-2""#;
-    assert!(matches!(openpgp(dsa), Err(KeyError::Unsupported { what }) if what.contains("DSA")));
+    assert_eq!(openpgp(dsa), Err(KeyError::WeakDsa { bits: 3 }));
     for unknown in [r#""type":"rsa","method":"pgp+x""#, r#""type":"rsa","method":"pgp+eddsa-ed25519""#] {
         assert!(matches!(openpgp(unknown), Err(KeyError::Unsupported { .. })), "{unknown}");
     }
@@ -390,6 +425,50 @@ fn key_objects_say_type_and_scheme_that_fit() {
     for text in ["{}", "[]", r#"{"keytype":"rsa"}"#, r#"{"keytype":"rsa","scheme":"rsassa-pss-sha256","keyval":{}}"#] {
         assert!(matches!(parsed(text), Err(KeyError::Malformed { .. })), "{text}");
     }
+}
+
+/// R41: another member could say when, or for what, the key holds. The reference passes over it, and so does the compatible profile.
+#[test]
+fn members_of_a_key_that_nobody_knows_are_not_overlooked() {
+    let with = |place: &str, name: &str, member: serde_json::Value| {
+        let mut key = serde_json::json!({"keyid": "any", "keytype": "ed25519", "scheme": "ed25519",
+            "keyval": {"public": ED25519_HEX, "private": ""}, "keyid_hash_algorithms": ["sha256", "sha512"]});
+        key.pointer_mut(place).unwrap()[name] = member;
+        Value::from(&key)
+    };
+    // What some writer puts there.
+    for (place, name, member) in [
+        ("", "keyid", serde_json::json!("other")),
+        ("", "keyid_hash_algorithms", serde_json::json!(null)),
+        ("/keyval", "private", serde_json::json!(null)),
+        ("/keyval", "certificate", serde_json::json!("")),
+    ] {
+        let value = with(place, name, member);
+        assert_eq!(PublicKey::from_layout(&value), Ok(ed25519()), "{name}");
+        assert_eq!(PublicKey::from_layout_leniently(&value), Ok(ed25519()), "{name}");
+    }
+    for (place, name, of) in [
+        ("", "revoked", "a key"),
+        ("", "expires", "a key"),
+        ("", "Keyid", "a key"),
+        ("", "certificate", "a key"),
+        ("/keyval", "usage", "a key's keyval"),
+        ("/keyval", "scheme", "a key's keyval"),
+    ] {
+        for member in [serde_json::json!(true), serde_json::json!(false), serde_json::json!(null)] {
+            let value = with(place, name, member);
+            let what = format!("the member \"{name}\" of {of}");
+            assert_eq!(PublicKey::from_layout(&value), Err(KeyError::Unsupported { what }), "{place}/{name}");
+            assert_eq!(PublicKey::from_layout_leniently(&value), Ok(ed25519()), "{place}/{name}");
+        }
+    }
+    // What is wrong with a known one is wrong for the lenient reader too.
+    let private = with("/keyval", "private", serde_json::json!("x"));
+    let error = KeyError::Malformed { what: "it holds a private key" };
+    assert_eq!(
+        (PublicKey::from_layout(&private), PublicKey::from_layout_leniently(&private)),
+        (Err(error.clone()), Err(error))
+    );
 }
 
 #[test]

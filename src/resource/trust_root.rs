@@ -34,7 +34,7 @@ pub struct TrustKey {
     /// A key of a Secret of tidewaiter's own namespace, which holds the PEM block or the OpenPGP certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
-    /// One armored block `PGP PUBLIC KEY BLOCK`: RSA or Ed25519, of version 4. For owners of layouts; images are not signed by OpenPGP.
+    /// One armored block `PGP PUBLIC KEY BLOCK`: RSA, DSA or Ed25519, of version 4. For owners of layouts; images are not signed by OpenPGP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pgp: Option<String>,
 }

@@ -31,8 +31,18 @@ impl Rng {
 const STEPS: [&str; 6] = ["fetch", "build", "test", "pack", "build.x", "Build"];
 pub const FUNCTIONARIES: [&str; 7] = ["fred", "bea", "ben", "dora", "rsa-rita", "p256-pia", "p384-pit"];
 /// Who is authorised, and whose key signs: now and then one of these is among the functionaries. Not everybody takes such keys.
-const GUESTS: [(&str, &str); 4] =
-    [("pgp-gil", "pgp-gil"), ("pgp-gil", "pgp-gil/sub"), ("pgp-gil/sub", "pgp-gil/sub"), ("weak-ron", "weak-ron")];
+const GUESTS: [(&str, &str); 10] = [
+    ("pgp-gil", "pgp-gil"),
+    ("pgp-gil", "pgp-gil/sub"),
+    ("pgp-gil/sub", "pgp-gil/sub"),
+    ("weak-ron", "weak-ron"),
+    ("salt-sue", "salt-sue"),
+    ("pss224-sue", "pss224-sue"),
+    ("pkcs224-sue", "pkcs224-sue"),
+    ("pkcs1-sue", "pkcs1-sue"),
+    ("text-sue", "text-sue"),
+    ("compressed-sue", "compressed-sue"),
+];
 const CLEAN: [&str; 16] =
     ["a", "b", "ab", "A", "a/b", "a/b/c", "src/a", "src/b", "srca", "a*b", "a?b", "a[b", "[a]", "é", "-", "!a"];
 /// A second spelling of another name, or nothing a file is called.
@@ -161,7 +171,7 @@ pub fn chain(seed: u64) -> Case {
     let mut names = STEPS.to_vec();
     let steps: Vec<&str> = (0..1 + rng.below(4)).map(|_| names.remove(rng.below(names.len()))).collect();
     let (mut definitions, mut files, mut links) = (Vec::new(), Files::new(), BTreeMap::new());
-    let guest = rng.percent(12).then(|| GUESTS[rng.below(GUESTS.len())]);
+    let guest = rng.percent(20).then(|| GUESTS[rng.below(GUESTS.len())]);
     for _ in 0..rng.below(3) {
         files.insert(name(rng), 's');
     }

@@ -1,12 +1,10 @@
 //! Keys by name, made once a run: the scheme is the beginning of the name (`rsa-`, `p256-`, `p384-`, otherwise ed25519). `pgp-gil` signs by
-//! OpenPGP, `pgp-gil/sub` by a subkey of his; `weak-` is RSA of 1,024 bits, which OpenSSL has to make and to sign with.
+//! OpenPGP, `pgp-gil/sub` by a subkey of his; others OpenSSL has to make and to sign with (`foreign`).
 
-use super::people;
+use super::{foreign, people};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    io::Write,
-    process::{Command, Stdio},
     sync::{LazyLock, Mutex, PoisonError},
 };
 use tidewaiter::{
@@ -30,31 +28,12 @@ pub fn secret(name: &str) -> &'static SecretKey {
     })
 }
 
-/// The one weak key, as PEM: private and public.
-static WEAK: LazyLock<(String, String)> = LazyLock::new(|| {
-    let private = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"], b"");
-    let public = openssl(&["pkey", "-pubout"], &private);
-    (String::from_utf8(private).unwrap(), String::from_utf8(public).unwrap())
-});
-
-fn openssl(args: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut command = Command::new("openssl");
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("openssl starts");
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "openssl {args:?}");
-    output.stdout
-}
-
 /// The id that Python and we derive (K2).
 pub fn id(name: &str) -> String {
-    match people::person(name) {
-        Some(person) => person.id(),
-        None if name.starts_with("weak-") => {
-            Digest::sha256(&json::canonical(&(&weak_object()).into()).unwrap()).hex().to_owned()
-        }
-        None => secret(name).public().id().to_owned(),
+    match (people::person(name), foreign::object(name)) {
+        (Some(person), _) => person.id(),
+        (None, Some(object)) => Digest::sha256(&json::canonical(&(&object).into()).unwrap()).hex().to_owned(),
+        (None, None) => secret(name).public().id().to_owned(),
     }
 }
 
@@ -74,17 +53,10 @@ pub fn object(name: &str) -> Value {
     if let Some(person) = people::person(name) {
         return person.object(name);
     }
-    let mut key = match name.starts_with("weak-") {
-        true => weak_object(),
-        false => secret(name).public().to_layout(),
-    };
+    let mut key = foreign::object(name).unwrap_or_else(|| secret(name).public().to_layout());
     key["keyid"] = id(name).into();
     key["keyid_hash_algorithms"] = json!(["sha256", "sha512"]);
     key
-}
-
-fn weak_object() -> Value {
-    json!({"keytype": "rsa", "scheme": "rsassa-pss-sha256", "keyval": {"public": WEAK.1}})
 }
 
 /// What OpenPGP has to say for the message in a Metablock: the signature object, if that is how the key signs.
@@ -94,12 +66,5 @@ pub fn openpgp(name: &str, message: &[u8]) -> Option<Value> {
 
 /// The signature of any other key.
 pub fn sign(name: &str, message: &[u8]) -> Vec<u8> {
-    if !name.starts_with("weak-") {
-        return secret(name).sign(message).unwrap();
-    }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), &WEAK.0).unwrap();
-    let key = file.path().to_str().unwrap();
-    let padding = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"];
-    openssl(&[&["dgst", "-sha256", "-sign", key], &padding[..]].concat(), message)
+    foreign::sign(name, message).unwrap_or_else(|| secret(name).sign(message).unwrap())
 }

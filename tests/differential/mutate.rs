@@ -47,6 +47,7 @@ pub const ALL: &[Mutation] = &[
     ("link-control-characters", |rng, case| {
         a_link(rng, case).signed["byproducts"]["stdout"] = "tab\t cr\r bell\u{7} \\n é \u{1f600}".into();
     }),
+    ("link-nul", |rng, case| a_link(rng, case).signed["byproducts"]["stdout"] = "a\0b\0".into()),
     ("link-big-integer", |rng, case| a_link(rng, case).signed["byproducts"]["time"] = json!(9_007_199_254_740_993_u64)),
     ("link-materials-null", |rng, case| a_link(rng, case).signed["materials"] = Value::Null),
     ("link-without-environment", |rng, case| {
@@ -214,6 +215,13 @@ pub const ALL: &[Mutation] = &[
         if let Some(mut doc) = case.files.get(&file_name(&name, &id)).cloned() {
             doc.by[0].id.clone_from(&other);
             case.files.insert(file_name(&name, &other), doc);
+        }
+    }),
+    ("key-member-unknown", |rng, case| {
+        let id = a_step(rng, case)["pubkeys"][0].as_str().unwrap().to_owned();
+        let place = rng.pick(&["", "/keyval"]);
+        if let Some(key) = case.layout.signed["keys"].get_mut(&id).and_then(|key| key.pointer_mut(place)) {
+            key["expires"] = "2030-01-01".into();
         }
     }),
     ("key-of-another-scheme", |_, case| {

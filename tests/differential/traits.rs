@@ -25,6 +25,11 @@ pub fn has(case: &Case, name: &str) -> bool {
         "key-of-openpgp" => case.files.values().any(|doc| doc.by.iter().any(|by| by.key.starts_with("pgp-"))),
         "key-of-openpgp-in-the-layout" => layout_keys(case).any(|key| key.get("method").is_some()),
         "key-of-rsa-1024" => case.files.values().any(|doc| doc.by.iter().any(|by| by.key.starts_with("weak-"))),
+        "key-that-go-does-not-use" => {
+            let odd = ["salt-", "pss224-", "pkcs224-", "pkcs1-", "compressed-"];
+            let mut keys = case.files.values().flat_map(|doc| &doc.by);
+            keys.any(|by| odd.iter().any(|beginning| by.key.starts_with(beginning)))
+        }
         "key-of-rsa-1024-in-the-layout" => case.layout.signed["keys"].get(keys::id("weak-ron")).is_some(),
         "parameters" => !case.parameters.is_empty(),
         "parameters-with-wildcards" => case.parameters.values().any(|value| value.contains(['*', '?', '['])),

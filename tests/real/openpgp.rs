@@ -74,7 +74,7 @@ fn build(bench: &Bench, key: &str) {
 
 #[test]
 fn layouts_and_links_of_the_reference_signed_by_gnupg() {
-    for algorithm in ["rsa3072", "ed25519"] {
+    for algorithm in ["rsa3072", "dsa2048", "ed25519"] {
         let bench = Bench::new();
         let gnupg = Gnupg::new(&bench);
         let [owner, fay, mallory] =
@@ -84,7 +84,7 @@ fn layouts_and_links_of_the_reference_signed_by_gnupg() {
         gnupg.export(&mallory, "mallory");
         // GnuPG signs with the newest key that signs: the master, as long as it has no such subkey. The reference loses the subkeys
         // of Ed25519 masters, and when they expire: it hashes the master's packet with the header it has, another one for so short a key.
-        let rounds = if algorithm == "rsa3072" { &[false, true][..] } else { &[false] };
+        let rounds = if algorithm == "ed25519" { &[false][..] } else { &[false, true] };
         for with_subkey in rounds {
             if *with_subkey {
                 gnupg.subkey(&fay, algorithm, "sign");
@@ -112,7 +112,12 @@ fn layouts_and_links_of_the_reference_signed_by_gnupg() {
         assert_eq!(verify(&bench, "owner.asc", &[]).expect(3).json()["reason"], "threshold_not_met");
 
         // The object that we make of a certificate is theirs. A subkey that does not sign is not in it; in theirs, one of RSA would be.
-        gnupg.subkey(&fay, if algorithm == "ed25519" { "cv25519" } else { algorithm }, "encr");
+        let encrypts = match algorithm {
+            "ed25519" => "cv25519",
+            "dsa2048" => "elg2048",
+            rsa => rsa,
+        };
+        gnupg.subkey(&fay, encrypts, "encr");
         gnupg.export(&fay, "fay");
         let mut theirs: serde_json::Value =
             serde_json::from_slice(&fs::read(bench.path("functionary.json")).expect("an object")).expect("JSON");
@@ -126,7 +131,7 @@ fn layouts_and_links_of_the_reference_signed_by_gnupg() {
 
 #[test]
 fn a_layout_of_ours_for_gnupg_verifies_with_the_reference() {
-    for algorithm in ["rsa3072", "ed25519"] {
+    for algorithm in ["rsa3072", "dsa2048", "ed25519"] {
         let bench = Bench::new();
         let gnupg = Gnupg::new(&bench);
         let fay = gnupg.key(&[], "fay", algorithm, "cert", "1y");
@@ -172,10 +177,12 @@ fn keys_that_must_not_sign_are_not_exported() {
     let certifies = gnupg.key(&[], "certifies", "ed25519", "cert", "1y");
     gnupg.subkey(&certifies, "cv25519", "encr");
     refused(&gnupg.export(&certifies, "certifies"), "is not for signing");
-    let dsa = gnupg.key(&[], "dsa", "dsa2048", "sign,cert", "1y");
-    refused(&gnupg.export(&dsa, "dsa"), "DSA is not supported");
-    let weak = gnupg.key(&[], "weak", "rsa1024", "sign,cert", "1y");
-    refused(&gnupg.export(&weak, "weak"), "has 1024 bits");
+    for weak in ["rsa1024", "dsa1024"] {
+        let key = gnupg.key(&[], weak, weak, "sign,cert", "1y");
+        refused(&gnupg.export(&key, weak), "has 1024 bits");
+    }
+    let ecdsa = gnupg.key(&[], "ecdsa", "nistp256", "sign,cert", "1y");
+    refused(&gnupg.export(&ecdsa, "ecdsa"), "ECDSA is not supported");
 
     let alice = gnupg.key(&[], "alice", "ed25519", "sign,cert", "1y");
     bench.tidewaiter(&["key", "public", &gnupg.export(&alice, "alice")]).expect(0);

@@ -39,7 +39,9 @@ fn a_link_says_what_its_environment_and_its_end_say() {
         Link::read(value.to_string().as_bytes(), crate::intoto::Profile::Strict).unwrap().link.unwrap()
     };
     let claimed = json!({"facts": {"commit.signed": false, "vcs.ref.head.revision": "abc", "step.return_value": 0, "n": 7,
-        "too.long": "x".repeat(257), "of.no.kind": [1], "a fraction": 1.5, "fraction": 1.5, "control": "a\u{7}"}});
+        "too.long": "x".repeat(257), "of.no.kind": [1], "a fraction": 1.5, "fraction": 1.5, "control": "a\u{7}",
+        // PostgreSQL keeps none.
+        "nul": "a\0", "n\0": 7}});
     let facts = Facts::of_link(&link(claimed, json!({"return-value": 1})));
     let expected = json!({"commit.signed": "false", "vcs.ref.head.revision": "abc", "step.return_value": 1, "n": 7});
     assert_eq!(shown(&facts), expected);

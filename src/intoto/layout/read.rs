@@ -150,14 +150,21 @@ fn keys(fields: &Fields<'_>) -> Result<BTreeMap<String, Result<PublicKey, KeyErr
                 Some(Value::String(inner)) if inner == id => {}
                 // The reference finds the key by the one and its signatures by the other (in-toto §2.2, case 51).
                 Some(Value::String(inner)) if fields.profile == Profile::Compat => {
-                    return Ok((id.clone(), PublicKey::from_layout(value).map(|key| key.also_known_as(inner))));
+                    return Ok((
+                        id.clone(),
+                        PublicKey::from_layout_leniently(value).map(|key| key.also_known_as(inner)),
+                    ));
                 }
                 Some(Value::String(inner)) => {
                     return Err(LayoutError::KeyId { key: id.clone(), inner: inner.clone() });
                 }
                 Some(_) => return Err(LayoutError::Type { at: at(), field: "keyid", expected: "a string" }),
             }
-            Ok((id.clone(), PublicKey::from_layout(value)))
+            let key = match fields.profile {
+                Profile::Strict => PublicKey::from_layout(value),
+                Profile::Compat => PublicKey::from_layout_leniently(value),
+            };
+            Ok((id.clone(), key))
         })
         .collect()
 }

@@ -64,9 +64,10 @@ fn the_order_of_members_does_not_choose_which_fault_is_told() {
         Layout::read(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap(), Profile::Compat)
     };
     for members in [r#""a":1,"b":2"#, r#""b":2,"a":1"#] {
-        let key = format!(r#""k":{{"type":"rsa","method":"pgp+rsa-pkcsv1.5",{members}}}"#);
+        let key = format!(r#"{{"type":"rsa","method":"pgp+rsa-pkcsv1.5",{members}}}"#);
         let what = r#"the member "a" of an OpenPGP key"#.to_owned();
-        assert_eq!(layout(&key).unwrap().keys["k"], Err(KeyError::Unsupported { what }));
+        let key = PublicKey::from_layout(&json::parse(key.as_bytes(), &json::Limits::METADATA).unwrap());
+        assert_eq!(key, Err(KeyError::Unsupported { what }));
     }
     let (one, other) = (r#""k":{"keyid":1}"#, r#""l":{"keyid":2}"#);
     for keys in [[one, other], [other, one]] {
@@ -82,6 +83,31 @@ fn names_are_names() {
         let error = layout("", &inspection(name, ""), "").unwrap_err();
         assert!(matches!(error, LayoutError::Name { .. }), "{name}: {error}");
     }
+}
+
+/// A link may have a NUL in what was printed; a layout has no place for one.
+#[test]
+fn no_text_of_a_layout_has_a_nul() {
+    for nul in ["", "\\u0000"] {
+        let readings = [
+            layout("", "", &format!(r#","x{nul}":1"#)),
+            layout("", &inspection(&format!("a{nul}"), ""), ""),
+            layout("", &inspection("a", &format!(r#"["DISALLOW","a{nul}"]"#)), ""),
+            layout(&step("a", "1", &format!(r#""j{nul}""#), ""), "", ""),
+        ];
+        for reading in readings {
+            let error = reading.unwrap_err();
+            assert_eq!(error == LayoutError::Nul, !nul.is_empty(), "{error}");
+            assert!(error != LayoutError::Nul || error.reason() == Reason::LayoutMalformed);
+        }
+    }
+    // Names are names in either profile.
+    let text = format!(
+        r#"{{"_type":"layout","expires":"2030-01-31T12:00:00Z","keys":{{}},"steps":[],"inspect":[{}]}}"#,
+        inspection(r"a\u0000", "")
+    );
+    let compat = Layout::read(&json::parse(text.as_bytes(), &json::Limits::METADATA).unwrap(), Profile::Compat);
+    assert!(matches!(compat, Err(LayoutError::Name { .. })), "{compat:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The body of a version 4 public-key packet (RFC 9580 5.5.2.2, 5.5.5).
 
 use super::packet;
-use crate::key::{KeyError, der::Material};
+use crate::key::{KeyError, der::Material, dsa};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 /// The curve of legacy EdDSA keys, 1.3.6.1.4.1.11591.15.1 behind its length.
@@ -46,7 +46,7 @@ fn material(algorithm: u8, bytes: &[u8]) -> Result<Material, KeyError> {
         },
         2 => unsupported("RSA for encryption alone"),
         16 => unsupported("Elgamal"),
-        17 => unsupported("DSA"),
+        17 => dsa(bytes).ok_or(MALFORMED),
         18 => unsupported("ECDH"),
         19 => unsupported("ECDSA"),
         25 => unsupported("X25519"),
@@ -58,6 +58,15 @@ fn rsa(bytes: &[u8]) -> Option<Material> {
     let (n, rest) = packet::integer(bytes)?;
     let (e, rest) = packet::integer(rest)?;
     rest.is_empty().then(|| Material::Rsa { n: n.to_vec(), e: e.to_vec() })
+}
+
+fn dsa(bytes: &[u8]) -> Option<Material> {
+    let (p, rest) = packet::integer(bytes)?;
+    let (q, rest) = packet::integer(rest)?;
+    let (g, rest) = packet::integer(rest)?;
+    let (y, rest) = packet::integer(rest)?;
+    let [p, q, g, y] = [p, q, g, y].map(<[u8]>::to_vec);
+    rest.is_empty().then_some(Material::Dsa(dsa::Key { p, q, g, y }))
 }
 
 /// `None` on another curve.

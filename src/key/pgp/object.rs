@@ -4,18 +4,18 @@
 use super::{Part, Pgp, Validity};
 use crate::{
     json::{Value, shown},
-    key::{KeyError, der::Material},
+    key::{KeyError, Members, der::Material, dsa},
 };
 use std::collections::BTreeMap;
 
-/// What an object may say. Another member could restrict the key.
+/// What an object may say.
 const MEMBERS: [&str; 8] =
     ["type", "method", "hashes", "keyid", "keyval", "creation_time", "validity_period", "subkeys"];
 /// As for certificates.
 const SUBKEYS_MAX: usize = 64;
 
-pub(super) fn read(value: &Value) -> Result<Pgp, KeyError> {
-    let master = part(value)?;
+pub(super) fn read(value: &Value, members: Members) -> Result<Pgp, KeyError> {
+    let master = part(value, members)?;
     let subkeys = match value.get("subkeys") {
         None => BTreeMap::new(),
         Some(subkeys) => subkeys.by_name().ok_or(malformed("its subkeys are no object"))?,
@@ -32,27 +32,37 @@ pub(super) fn read(value: &Value) -> Result<Pgp, KeyError> {
         if value.get("keyid").and_then(Value::as_str) != Some(id) || *id == master.id {
             return Err(malformed("the keyid of a subkey is not the name it stands under, or is its master's"));
         }
-        read.insert(id.clone(), part(value));
+        read.insert(id.clone(), part(value, members));
     }
     Ok(Pgp { master, master_signs: true, subkeys: read, alone: false })
 }
 
-fn part(value: &Value) -> Result<Part, KeyError> {
+fn part(value: &Value, members: Members) -> Result<Part, KeyError> {
     if value.as_object().is_none() {
         return Err(malformed("it is no object"));
     }
-    if let Some(name) = value.unknown_member(&MEMBERS) {
-        return Err(KeyError::Unsupported { what: format!("the member \"{}\" of an OpenPGP key", shown(name)) });
-    }
+    members.refuse_unknown(value, &MEMBERS, "an OpenPGP key")?;
     let text = |name| value.get(name).and_then(Value::as_str);
     let id = text("keyid").filter(|id| is_fingerprint(id)).ok_or(malformed("its keyid is no OpenPGP fingerprint"))?;
-    let public = value.get("keyval").and_then(|keyval| keyval.get("public"));
-    let public = public.ok_or(malformed("it has no keyval.public"))?;
+    let keyval = value.get("keyval");
+    let public = keyval.and_then(|keyval| keyval.get("public")).ok_or(malformed("it has no keyval.public"))?;
+    if let Some(keyval) = keyval {
+        members.refuse_unknown(keyval, &["public", "private"], "an OpenPGP key's keyval")?;
+    }
+    let numbers = |known: &[&str]| members.refuse_unknown(public, known, "an OpenPGP key's public part");
     let material = match (text("type"), text("method")) {
-        (Some("rsa"), Some("pgp+rsa-pkcsv1.5")) => Material::Rsa { n: number(public, "n")?, e: number(public, "e")? },
-        (Some("eddsa"), Some("pgp+eddsa-ed25519")) => Material::Ed25519(bytes(public, "q")?),
+        (Some("rsa"), Some("pgp+rsa-pkcsv1.5")) => {
+            numbers(&["n", "e"])?;
+            Material::Rsa { n: number(public, "n")?, e: number(public, "e")? }
+        }
+        (Some("eddsa"), Some("pgp+eddsa-ed25519")) => {
+            numbers(&["q"])?;
+            Material::Ed25519(bytes(public, "q")?)
+        }
         (Some("dsa"), Some("pgp+dsa-fips-180-2")) => {
-            return Err(KeyError::Unsupported { what: "an OpenPGP key of DSA".into() });
+            numbers(&["p", "q", "g", "y"])?;
+            let [p, q, g, y] = ["p", "q", "g", "y"].map(|name| number(public, name));
+            Material::Dsa(dsa::Key { p: p?, q: q?, g: g?, y: y? })
         }
         (_, Some(method)) => {
             return Err(KeyError::Unsupported {
@@ -118,6 +128,9 @@ fn write_part(part: &Part) -> serde_json::Value {
     let scheme = part.scheme();
     let public = match &part.material {
         Material::Rsa { n, e } => serde_json::json!({ "e": hex::encode(e), "n": hex::encode(n) }),
+        Material::Dsa(dsa::Key { p, q, g, y }) => {
+            serde_json::json!({ "g": hex::encode(g), "p": hex::encode(p), "q": hex::encode(q), "y": hex::encode(y) })
+        }
         Material::Ed25519(point)
         | Material::P256(point)
         | Material::P384(point)

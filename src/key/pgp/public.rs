@@ -5,7 +5,7 @@ use crate::key::{KeyError, PublicKey};
 use jiff::Timestamp;
 
 impl PublicKey {
-    /// An OpenPGP certificate (RFC 9580 10.1.1) of version 4, armored or binary: RSA and Ed25519. Its self signatures are verified here,
+    /// An OpenPGP certificate (RFC 9580 10.1.1) of version 4, armored or binary: RSA, DSA and Ed25519. Its self signatures are verified here,
     /// and whether it has expired is judged at each use ([`PublicKey::usable_at`]). It verifies OpenPGP signatures and no others.
     ///
     /// # Errors

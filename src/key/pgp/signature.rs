@@ -1,7 +1,7 @@
 //! Version 4 signatures (RFC 9580 5.2.3): what they say in the part that is signed, and whether they verify.
 
 use super::packet;
-use crate::key::{BadSignature, der::Material, ed25519, rsa};
+use crate::key::{BadSignature, der, der::Material, ed25519, rsa};
 use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 
 /// SHA-256, the hash of in-toto's signatures.
@@ -67,6 +67,7 @@ impl Headers {
         match material {
             Material::Rsa { .. } => matches!(self.algorithm, 1 | 3),
             Material::Ed25519(_) => matches!(self.algorithm, 22 | 27),
+            Material::Dsa(_) => self.algorithm == 17,
             Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::MlDsa(..) => false,
         }
     }
@@ -138,10 +139,13 @@ impl<'b> Signature<'b> {
             return Some(self.value.to_vec());
         }
         let (first, rest) = packet::integer(self.value)?;
-        if self.headers.algorithm != 22 {
+        if !matches!(self.headers.algorithm, 17 | 22) {
             return rest.is_empty().then(|| first.to_vec());
         }
         let (second, rest) = packet::integer(rest)?;
+        if self.headers.algorithm == 17 {
+            return rest.is_empty().then(|| der::dsa_signature(first, second));
+        }
         // Integers lose their leading zeros; the halves of an Ed25519 signature have 32 bytes (RFC 9580 5.2.3.3.1).
         Some([padded(first, 32)?, padded(second, 32)?].concat()).filter(|_| rest.is_empty())
     }
@@ -175,11 +179,12 @@ pub(super) fn hash(algorithm: u8, message: &[&[u8]], hashed: &[u8]) -> Option<Di
     Some(context.finish())
 }
 
-/// RSA by PKCS#1 v1.5, which integers may have robbed of its leading zeros; EdDSA over the hash.
+/// RSA by PKCS#1 v1.5, which integers may have robbed of its leading zeros; DSA as DER; EdDSA over the hash.
 pub(super) fn check(material: &Material, spki: &[u8], digest: &Digest, value: &[u8]) -> Result<(), BadSignature> {
     match material {
         Material::Rsa { n, .. } => rsa::verify_pkcs1(spki, digest, &padded(value, n.len()).ok_or(BadSignature)?),
         Material::Ed25519(point) => ed25519::verify(point, digest.as_ref(), value),
+        Material::Dsa(key) => key.verify(digest.as_ref(), value),
         Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::MlDsa(..) => Err(BadSignature),
     }
 }

@@ -12,8 +12,8 @@ use jsonwebtoken::{
 };
 
 /// A part of a token; a nested claim is none that we match.
-const TOKEN_LIMITS: Limits = Limits { bytes_max: 16 << 10, depth_max: 16, nodes_max: 1_024 };
-const JWKS_LIMITS: Limits = Limits { bytes_max: JWKS_BYTES_MAX, depth_max: 8, nodes_max: 8_192 };
+const TOKEN_LIMITS: Limits = Limits { bytes_max: 16 << 10, depth_max: 16, nodes_max: 1_024, nul: false };
+const JWKS_LIMITS: Limits = Limits { bytes_max: JWKS_BYTES_MAX, depth_max: 8, nodes_max: 8_192, nul: false };
 /// Bytes of a key set.
 pub const JWKS_BYTES_MAX: usize = 256 << 10;
 const KEYS_MAX: usize = 64;

@@ -39,6 +39,17 @@ fn ids_that_begin_alike(case: &mut Case) {
     case.step(1)["threshold"] = 2.into();
 }
 
+/// `build` is done by the key of that name alone.
+fn built_by(key: &str) -> Case {
+    with(two_steps(), |case| {
+        case.layout.signed["keys"][id(key)] = object(key);
+        case.step(1)["pubkeys"] = json!([id(key)]);
+        let mut doc = case.files.remove(&file_name("build", &id("bea"))).unwrap();
+        doc.by = vec![By::new(key)];
+        case.add_link("build", key, doc);
+    })
+}
+
 pub fn rows() -> Vec<Row> {
     let threshold = |threshold: i64| {
         with(two_steps(), |case| {
@@ -99,6 +110,28 @@ pub fn rows() -> Vec<Row> {
             }),
         ),
         row("62", "two keys whose ids begin alike, threshold 2", "verified", with(two_steps(), ids_that_begin_alike)),
+        row("salt", "key of RSA-PSS that signs with a salt of 100 bytes", "verified", built_by("salt-sue")),
+        row("sha224", "key of `rsassa-pss-sha224`", "verified", built_by("pss224-sue")),
+        row("pkcs1 sha224", "key of `rsa-pkcs1v15-sha224`", "verified", built_by("pkcs224-sue")),
+        row("pkcs1", "key whose PEM is PKCS#1 (`RSA PUBLIC KEY`)", "verified", built_by("pkcs1-sue")),
+        row("text", "key whose PEM has text in front of it", "verified", built_by("text-sue")),
+        row("compressed", "key with a compressed point", "verified", built_by("compressed-sue")),
+        row(
+            "member",
+            "key with a member that nobody knows",
+            "layout_unsupported",
+            with(built_by("bea"), |case| {
+                case.layout.signed["keys"][id("bea")]["revoked"] = true.into();
+            }),
+        ),
+        row(
+            "member of OpenPGP",
+            "key of OpenPGP with a member that nobody knows",
+            "layout_unsupported",
+            with(built_by("pgp-gil"), |case| {
+                case.layout.signed["keys"][id("pgp-gil")]["revoked"] = true.into();
+            }),
+        ),
         row(
             "expired",
             "expired layout",

@@ -61,6 +61,40 @@ pub fn rows() -> Vec<Row> {
             build(|doc| doc.signed["byproducts"]["stdout"] = "a\tb\rc\u{7}d\n".into()),
         ),
         row(
+            "NUL",
+            "a NUL in stdout, as `find -print0` leaves it",
+            "verified",
+            build(|doc| doc.signed["byproducts"]["stdout"] = "a\0b\0".into()),
+        ),
+        row(
+            "NUL in a name",
+            "a NUL in the name of an artifact, and `ALLOW *`",
+            "threshold_not_met",
+            one_step(artifacts(&["a\0"]), json!([["ALLOW", "*"]])),
+        ),
+        row(
+            "minus zero",
+            "`-0` in the byproducts",
+            "threshold_not_met",
+            build(|doc| doc.edits.push(("\"return-value\":0".into(), "\"return-value\":-0".into()))),
+        ),
+        row(
+            "deep",
+            "a list in a list, 70 deep, in the byproducts",
+            "threshold_not_met",
+            build(|doc| doc.signed["byproducts"]["deep"] = (0..70).fold(json!([]), |inner, _| json!([inner]))),
+        ),
+        row(
+            "many digits",
+            "an integer of 129 digits in the byproducts, in DSSE",
+            "threshold_not_met",
+            build(|doc| {
+                doc.metablock = false;
+                let many = format!("\"return-value\":1{}", "0".repeat(128));
+                doc.text = Some(doc.signed.to_string().replace("\"return-value\":0", &many));
+            }),
+        ),
+        row(
             "15",
             "a backslash and an n in stdout",
             "verified",
