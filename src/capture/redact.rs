@@ -10,6 +10,7 @@ use rules::Rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod arguments;
+mod effort;
 mod patterns;
 mod rules;
 mod secrets;
@@ -114,7 +115,7 @@ impl Redactor {
         if let Some(found) = self.encodings.as_ref().and_then(|encodings| encodings.find(name)) {
             return self.labels.get(found.pattern().as_usize()).map(String::as_str);
         }
-        tokens::find(name, &self.rules).map(|token| token.rule)
+        tokens::find(name, &self.rules).first().map(|token| token.rule)
     }
 
     /// Whether a text holds a secret of the environment in any encoding.

@@ -127,20 +127,20 @@ impl NotesArgs {
 /// What is kept of the command's output.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// Keep the last lines of the output in the link, such as 8KiB of each stream; secrets are replaced
+    /// Keep the last lines of the output in the link, such as 8KiB of each stream and at most 1MiB; secrets are replaced
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     log_tail: Option<u64>,
 }
 
 impl LogArgs {
-    /// A log's tail is read by people.
+    /// A log's tail is read by people. `--help` names it.
     const BYTES_MAX: u64 = 1 << 20;
 
     pub fn streams(&self) -> anyhow::Result<Streams> {
         match self.log_tail {
             None => Ok(Streams::Inherited),
             Some(bytes) => {
-                anyhow::ensure!(bytes <= Self::BYTES_MAX, "--log-tail is at most {} bytes", Self::BYTES_MAX);
+                anyhow::ensure!(bytes <= Self::BYTES_MAX, "--log-tail is at most {}MiB", Self::BYTES_MAX >> 20);
                 Ok(Streams::Tail(usize::try_from(bytes)?))
             }
         }

@@ -5,6 +5,7 @@ use super::{
     Findings, patterns,
     rules::{Rules, Tool},
 };
+use std::collections::HashSet;
 
 /// A word of an argument: most have one, a script has many.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +29,14 @@ pub(super) fn redact(argv: &[String], rules: &Rules, found: &mut Findings) -> Ve
         }
     };
     let mut tools: Vec<&Tool> = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (at, word) in words.iter().enumerate() {
         let known = rules.tools.iter().filter(|tool| tool.programs.iter().any(|name| name == base_name(word.text)));
         let known: Vec<&Tool> = known.collect();
         if word.fresh || !known.is_empty() {
-            (tools, seen) = (known, Vec::new());
+            (tools, seen) = (known, HashSet::new());
         }
-        seen.push(word.text);
+        seen.insert(word.text);
         for (start, end) in assigned(word.text, rules) {
             cut(word.argument, word.start + start, word.start + end);
         }
@@ -44,7 +45,7 @@ pub(super) fn redact(argv: &[String], rules: &Rules, found: &mut Findings) -> Ve
         if let Some((argument, start, text)) = value().filter(|(.., text)| named && !rules.is_harmless(text)) {
             cut(argument, start, start + text.len());
         }
-        for tool in tools.iter().filter(|tool| tool.with.as_ref().is_none_or(|with| seen.contains(&with.as_str()))) {
+        for tool in tools.iter().filter(|tool| tool.with.as_ref().is_none_or(|with| seen.contains(with.as_str()))) {
             for option in &tool.options {
                 let attached = word.text.strip_prefix(option.as_str()).filter(|rest| tool.attached && !rest.is_empty());
                 let place = match attached {

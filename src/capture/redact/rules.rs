@@ -17,9 +17,9 @@ pub(super) struct Rules {
     pub tools: Vec<Tool>,
     #[serde(rename = "token")]
     pub tokens: Vec<Token>,
-    /// Everything a token begins with.
+    /// Everything a token begins with, and whose beginning each is.
     #[serde(skip)]
-    begins: Option<AhoCorasick>,
+    begins: Option<(AhoCorasick, Vec<usize>)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,14 +72,22 @@ impl Alphabet {
 impl Rules {
     pub fn builtin() -> anyhow::Result<Self> {
         let mut rules: Rules = toml::from_str(BUILTIN)?;
-        let prefixes = rules.tokens.iter().flat_map(|token| token.prefixes.iter().map(String::as_str));
-        rules.begins = Some(AhoCorasick::new(prefixes.chain([super::tokens::PEM_BEGIN]))?);
+        let tokens = rules.tokens.iter().enumerate();
+        let prefixes = tokens.flat_map(|(at, token)| token.prefixes.iter().map(move |prefix| (prefix.as_str(), at)));
+        let (prefixes, owners): (Vec<&str>, Vec<usize>) = prefixes.unzip();
+        let begins = AhoCorasick::new(prefixes.into_iter().chain([super::tokens::PEM_BEGIN]))?;
+        rules.begins = Some((begins, owners));
         Ok(rules)
     }
 
-    /// Whether a token may be in a text, told in one pass over it.
-    pub fn may_hold_token(&self, text: &str) -> bool {
-        self.begins.as_ref().is_none_or(|begins| begins.is_match(text))
+    /// Where tokens may begin, told in one pass over a text: where that is, what is behind the beginning, and whose it is; nobody's are
+    /// those of PEM.
+    pub fn beginnings(&self, text: &str) -> impl Iterator<Item = (usize, usize, Option<usize>)> {
+        let begins = self.begins.as_ref();
+        begins.into_iter().flat_map(move |(begins, owners)| {
+            let hits = begins.find_overlapping_iter(text);
+            hits.map(|hit| (hit.start(), hit.end(), owners.get(hit.pattern().as_usize()).copied()))
+        })
     }
 
     /// Whether an option or an assignment of this name has a secret for its value.
