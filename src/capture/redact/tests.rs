@@ -79,7 +79,7 @@ fn options_whose_value_is_a_secret() {
         ),
         (
             &["sh", "-c", "DB_PASSWORD=\"a b\" ./deploy --token abc"],
-            &["sh", "-c", "DB_PASSWORD=[redacted:option] ./deploy --token [redacted:option]"],
+            &["sh", "-c", "DB_PASSWORD=\"[redacted:option]\" ./deploy --token [redacted:option]"],
         ),
         (
             &["get", "https://x.example.com/?access_token=abc&page=2"],
@@ -219,6 +219,22 @@ fn the_search_grows_with_the_text_and_no_faster() {
         "Authorization:",
         "bearer ",
         "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7aB3dE6gH9/",
+        "A_TOKEN=",
+        "A_TOKEN=$",
+        "A_TOKEN=a ",
+        "A_TOKEN=a,",
+        "A_KEY=/",
+        "token: ",
+        "password: a, ",
+        "password : \"",
+        "\"password\":",
+        "\\\"password\\\": \\\"$",
+        "'password=a",
+        "password=a'a\"",
+        "a=,",
+        "--password ",
+        "docker -p ",
+        "'",
     ] {
         let (small, large) = (cost(piece, 500), cost(piece, 4_000));
         assert!(large <= 8 * small + 1_000, "{piece:?}: {small}, and {large} of 8 times the text");

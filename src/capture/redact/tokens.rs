@@ -1,6 +1,6 @@
-//! Secrets by their looks: tokens that begin as their makers have them begin, private keys in PEM, and words too random to be words.
+//! Secrets by their looks: tokens that begin as their makers have them begin, and private keys in PEM.
 
-use super::{Findings, effort, redacted, rules::Rules};
+use super::{Findings, effort, entropy, redacted, rules::Rules};
 
 /// Where a secret is, and the rule that tells so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,23 +10,18 @@ pub(super) struct Token<'a> {
     pub rule: &'a str,
 }
 
-/// A word of base64 letters is suspect from this length on …
-const WORD_BYTES_MIN: usize = 32;
-/// … and when each of its characters carries this many bits.
-const ENTROPY_BITS: f64 = 4.4;
-
 pub(super) const PEM_BEGIN: &str = "-----BEGIN ";
 /// How the labels of private keys end: those of PEM, and OpenPGP's.
 const PEM_KEYS: [&str; 2] = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"];
 
 /// The text without them, and whether there were any.
-pub(super) fn redact(text: &str, rules: &Rules, entropy: bool, found: &mut Findings) -> (String, bool) {
+pub(super) fn redact(text: &str, rules: &Rules, random: bool, found: &mut Findings) -> (String, bool) {
     let mut tokens = find(text, rules);
-    if entropy {
+    if random {
         // A word ends where a known token begins.
         let bounds = tokens.iter().map(|token| (token.start, token.end)).chain([(text.len(), text.len())]);
         let between = bounds.scan(0, |done, (start, end)| Some((std::mem::replace(done, end), start)));
-        let words: Vec<Token<'_>> = between.flat_map(|(start, end)| random_words(text, start, end)).collect();
+        let words: Vec<Token<'_>> = between.flat_map(|(start, end)| entropy::words(text, start, end)).collect();
         tokens.extend(words);
         tokens.sort_unstable_by_key(|token| token.start);
     }
@@ -107,37 +102,4 @@ fn pem(text: &str, start: usize) -> Option<Token<'static>> {
     let end = end.unwrap_or(text.len());
     effort::looked(end - start);
     Some(Token { start, end, rule: "private-key" })
-}
-
-/// A word that mixes cases and digits as no name does. Hexadecimal is left alone: digests and commits are no secrets.
-fn random_words(text: &str, start: usize, end: usize) -> Vec<Token<'static>> {
-    let part = text.get(start..end).unwrap_or_default();
-    let mut words = Vec::new();
-    let mut from = start;
-    for word in part.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '_' | '-'))) {
-        let to = from + word.len();
-        if word.len() >= WORD_BYTES_MIN && is_mixed(word) && entropy(word) >= ENTROPY_BITS {
-            words.push(Token { start: from, end: to, rule: "entropy" });
-        }
-        from = to + text.get(to..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-    }
-    words
-}
-
-fn is_mixed(word: &str) -> bool {
-    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().filter(|byte| kind(byte)).count() >= 3;
-    has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
-}
-
-/// Bits a character, by how often each occurs in the word.
-fn entropy(word: &str) -> f64 {
-    let mut counts = [0_u32; 128];
-    for byte in word.bytes() {
-        if let Some(count) = counts.get_mut(usize::from(byte)) {
-            *count += 1;
-        }
-    }
-    let total = f64::from(u32::try_from(word.len()).unwrap_or(u32::MAX));
-    let share = |count: &u32| f64::from(*count) / total;
-    -counts.iter().filter(|count| **count > 0).map(|count| share(count) * share(count).log2()).sum::<f64>()
 }
