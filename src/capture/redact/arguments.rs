@@ -74,7 +74,12 @@ fn options(argv: &[String], rules: &Rules, is_prose: bool) -> Vec<Vec<(usize, us
             (tools, seen) = (known, HashSet::new());
         }
         seen.insert(word.text);
-        let value = || value_behind(argv, &words, at);
+        // `--pass <phrase>` is of a help's page.
+        let is_printed = |at: &(usize, usize, &str)| {
+            let before = argv.get(at.0).and_then(|text| text.get(..at.1)).unwrap_or_default();
+            is_prose && before.ends_with('<')
+        };
+        let value = || value_behind(argv, &words, at).filter(|place| !is_printed(place));
         let is_option = word.text.starts_with('-') && !word.text.contains('=');
         if let Some((argument, start, text)) =
             value().filter(|(.., text)| is_option && rules.is_secret(word.text, text))

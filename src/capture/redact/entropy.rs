@@ -9,8 +9,8 @@ use super::tokens::Token;
 const WORD_BYTES_MIN: usize = 32;
 /// … and when each of its characters carries this many bits.
 const BITS: f64 = 4.4;
-/// What a person writes changes between capitals, small letters and digits less often than after this many characters.
-const PIECE_BYTES_MAX: usize = 3;
+/// What a person writes changes between words, numbers and capitals less often than twice in this many characters.
+const TWO_PIECES_BYTES_MAX: usize = 7;
 /// Of random base64 one character in 64 is a slash.
 const BYTES_A_SLASH: usize = 10;
 
@@ -36,7 +36,7 @@ pub(super) fn words(text: &str, start: usize, end: usize) -> Vec<Token<'static>>
         if is_digest(part, at, word) {
             continue;
         }
-        if is_random_with_slashes(word) {
+        if is_random(word) {
             let behind = part.get(at + word.len()..).unwrap_or_default();
             let padding = behind.bytes().take(2).take_while(|byte| *byte == b'=').count();
             found.push(token(start + at, word.len() + padding));
@@ -52,7 +52,7 @@ pub(super) fn words(text: &str, start: usize, end: usize) -> Vec<Token<'static>>
 pub(super) fn begins_random(value: &str) -> bool {
     let letters = value.bytes().take(BYTES_LOOKED_AT_MAX).take_while(|byte| is_letter((*byte).into()) || *byte == b'/');
     let word = value.get(..letters.count()).unwrap_or_default();
-    is_random(word) || is_random_with_slashes(word)
+    is_random(word)
 }
 
 /// Of a value that begins like a path.
@@ -91,22 +91,18 @@ fn is_digest(text: &str, at: usize, word: &str) -> bool {
     })
 }
 
+/// Of a path the words between its slashes, and its slashes, are too many; a name is of longer words.
 fn is_random(word: &str) -> bool {
-    word.len() >= WORD_BYTES_MIN && has_all(word, 3) && bits(word) >= BITS
-}
-
-/// A path has words between its slashes, and more slashes.
-fn is_random_with_slashes(word: &str) -> bool {
     let slashes = word.bytes().filter(|byte| *byte == b'/').count();
     word.len() >= WORD_BYTES_MIN
-        && (1..=word.len() / BYTES_A_SLASH).contains(&slashes)
-        && has_all(word, 1)
-        && word.len() - slashes <= pieces(word) * PIECE_BYTES_MAX + pieces(word) / 2
+        && slashes <= word.len() / BYTES_A_SLASH
+        && has_all(word)
+        && 2 * (word.len() - slashes) <= TWO_PIECES_BYTES_MAX * pieces(word)
         && bits(word) >= BITS
 }
 
-fn has_all(word: &str, least: usize) -> bool {
-    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().filter(|byte| kind(byte)).count() >= least;
+fn has_all(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
     has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
 }
 

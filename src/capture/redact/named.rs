@@ -92,7 +92,7 @@ fn place(text: &str, start: usize, end: usize) -> Option<Place> {
         return None;
     }
     let value = after.trim_start_matches(BLANKS);
-    if value.is_empty() || value.starts_with(['\n', '\r']) {
+    if value.is_empty() || value.starts_with(['\n', '\r']) || is_structure(value) {
         return None;
     }
     let blanks = value.len() != after.len();
@@ -103,6 +103,14 @@ fn place(text: &str, start: usize, end: usize) -> Option<Place> {
         is_closed: closed.is_some(),
         is_loose: *sign != "=" || blanks || assigns.len() != spaced.len(),
         is_tight: *sign == ":" && !blanks,
+    })
+}
+
+/// `credential = { version = "1" }`: what is in it has names of its own.
+fn is_structure(value: &str) -> bool {
+    let inner = value.strip_prefix(['{', '[']);
+    inner.is_some_and(|inner| {
+        inner.is_empty() || inner.starts_with([' ', '\n', '\r', '"', '\'', '\\', '{', '[', '}', ']'])
     })
 }
 

@@ -153,8 +153,16 @@ impl Rules {
             || self.begins_harmless(kind, value)
             || self.nothing.iter().any(|word| word.eq_ignore_ascii_case(value))
             || kind == Kind::Key && self.key_files.iter().any(|end| value.ends_with(end.as_str()))
+            || is_version(value)
             || super::is_redacted(value)
     }
+}
+
+/// `"jsonwebtoken": "^9.0.2"`, among what a package needs.
+fn is_version(value: &str) -> bool {
+    let core = value.trim_start_matches(['^', '~', '=', 'v']).split(['-', '+']).next().unwrap_or_default();
+    core.split('.').count() == 3
+        && core.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 const KEY: &str = "key";
