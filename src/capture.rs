@@ -21,6 +21,7 @@ pub mod config;
 pub mod deliver;
 mod exclude;
 pub mod facts;
+pub mod fence;
 pub mod git;
 mod hash;
 pub mod identity;

@@ -2,7 +2,7 @@
 
 use super::{
     facts::Facts,
-    notes::map_texts,
+    notes::map_named,
     redact::{Findings, OnSecret, Redactor},
 };
 use crate::{
@@ -183,7 +183,9 @@ impl Attestation<'_> {
         );
         let (uri, mut predicate) = self.kind.predicate(self.file)?;
         let mut found = Findings::default();
-        predicate = map_texts(&predicate, &mut |text| redactor.document(text, &mut found));
+        predicate = map_named(&predicate, "", &mut |name, text| {
+            redactor.member(name, text, &mut found).unwrap_or_else(|| redactor.document(text, &mut found))
+        });
         if let (Kind::Wrapped(_), Some(facts), Value::Object(members)) = (self.kind, self.facts, &mut predicate)
             && let Value::Object(mut inner) = facts.redacted(redactor, &mut found).to_value()
         {

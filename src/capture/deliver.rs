@@ -2,7 +2,7 @@
 
 use super::{
     spool::{Entry, Record, Spool},
-    upload::{Belongs, Client, Item, NotSent, Refusal, Store, Stored},
+    upload::{Belongs, Client, Item, NotSent, Store, Stored},
 };
 use crate::envelope::Envelope;
 use std::{
@@ -158,18 +158,12 @@ fn settle(
         }
         Err(NotSent::Refused(refusal)) => {
             let why = refusal.to_string();
-            set_aside(spool, entry, refusal)?;
+            spool.move_aside(entry, refusal)?;
             flushed.refused.push((name, why));
             Ok(true)
         }
         Err(other) => Ok(settle_later(other, flushed)),
     }
-}
-
-/// Aside first, then away: whoever dies between the two leaves it twice, never lost.
-fn set_aside(spool: &Spool, entry: &Entry, refusal: Refusal) -> anyhow::Result<()> {
-    spool.set_aside(&entry.record, refusal)?;
-    spool.remove(entry)
 }
 
 fn settle_later(error: NotSent, flushed: &mut Flushed) -> bool {

@@ -118,11 +118,13 @@ impl Facts {
 
     /// Without what is secret in their values.
     pub fn redacted(&self, redactor: &Redactor, found: &mut Findings) -> Facts {
-        let clean = |fact: &Fact, found: &mut Findings| match fact {
-            Fact::Text(text) => Fact::Text(cut(&redactor.text(text, found))),
+        let clean = |name: &str, fact: &Fact, found: &mut Findings| match fact {
+            Fact::Text(text) => {
+                Fact::Text(redactor.member(name, text, found).unwrap_or_else(|| cut(&redactor.text(text, found))))
+            }
             other => other.clone(),
         };
-        Facts { facts: self.facts.iter().map(|(name, fact)| (name.clone(), clean(fact, found))).collect() }
+        Facts { facts: self.facts.iter().map(|(name, fact)| (name.clone(), clean(name, fact, found))).collect() }
     }
 
     /// As a link's `environment` holds them.

@@ -91,11 +91,19 @@ fn refuse(redactor: &Redactor, found: &Findings, named: &[(&str, &str)]) -> anyh
 
 /// The value with each of its strings made another; names of members stay.
 pub fn map_texts(value: &Value, change: &mut impl FnMut(&str) -> String) -> Value {
+    map_named(value, "", &mut |_, text| change(text))
+}
+
+/// The same where the name counts that a string has: its member's, and what `name` says beside a `value`, as in many a list of settings.
+pub fn map_named(value: &Value, name: &str, change: &mut impl FnMut(&str, &str) -> String) -> Value {
     match value {
-        Value::String(text) => Value::String(change(text)),
-        Value::Array(values) => Value::Array(values.iter().map(|value| map_texts(value, change)).collect()),
+        Value::String(text) => Value::String(change(name, text)),
+        Value::Array(values) => Value::Array(values.iter().map(|value| map_named(value, name, change)).collect()),
         Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), map_texts(value, change))).collect())
+            let said = value.get("name").and_then(Value::as_str).unwrap_or("value");
+            let named = |member: &'_ str| if member == "value" { said.to_owned() } else { member.to_owned() };
+            let map = |(name, value): &(String, Value)| (name.clone(), map_named(value, &named(name), change));
+            Value::Object(members.iter().map(map).collect())
         }
         other => other.clone(),
     }

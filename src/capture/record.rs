@@ -7,6 +7,7 @@
 use super::{
     cache::{Hash, Known, Seen, Stat},
     exclude::Excludes,
+    fence::Fence,
     hash,
     names::{self, Scheme},
     progress::Progress,
@@ -35,6 +36,10 @@ pub enum RecordError {
     Collision { name: String, first: PathBuf, second: PathBuf },
     #[error("\"{0}\" links to a directory it lies in; exclude it")]
     Loop(PathBuf),
+    #[error(
+        "\"{0}\" leads out of the working directory, whose .tidewaiter.toml names it; exclude it, or name it on the command line"
+    )]
+    Outside(PathBuf),
     #[error("\"{0}\" has a name that is not UTF-8")]
     NotUtf8(PathBuf),
     #[error("there are more than {max} files and directories at \"{path}\"")]
@@ -58,6 +63,8 @@ pub struct Recorder {
     excludes: Excludes,
     lstrip: Vec<String>,
     normalise_line_endings: bool,
+    /// Around the paths that are not the caller's own.
+    fence: Fence,
 }
 
 /// A file to hash.
@@ -89,7 +96,37 @@ impl Recorder {
             false => Excludes::new(excludes),
         };
         let excludes = excludes.map_err(|(pattern, why)| RecordError::Exclude { pattern, why })?;
-        Ok(Recorder { excludes, lstrip: lstrip.to_vec(), normalise_line_endings })
+        Ok(Recorder { excludes, lstrip: lstrip.to_vec(), normalise_line_endings, fence: Fence::default() })
+    }
+
+    /// With a fence around some paths.
+    pub fn fenced(self, fence: Fence) -> Self {
+        Recorder { fence, ..self }
+    }
+
+    /// Whether any of the paths leads out of its fence, as far as can be told before a command makes what they name.
+    ///
+    /// # Errors
+    /// One does, or a directory cannot be read.
+    pub fn check(&self, base: &Path, paths: &[String]) -> Result<(), RecordError> {
+        for written in paths.iter().filter(|written| self.fence.around(written).is_some()) {
+            match names::split_scheme(written).map_err(RecordError::Path)? {
+                (Scheme::Files { .. }, path) => {
+                    let path = names::normalise(path);
+                    self.find(base, &path, "", self.fence.around(written), &mut Vec::new(), &mut Vec::new())?;
+                }
+                (Scheme::Directory, path) => {
+                    let (root, fence) = (base.join(path), self.fence.of("."));
+                    fence.check(&root)?;
+                    if root.is_dir() {
+                        self.find(&root, ".", "", Some(&fence), &mut Vec::new(), &mut Vec::new())?;
+                    }
+                }
+                // Read as it is recorded.
+                (Scheme::OsTree, _) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Every file at or below the paths, relative ones starting from `base`. A path that does not exist is a warning, as a step may
@@ -104,12 +141,14 @@ impl Recorder {
         let mut recording = Recording::default();
         let (mut files, mut others) = (Vec::new(), Vec::new());
         for written in paths {
+            let fence = self.fence.around(written);
             match names::split_scheme(written).map_err(RecordError::Path)? {
                 (Scheme::Files { prefix }, path) => {
-                    self.find(base, &names::normalise(path), prefix, &mut files, &mut recording.warnings)?;
+                    let path = names::normalise(path);
+                    self.find(base, &path, prefix, fence, &mut files, &mut recording.warnings)?;
                 }
-                (Scheme::Directory, path) => others.push(self.directory(base, path, known, progress)?),
-                (Scheme::OsTree, path) => others.push(ostree(base, path)?),
+                (Scheme::Directory, path) => others.push(self.directory(base, path, fence, known, progress)?),
+                (Scheme::OsTree, path) => others.push(ostree(base, path, fence)?),
             }
         }
         let files = distinct(base, files)?;
@@ -137,6 +176,7 @@ impl Recorder {
         base: &Path,
         path: &str,
         prefix: &str,
+        fence: Option<&Fence>,
         files: &mut Vec<File>,
         warnings: &mut Vec<String>,
     ) -> Result<(), RecordError> {
@@ -145,6 +185,7 @@ impl Recorder {
             return Ok(());
         }
         let root = base.join(path);
+        fence.map_or(Ok(()), |fence| fence.check(&root))?;
         let metadata = match std::fs::metadata(&root) {
             Ok(metadata) => metadata,
             Err(error) if walk::is_absent(&error) => {
@@ -157,7 +198,7 @@ impl Recorder {
         if metadata.is_file() {
             files.push(file(path.to_owned(), true));
         } else if metadata.is_dir() {
-            let found = walk::files(base, path, &|path| self.excludes.matches(path))?;
+            let found = walk::files(base, path, &|path| self.excludes.matches(path), fence)?;
             files.extend(found.into_iter().map(|path| file(path, false)));
         }
         Ok(())
@@ -209,9 +250,18 @@ impl Recorder {
     }
 
     /// One artifact for a directory: the SHA-256 of what `sha256sum` would print of its files, sorted by name.
-    fn directory(&self, base: &Path, path: &str, known: &Known, progress: Progress) -> Result<Whole, RecordError> {
-        let inside = Recorder { lstrip: Vec::new(), ..self.clone() };
+    fn directory(
+        &self,
+        base: &Path,
+        path: &str,
+        fence: Option<&Fence>,
+        known: &Known,
+        progress: Progress,
+    ) -> Result<Whole, RecordError> {
+        let fence_inside = fence.map(|fence| fence.of(".")).unwrap_or_default();
+        let inside = Recorder { lstrip: Vec::new(), fence: fence_inside, ..self.clone() };
         let root = base.join(path);
+        fence.map_or(Ok(()), |fence| fence.check(&root))?;
         if !root.is_dir() {
             return Err(RecordError::Path(anyhow::anyhow!("\"{path}\" is no directory")));
         }
@@ -234,18 +284,21 @@ impl Recorder {
 }
 
 /// The commit object of a branch, in the OSTree repository at `base`.
-fn ostree(base: &Path, branch: &str) -> Result<Whole, RecordError> {
+fn ostree(base: &Path, branch: &str, fence: Option<&Fence>) -> Result<Whole, RecordError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         |error| RecordError::Io { path, error }
     };
+    let check = |path: &Path| fence.map_or(Ok(()), |fence| fence.check(path));
     let head = base.join("refs/heads").join(branch);
+    check(&head)?;
     let commit = crate::file::read_text(&head, crate::file::SMALL_BYTES_MAX).map_err(RecordError::Path)?;
     let commit = commit.trim_matches('\n');
     let malformed = || RecordError::Path(anyhow::anyhow!("\"{}\" names no commit", head.display()));
     let is_hex = commit.len() > 2 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (directory, rest) = is_hex.then(|| commit.split_at(2)).ok_or_else(malformed)?;
     let object = base.join(format!("objects/{directory}/{rest}.commit"));
+    check(&object)?;
     let (hash, _) = hash::file(&object, false, &mut [0; 4096]).map_err(failed(&object))?;
     Ok((format!("{}{branch}", names::OSTREE), object, hash))
 }

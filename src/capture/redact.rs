@@ -2,14 +2,18 @@
 //! be mended, so all of this runs before it.
 //!
 //! In order: the values of this environment's secrets, as they are and in the encodings they travel in; what the words around it tell
-//! to be a secret (`--password x`, `user:x@`, headers); and what is one by its looks, a known token or a word of high entropy. What is
+//! to be a secret (`user:x@`, headers, `--password x`, `API_TOKEN=x`, `password: x`); and what is one by its looks, a known token or a word of high entropy. What is
 //! replaced is counted by rule; neither the secret nor a hash of it is kept, for a hash of a weak secret can be guessed.
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use named::Manner;
 use rules::Rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod arguments;
+mod effort;
+mod entropy;
+mod named;
 mod patterns;
 mod rules;
 mod secrets;
@@ -81,16 +85,26 @@ impl Redactor {
 
     /// A text without its secrets.
     pub fn text(&self, text: &str, found: &mut Findings) -> String {
-        self.by_looks(self.without_told(text, found), true, found)
+        let text = self.without_told(text, found);
+        let mut cuts = named::values(&text, &self.rules, Manner::Output);
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            let options = arguments::cuts_of_line(line, &self.rules);
+            cuts.extend(options.into_iter().map(|(from, to)| (start + from, start + to)));
+            start += line.len();
+        }
+        self.by_looks(patterns::replace(&text, cuts, NAMED, found), true, found)
     }
 
     /// A command without its secrets: its words tell more than a text's.
     pub fn command(&self, argv: &[String], found: &mut Findings) -> Vec<String> {
         let known: Vec<String> = argv.iter().map(|word| self.without_known(word, found)).collect();
-        let options = arguments::redact(&known, &self.rules, found);
-        options
-            .into_iter()
-            .map(|word| {
+        let cuts = arguments::cuts(&known, &self.rules);
+        known
+            .iter()
+            .zip(cuts)
+            .map(|(word, cuts)| {
+                let word = patterns::replace(word, cuts, "option", found);
                 let word = patterns::userinfo(&word, found);
                 let word = patterns::headers(&word, &self.rules.headers, found);
                 self.by_looks(word, true, found)
@@ -100,7 +114,18 @@ impl Redactor {
 
     /// A text of a document that others wrote, full of hashes: as [`Redactor::text`], less what is suspected by entropy alone.
     pub fn document(&self, text: &str, found: &mut Findings) -> String {
-        self.by_looks(self.without_told(text, found), false, found)
+        let text = self.without_told(text, found);
+        let cuts = named::values(&text, &self.rules, Manner::Document);
+        self.by_looks(patterns::replace(&text, cuts, NAMED, found), false, found)
+    }
+
+    /// What has a name, in a document or among facts: `None` where the name tells of no secret.
+    pub fn member(&self, name: &str, text: &str, found: &mut Findings) -> Option<String> {
+        let is_secret = self.rules.is_secret(name, text) && !self.holds_known(text);
+        is_secret.then(|| {
+            found.add(NAMED);
+            redacted(NAMED)
+        })
     }
 
     /// Without what the environment, or what stands around it, tells to be a secret.
@@ -114,7 +139,7 @@ impl Redactor {
         if let Some(found) = self.encodings.as_ref().and_then(|encodings| encodings.find(name)) {
             return self.labels.get(found.pattern().as_usize()).map(String::as_str);
         }
-        tokens::find(name, &self.rules).map(|token| token.rule)
+        tokens::find(name, &self.rules).first().map(|token| token.rule)
     }
 
     /// Whether a text holds a secret of the environment in any encoding.
@@ -151,6 +176,9 @@ impl Redactor {
         }
     }
 }
+
+/// The rule of what its name gives away.
+const NAMED: &str = "named";
 
 /// Shorter than any secret that is looked for.
 const HIDDEN: &str = "***";

@@ -1,11 +1,14 @@
-//! Where records wait for a store that is down (store §5.4): one file a record, named by its digest, written whole or not at all. In it
-//! are the signed bytes and where they belong; never a store's address or a token.
+//! Where records wait for a store that is down (store §5.4): one file a record, written whole or not at all. In it are the signed bytes
+//! and where they belong; never a store's address or a token.
+//!
+//! A file is named by the record's digest, for people, and by all that is sent: two functionaries may sign the very same payload, and one
+//! payload may belong to two runs. Each of these waits for itself.
 
 use super::{
     ci::{Detected, Variables, template},
     upload::{Belongs, Refusal},
 };
-use crate::{envelope::Envelope, file};
+use crate::{digest::Digest, envelope::Envelope, file};
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// Digits of the hash of all that is sent, in a file's name: as many as nobody finds another record for.
+const MARK_DIGITS: usize = 32;
 /// Files are named like links, so that who leaves links out of a recording leaves these out.
 const SUFFIX: &str = ".link.json";
 /// Where records lie that a store refused.
@@ -52,6 +57,18 @@ impl Record {
     pub fn new(envelope: &Envelope, belongs: Belongs) -> Self {
         let bytes = envelope.to_bytes();
         Record { digest: envelope.digest().to_string(), envelope: STANDARD.encode(bytes), belongs, refused: None }
+    }
+
+    /// Whether the store would be told the same: every signature counts, and so does where it belongs. Why it was refused does not.
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.digest, &self.envelope, &self.belongs) == (&other.digest, &other.envelope, &other.belongs)
+    }
+
+    /// Its file's name.
+    fn file_name(&self) -> anyhow::Result<String> {
+        let hex = self.digest.strip_prefix("sha256:").context("the record's name is no SHA-256")?;
+        let sent = Digest::sha256(&serde_json::to_vec(&(&self.envelope, &self.belongs))?);
+        Ok(format!("{hex}.{}{SUFFIX}", sent.hex().get(..MARK_DIGITS).unwrap_or_default()))
     }
 
     /// The envelope's bytes, which are what the record's name says.
@@ -111,13 +128,26 @@ impl Spool {
     /// # Errors
     /// As [`Spool::add`].
     pub fn set_aside(&self, record: &Record, refusal: Refusal) -> anyhow::Result<()> {
+        self.refuse(record, refusal, true)
+    }
+
+    /// The same of one that waits: it makes room as it leaves. Aside first, then away: whoever dies between the two leaves it twice,
+    /// never lost.
+    ///
+    /// # Errors
+    /// The disk is full, or a file cannot be moved.
+    pub fn move_aside(&self, entry: &Entry, refusal: Refusal) -> anyhow::Result<()> {
+        self.refuse(&entry.record, refusal, false)?;
+        self.remove(entry)
+    }
+
+    fn refuse(&self, record: &Record, refusal: Refusal, takes_room: bool) -> anyhow::Result<()> {
         let directory = self.directory.join(ASIDE);
         self.make(&self.directory)?;
         self.make(&directory)?;
         let record = Record { refused: Some(refusal), ..record.clone() };
         let bytes = serde_json::to_vec(&record)?;
-        // One that waits makes room as it leaves.
-        if !path(&self.directory, &record)?.is_file() {
+        if takes_room {
             self.check_room(bytes.len())?;
         }
         self.write(&directory, &record, &bytes)
@@ -203,10 +233,10 @@ impl Spool {
     }
 
     fn write(&self, directory: &Path, record: &Record, bytes: &[u8]) -> anyhow::Result<()> {
-        let path = path(directory, record)?;
+        let path = directory.join(record.file_name()?);
         match file::write_new(&path, bytes, 0o600) {
-            // It is there already: that one, and not what somebody else put in its place.
-            Err(_) if read(&path).is_ok_and(|(known, _)| known.digest == record.digest) => Ok(()),
+            // It is there already: that very one, and not what somebody else put in its place.
+            Err(_) if read(&path).is_ok_and(|(known, _)| known.is_same(record)) => Ok(()),
             other => other,
         }
     }
@@ -260,12 +290,6 @@ impl Spool {
     }
 }
 
-/// The file of a record.
-fn path(directory: &Path, record: &Record) -> anyhow::Result<PathBuf> {
-    let hex = record.digest.strip_prefix("sha256:").context("the record's name is no SHA-256")?;
-    Ok(directory.join(format!("{hex}{SUFFIX}")))
-}
-
 fn read(path: &Path) -> anyhow::Result<(Record, Vec<u8>)> {
     let record: Record = serde_json::from_slice(&file::read(path, RECORD_BYTES_MAX)?)?;
     let envelope = record.bytes()?;
@@ -285,10 +309,16 @@ mod tests {
         key::{Scheme, SecretKey},
     };
 
+    /// Signed by somebody new each time.
     fn record(payload: &str) -> Record {
         let key = SecretKey::generate(Scheme::Ed25519).unwrap();
         let envelope = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, payload.as_bytes().to_vec(), &[&key]).unwrap();
         Record::new(&envelope, Belongs { run: Some("7".into()), ..Belongs::default() })
+    }
+    fn waiting(spool: &Spool) -> Vec<Record> {
+        let (entries, broken) = spool.waiting().unwrap();
+        assert!(broken.is_empty(), "{broken:?}");
+        entries.into_iter().map(|entry| entry.record).collect()
     }
     fn spool(bytes_max: u64) -> (tempfile::TempDir, Spool) {
         let directory = tempfile::tempdir().unwrap();
@@ -307,10 +337,60 @@ mod tests {
         assert_eq!((entries.len(), broken.len()), (1, 0));
         assert_eq!(entries[0].record, record);
         let hex = record.digest.strip_prefix("sha256:").unwrap();
-        assert_eq!(entries[0].path.file_name().unwrap().to_str(), Some(format!("{hex}.link.json").as_str()));
+        let name = entries[0].path.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with(&format!("{hex}.")) && name.ends_with(SUFFIX), "{name}");
         spool.remove(&entries[0]).unwrap();
         spool.remove(&entries[0]).unwrap();
         assert!(spool.waiting().unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn each_signature_and_each_place_it_belongs_to_waits_for_itself() {
+        let (_directory, spool) = spool(1 << 20);
+        let first = record("{}");
+        let by_another = record("{}");
+        let mut of_another_run = first.clone();
+        of_another_run.belongs.run = Some("8".into());
+        let mut of_another_chain = first.clone();
+        of_another_chain.belongs.chain = Some("shop".into());
+        let all = [first, by_another, of_another_run, of_another_chain];
+        assert!(all.iter().all(|record| record.digest == all[0].digest));
+        for record in all.iter().chain(&all) {
+            spool.add(record).unwrap();
+        }
+        let waits = waiting(&spool);
+        assert!(waits.len() == 4 && all.iter().all(|record| waits.contains(record)), "{waits:?}");
+        // Refused together, and brought back together.
+        for entry in spool.waiting().unwrap().0 {
+            spool.move_aside(&entry, Refusal { status: 422, ..Refusal::default() }).unwrap();
+        }
+        assert_eq!((waiting(&spool).len(), spool.recall().unwrap(), waiting(&spool).len()), (0, 4, 4));
+        assert!(all.iter().all(|record| waiting(&spool).contains(record)));
+        for record in &all {
+            spool.set_aside(record, Refusal { status: 422, ..Refusal::default() }).unwrap();
+        }
+        assert_eq!(spool.files(&spool.directory.join(ASIDE)).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn files_of_before_are_read_and_leave() {
+        let (_directory, spool) = spool(1 << 20);
+        let (sent, refused) = (record("{}"), record("{\"n\":1}"));
+        spool.make(&spool.directory).unwrap();
+        for record in [&sent, &refused] {
+            let name = format!("{}{SUFFIX}", record.digest.strip_prefix("sha256:").unwrap());
+            fs::write(spool.directory.join(name), serde_json::to_vec(record).unwrap()).unwrap();
+        }
+        let (entries, broken) = spool.waiting().unwrap();
+        assert_eq!((entries.len(), broken.len()), (2, 0), "{broken:?}");
+        for entry in &entries {
+            match entry.record == sent {
+                true => spool.remove(entry).unwrap(),
+                false => spool.move_aside(entry, Refusal { status: 422, ..Refusal::default() }).unwrap(),
+            }
+        }
+        assert!(waiting(&spool).is_empty());
+        assert_eq!((spool.recall().unwrap(), waiting(&spool)), (1, vec![refused]));
     }
 
     #[test]
@@ -342,7 +422,7 @@ mod tests {
         let refusal = Refusal { status: 422, ..Refusal::default() };
         let full = spool.set_aside(&record("{\"other\":1}"), refusal.clone()).unwrap_err();
         assert!(full.to_string().contains("of at most 1000"), "{full}");
-        spool.set_aside(&spool.waiting().unwrap().0[0].record, refusal).unwrap();
+        spool.move_aside(&spool.waiting().unwrap().0[0], refusal).unwrap();
     }
 
     #[test]
@@ -350,8 +430,11 @@ mod tests {
         let (_directory, spool) = spool(1 << 20);
         let record = record("{}");
         spool.make(&spool.directory).unwrap();
-        fs::write(path(&spool.directory, &record).unwrap(), "half").unwrap();
-        assert!(spool.add(&record).unwrap_err().to_string().contains("is not overwritten"));
+        let path = spool.directory.join(record.file_name().unwrap());
+        for other in ["half".to_owned(), serde_json::to_string(&self::record("{}")).unwrap()] {
+            fs::write(&path, other).unwrap();
+            assert!(spool.add(&record).unwrap_err().to_string().contains("is not overwritten"));
+        }
     }
 
     #[test]

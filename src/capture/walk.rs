@@ -3,7 +3,7 @@
 //! Links to files and directories are followed under their own names, as `in-toto-run` follows them; broken ones and special files are
 //! left out. Levels rather than recursion: however deep a hostile tree is, no stack grows with it.
 
-use super::record::RecordError;
+use super::{fence::Fence, record::RecordError};
 use rayon::prelude::*;
 use std::{
     fs,
@@ -47,12 +47,17 @@ impl Directory {
 }
 
 /// The regular files below the directory `top`, which is named as the caller wrote it and found below `base`; `leaves_out` is asked about
-/// each file and directory by its path, and what it leaves out is not entered.
+/// each file and directory by its path, and what it leaves out is not entered. No link leads out of the fence, where there is one.
 ///
 /// # Errors
 /// A directory that cannot be read, a loop of links, a name that is not UTF-8, more than four million entries: an incomplete record
 /// is a false one.
-pub fn files(base: &Path, top: &str, leaves_out: &(dyn Fn(&str) -> bool + Sync)) -> Result<Vec<String>, RecordError> {
+pub fn files(
+    base: &Path,
+    top: &str,
+    leaves_out: &(dyn Fn(&str) -> bool + Sync),
+    fence: Option<&Fence>,
+) -> Result<Vec<String>, RecordError> {
     let root = base.join(top);
     let metadata = fs::metadata(&root).map_err(|error| RecordError::Io { path: root, error })?;
     let mut level = vec![Directory { path: top.to_owned(), id: id(&metadata), parent: None }];
@@ -61,7 +66,7 @@ pub fn files(base: &Path, top: &str, leaves_out: &(dyn Fn(&str) -> bool + Sync))
         directories += level.len();
         let listed: Vec<(Vec<String>, Vec<Directory>)> = std::mem::take(&mut level)
             .into_par_iter()
-            .map(|directory| list(base, directory, leaves_out))
+            .map(|directory| list(base, directory, leaves_out, fence))
             .collect::<Result<_, _>>()?;
         for (found, below) in listed {
             files.extend(found);
@@ -79,6 +84,7 @@ fn list(
     base: &Path,
     directory: Directory,
     leaves_out: &(dyn Fn(&str) -> bool + Sync),
+    fence: Option<&Fence>,
 ) -> Result<(Vec<String>, Vec<Directory>), RecordError> {
     let directory = Arc::new(directory);
     let on_disk = base.join(&directory.path);
@@ -104,6 +110,9 @@ fn list(
             Err(error) if is_absent(&error) => continue,
             Err(error) => return Err(failed(entry.path())(error)),
         };
+        if let Some(fence) = fence.filter(|_| kind.is_symlink()) {
+            fence.check(&entry.path())?;
+        }
         if metadata.is_file() {
             files.push(path);
         } else if metadata.is_dir() {

@@ -95,6 +95,7 @@ pub async fn run(command: Command) -> u8 {
 fn start(args: &StartArgs) -> anyhow::Result<u8> {
     let key = args.session.key.key()?;
     let recorded = args.session.tree.recorded(&args.session.step, &args.material, &[])?;
+    recorded.check()?;
     let session = session(&args.session, &key, &recorded.tree, Notes::default());
     let started = session.start(&recorded.materials, args.force)?;
     warn(&started.warnings);

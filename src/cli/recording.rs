@@ -8,6 +8,7 @@ use crate::{
         config::{Config, Paths},
         deliver::{self, Delivery},
         facts::Facts,
+        fence::Fence,
         image::Images,
         redact::{Findings, OnSecret, Redactor},
         upload::Belongs,
@@ -22,6 +23,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -58,10 +60,21 @@ pub struct Recorded {
     pub config: Option<Digest>,
 }
 
+impl Recorded {
+    /// Before the step: nothing runs where the tree names what lies outside of it.
+    pub fn check(&self) -> anyhow::Result<()> {
+        for paths in [&self.materials, &self.products] {
+            self.tree.recorder.check(&self.tree.base, paths)?;
+        }
+        Ok(())
+    }
+}
+
 impl TreeArgs {
     /// What the flags say, and the working directory's file where they say nothing.
     pub fn recorded(&self, step: &str, materials: &[String], products: &[String]) -> anyhow::Result<Recorded> {
         let config = if self.no_config { Config::default() } else { Config::of(Path::new("."))? };
+        let by_hand: BTreeSet<&String> = materials.iter().chain(products).collect();
         let given = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
         let paths = config.step(step).under(Paths {
             materials: given(materials),
@@ -71,12 +84,20 @@ impl TreeArgs {
         });
         let Paths { materials, products, excludes, lstrip } = paths;
         let (excludes, lstrip) = (excludes.unwrap_or_default(), lstrip.unwrap_or_default());
+        let (materials, products) = (materials.unwrap_or_default(), products.unwrap_or_default());
+        // Of what the command line names nothing is the tree's.
+        let of_tree = materials.iter().chain(&products).filter(|path| !by_hand.contains(*path)).cloned();
+        let of_tree: BTreeSet<String> = of_tree.collect();
+        let fence = match of_tree.is_empty() {
+            true => Fence::default(),
+            false => Fence::new(of_tree, &[Path::new("."), &self.base_path])?,
+        };
+        let recorder = Recorder::new(&excludes, &lstrip, self.normalize_line_endings)?;
         let tree = Tree {
             base: self.base_path.clone(),
-            recorder: Recorder::new(&excludes, &lstrip, self.normalize_line_endings)?,
+            recorder: recorder.fenced(fence),
             progress: Progress::of_this_process(),
         };
-        let (materials, products) = (materials.unwrap_or_default(), products.unwrap_or_default());
         Ok(Recorded { tree, materials, products, config: config.digest })
     }
 }
@@ -127,20 +148,20 @@ impl NotesArgs {
 /// What is kept of the command's output.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// Keep the last lines of the output in the link, such as 8KiB of each stream; secrets are replaced
+    /// Keep the last lines of the output in the link, such as 8KiB of each stream and at most 1MiB; secrets are replaced
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     log_tail: Option<u64>,
 }
 
 impl LogArgs {
-    /// A log's tail is read by people.
+    /// A log's tail is read by people. `--help` names it.
     const BYTES_MAX: u64 = 1 << 20;
 
     pub fn streams(&self) -> anyhow::Result<Streams> {
         match self.log_tail {
             None => Ok(Streams::Inherited),
             Some(bytes) => {
-                anyhow::ensure!(bytes <= Self::BYTES_MAX, "--log-tail is at most {} bytes", Self::BYTES_MAX);
+                anyhow::ensure!(bytes <= Self::BYTES_MAX, "--log-tail is at most {}MiB", Self::BYTES_MAX >> 20);
                 Ok(Streams::Tail(usize::try_from(bytes)?))
             }
         }

@@ -91,6 +91,7 @@ async fn record(args: &Args) -> Result<u8, Failure> {
     let target = args.output.target(&args.step, &key)?;
     args.send.check(&around)?;
     let recorded = args.tree.recorded(&args.step, &args.material, &args.product)?;
+    recorded.check()?;
     let redactor = args.notes.redactor(&args.send, &around)?;
     let facts = args.notes.facts(&args.send, &around, recorded.config.as_ref()).await;
     let job = Job {

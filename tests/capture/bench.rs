@@ -108,20 +108,26 @@ pub struct Store {
 impl Store {
     /// With a layout of these steps in it. `tokens` write.
     pub fn start(bench: &Bench, steps: &[&str], tokens: &[&str]) -> Self {
-        let writer = |(at, token): (usize, &&str)| {
-            let hash = Digest::sha256(token.as_bytes()).to_string();
-            json!({"name": format!("writer-{at}"), "tokenHash": hash, "steps": ["*"], "kinds": ["layout", "link", "fact"]})
-        };
         Store::with(bench, steps, tokens.iter().enumerate().map(writer).collect(), tokens[0])
     }
 
     /// With writers of any kind; `token` is of one that may write the layout.
     pub fn with(bench: &Bench, steps: &[&str], writers: Vec<Value>, token: &str) -> Self {
         let store = Store::serve(bench, writers);
-        let layout = layout(&bench.key(), steps);
-        fs::write(bench.path("root.layout"), layout.to_bytes()).unwrap();
-        put(&store.url(), token, &layout);
+        store.take(bench, &layout(&bench.key(), &[&bench.key()], steps), token);
         store
+    }
+
+    /// Whose steps have several functionaries, the bench's among them.
+    pub fn of(bench: &Bench, functionaries: &[&SecretKey], steps: &[&str], token: &str) -> Self {
+        let store = Store::serve(bench, vec![writer((0, &token))]);
+        store.take(bench, &layout(&bench.key(), functionaries, steps), token);
+        store
+    }
+
+    fn take(&self, bench: &Bench, layout: &Envelope, token: &str) {
+        fs::write(bench.path("root.layout"), layout.to_bytes()).unwrap();
+        put(&self.url(), token, layout);
     }
 
     fn serve(bench: &Bench, writers: Vec<Value>) -> Self {
@@ -155,12 +161,16 @@ impl Store {
         format!("http://{}", self.address)
     }
 
+    pub fn get(&self, path: &str) -> Value {
+        block(async {
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            http.get(format!("{}/{path}", self.url())).send().await.unwrap().json::<Value>().await.unwrap()
+        })
+    }
+
     /// The records it has for an image, `[(kind, step)]`.
     pub fn evidence(&self, image: &str) -> Vec<(String, String)> {
-        let answer = block(async {
-            let http = reqwest::Client::builder().no_proxy().build().unwrap();
-            http.get(format!("{}/v1/evidence/{image}", self.url())).send().await.unwrap().json::<Value>().await.unwrap()
-        });
+        let answer = self.get(&format!("v1/evidence/{image}"));
         let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
         let records = answer["records"].as_array().unwrap_or_else(|| panic!("{answer}"));
         records.iter().map(|record| (text(record, "kind"), text(record, "step"))).collect()
@@ -173,6 +183,12 @@ impl Drop for Store {
     }
 }
 
+/// Who may write everything.
+fn writer((at, token): (usize, &&str)) -> Value {
+    let hash = Digest::sha256(token.as_bytes()).to_string();
+    json!({"name": format!("writer-{at}"), "tokenHash": hash, "steps": ["*"], "kinds": ["layout", "link", "fact"]})
+}
+
 pub fn block<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(future)
 }
@@ -183,19 +199,22 @@ fn put(url: &str, token: &str, envelope: &Envelope) {
     block(upload::put(&store, envelope, &Belongs::default())).unwrap();
 }
 
-/// A layout of these steps, each by the key.
-pub fn layout(key: &SecretKey, steps: &[&str]) -> Envelope {
-    let id = key.public().id().to_owned();
-    let mut public = key.public().to_layout();
-    public["keyid"] = json!(id);
+/// The owner's layout of these steps, each by any of the functionaries.
+pub fn layout(owner: &SecretKey, functionaries: &[&SecretKey], steps: &[&str]) -> Envelope {
+    let ids: Vec<&str> = functionaries.iter().map(|key| key.public().id()).collect();
+    let keys = functionaries.iter().map(|key| {
+        let mut public = key.public().to_layout();
+        public["keyid"] = json!(key.public().id());
+        (key.public().id().to_owned(), public)
+    });
     let step = |name: &&str| {
-        json!({"_type": "step", "name": name, "threshold": 1, "pubkeys": [id], "expected_command": [],
+        json!({"_type": "step", "name": name, "threshold": 1, "pubkeys": ids, "expected_command": [],
             "expected_materials": [["ALLOW", "*"]], "expected_products": [["ALLOW", "*"]]})
     };
     let document = json!({"_type": "layout", "expires": "2099-01-01T00:00:00Z", "readme": "", "inspect": [],
-        "keys": {id.clone(): public}, "steps": steps.iter().map(step).collect::<Vec<_>>()});
+        "keys": keys.collect::<serde_json::Map<_, _>>(), "steps": steps.iter().map(step).collect::<Vec<_>>()});
     let payload = strict::to_text(&(&document).into()).into_bytes();
-    Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, payload, &[key]).unwrap()
+    Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, payload, &[owner]).unwrap()
 }
 
 /// A URL where nobody listens.

@@ -59,6 +59,70 @@ fn anything_else_in_it_is_an_error_and_runs_nothing() {
     assert!(bench.path("ran").exists());
 }
 
+/// A hostile tree would have the hash of a file published that it can only point at.
+#[test]
+fn a_link_out_of_the_tree_is_an_error_and_runs_nothing_unless_the_command_line_names_it() {
+    use std::os::unix::fs::symlink;
+    let bench = Bench::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), "s").unwrap();
+    let link = |to: &std::path::Path, name: &str| symlink(to, bench.path(name)).unwrap();
+    bench.write("src/a.c", "a");
+    bench.write("deep/er/b.c", "b");
+    link(&outside.path().join("secret"), "link");
+    link(outside.path(), "out");
+    link(&outside.path().join("secret"), "deep/er/link");
+    link(std::path::Path::new("../src"), "deep/within");
+    bench.write("refs/heads/main", "ab12\n");
+    bench.write("objects/ab/x", "");
+    link(&outside.path().join("secret"), "objects/ab/12.commit");
+    let ran = || bench.path("ran").exists();
+    for paths in [
+        "materials = [\"link\"]",
+        "products = [\"link\"]",
+        "materials = [\"out/secret\"]",
+        "materials = [\"out\"]",
+        "materials = [\"file:out\"]",
+        "materials = [\"dir:out\"]",
+        "products = [\"dir:out\"]",
+        "materials = [\"src\", \"deep\"]",
+        "products = [\"deep\"]",
+        "products = [\"dir:deep\"]",
+        "materials = [\"out/missing\"]",
+        "[step.build]\nmaterials = [\".\"]",
+        "materials = [\"ostree:main\"]",
+    ] {
+        bench.write(".tidewaiter.toml", paths);
+        let output = bench.step(&[], &["--", "touch", "ran"]);
+        code(&output, 125);
+        assert!(said(&output).contains("leads out of the working directory") && !ran(), "{paths}: {}", said(&output));
+        assert!(!bench.path("out.link").exists());
+        code(&bench.run(&["record", "start", "--step", "build", "--key", "key.pem"]), 125);
+    }
+    // A link that the command makes is found when its products are recorded.
+    bench.write(".tidewaiter.toml", "products = [\"dist\"]");
+    let script = format!("mkdir dist; ln -s {} dist/x", outside.path().join("secret").display());
+    let output = bench.step(&[], &["--", "sh", "-c", &script]);
+    code(&output, 125);
+    assert!(said(&output).contains("\"./dist/x\" leads out"), "{}", said(&output));
+    // Links within, what is excluded, and what the command line names.
+    bench.write(
+        ".tidewaiter.toml",
+        "excludes = [\"link\"]\nmaterials = [\"deep\", \"missing\"]\nproducts = [\"dir:src\"]",
+    );
+    code(&bench.step(&[], &["--", "touch", "ran"]), 0);
+    assert_eq!(names(&bench), (owned(&["deep/er/b.c", "deep/within/a.c"]), owned(&["dir:src"])));
+    assert!(ran());
+    bench.write(".tidewaiter.toml", "materials = [\"link\"]\nproducts = [\"src\"]");
+    code(&bench.step(&[], &["-m", "link", "deep", "-p", "out", "--", "true"]), 0);
+    assert_eq!(
+        names(&bench),
+        (owned(&["deep/er/b.c", "deep/er/link", "deep/within/a.c", "link"]), owned(&["out/secret"]))
+    );
+    code(&bench.step(&[], &["-m", "link", "--", "true"]), 0);
+    assert_eq!(names(&bench), (owned(&["link"]), owned(&["src/a.c"])));
+}
+
 #[test]
 fn a_table_of_ci_systems_is_not_taken_from_the_tree() {
     let bench = Bench::new();

@@ -120,3 +120,15 @@ fn the_tail_is_whole_lines_and_the_rest_passes_through() {
     let tail = link.byproducts.get("stdout").and_then(|text| text.as_str()).unwrap();
     assert!(tail.len() <= 1024 && tail.starts_with("line ") && tail.ends_with("line 499\n"), "{tail}");
 }
+
+#[test]
+fn a_tail_has_a_most_which_the_help_names() {
+    let bench = Bench::new();
+    code(&bench.step(&[], &["--log-tail", "1MiB", "--", "true"]), 0);
+    let output = bench.step(&[], &["--log-tail", "1025KiB", "--", "touch", "ran"]);
+    code(&output, 125);
+    assert!(said(&output).contains("--log-tail is at most 1MiB") && !bench.path("ran").exists(), "{}", said(&output));
+    let help = bench.run(&["run", "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.split_whitespace().collect::<Vec<_>>().join(" ").contains("at most 1MiB"), "{help}");
+}

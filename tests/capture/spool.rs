@@ -3,6 +3,7 @@
 use super::bench::{Bench, Store, TOKEN, code, image, nowhere, said};
 use serde_json::Value;
 use std::{fs, process::Stdio};
+use tidewaiter::key::SecretKey;
 
 /// A step whose link goes to the store at `url`.
 fn step(bench: &Bench, url: &str, token: &str, run: &str, more: &[&str]) -> std::process::Output {
@@ -34,7 +35,7 @@ fn what_could_not_be_sent_waits_and_is_sent_by_push() {
         let record: Value = serde_json::from_str(&text).unwrap();
         assert!(!text.contains(&down) && !text.contains(TOKEN));
         let digest = record["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
-        assert_eq!(path.file_name().unwrap().to_str().unwrap(), format!("{digest}.link.json"));
+        assert!(path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{digest}.")), "{path:?}");
         assert!(record["belongs"]["run"].as_str().unwrap().starts_with("run-"));
     }
     let (code, shown) = push(&bench, &down, TOKEN, &["--wait", "100ms"]);
@@ -50,6 +51,48 @@ fn what_could_not_be_sent_waits_and_is_sent_by_push() {
     // Nothing to do is well, store or no store.
     assert_eq!(push(&bench, &down, TOKEN, &[]).0, 0);
     assert_eq!(bench.run(&["push"]).status.code(), Some(0));
+}
+
+/// A review by two functionaries is one payload with two signatures, and a layout's threshold counts both.
+#[test]
+fn what_two_functionaries_signed_alike_waits_twice_and_the_store_has_both_signers() {
+    let bench = Bench::new();
+    code(&bench.run(&["key", "new", "-o", "other.pem"]), 0);
+    let (reference, digest) = image("image");
+    bench.write("sbom.json", r#"{"spdxVersion":"SPDX-2.3","packages":[]}"#);
+    let down = nowhere();
+    let step = |key: &str, run: &str| {
+        let to = ["--key", key, "--store", &down, "--facts", "never", "--run", run, "--store-token-env", "WRITER"];
+        let reviewed = [&["run", "-x", "--step", "build", "--image", &reference], &to[..]].concat();
+        code(&bench.run_in(&[("WRITER", TOKEN)], &reviewed), 0);
+        let attested =
+            [&["attest", "sbom.json", "--type", "sbom", "--step", "build", "--subject", &reference], &to[..]];
+        code(&bench.run_in(&[("WRITER", TOKEN)], &attested.concat()), 0);
+    };
+    // The very same twice is one; by another key, or of another run, it is another.
+    for (key, run, links) in
+        [("key.pem", "1", 1), ("key.pem", "1", 1), ("other.pem", "1", 2), ("other.pem", "2", 3), ("key.pem", "1", 3)]
+    {
+        step(key, run);
+        assert_eq!(bench.spooled().0.len(), 2 * links, "{key} {run}");
+    }
+    let other = SecretKey::from_pem(&fs::read_to_string(bench.path("other.pem")).unwrap()).unwrap();
+    let store = Store::of(&bench, &[&bench.key(), &other], &["build"], TOKEN);
+    let (code, shown) = push(&bench, &store.url(), TOKEN, &[]);
+    assert_eq!((code, shown["sent"].as_array().unwrap().len(), &shown["waiting"]), (0, 6, &0.into()), "{shown}");
+    let (links, statements): (Vec<_>, Vec<_>) =
+        store.evidence(&digest).into_iter().filter(|(kind, _)| kind != "layout").partition(|(kind, _)| kind == "link");
+    assert_eq!((links.len(), statements.len()), (1, 1));
+    for kind in ["link", "statement"] {
+        let found = store.get(&format!("v1/search?step=build&kind={kind}"));
+        let mut signers: Vec<&str> =
+            found["records"][0]["signers"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        signers.sort_unstable();
+        let key = bench.key();
+        let mut expected = [key.public().id(), other.public().id()];
+        expected.sort_unstable();
+        assert_eq!(signers, expected, "{kind}: {found}");
+    }
 }
 
 #[test]

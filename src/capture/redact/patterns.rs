@@ -1,6 +1,6 @@
 //! Secrets that what stands around them gives away: `user:password@` in a URL, a header's value, what percent-encoding hides.
 
-use super::{Findings, redacted};
+use super::{Findings, effort, redacted};
 
 /// Ends what belongs together in a text.
 fn is_boundary(character: char) -> bool {
@@ -41,13 +41,19 @@ pub(super) fn headers(text: &str, names: &[String], found: &mut Findings) -> Str
     let lower = text.to_ascii_lowercase();
     let mut cuts: Vec<(usize, usize)> = Vec::new();
     for name in names {
+        let mut read = 0;
         for (at, _) in lower.match_indices(name.as_str()) {
+            // The rest of a line goes with the first of its headers.
+            if at < read {
+                continue;
+            }
             let begins =
                 !lower.get(..at).unwrap_or_default().ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
             let behind = at + name.len();
             if let (true, Some(value)) = (begins, text.get(behind..).and_then(|rest| rest.strip_prefix(':'))) {
                 let start = text.len() - value.trim_start_matches([' ', '\t']).len();
-                cuts.push((start, line_end(text, start)));
+                read = line_end(text, start);
+                cuts.push((start, read));
             }
         }
     }
@@ -66,17 +72,26 @@ pub(super) fn headers(text: &str, names: &[String], found: &mut Findings) -> Str
 
 fn line_end(text: &str, start: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default();
-    start + rest.find(['"', '\'', '\n', '\r']).unwrap_or(rest.len())
+    let length = rest.find(['"', '\'', '\n', '\r']).unwrap_or(rest.len());
+    effort::looked(length);
+    start + length
 }
 
-/// The ranges replaced, those that overlap once.
+/// The ranges replaced; those that overlap are one.
 pub(super) fn replace(text: &str, mut cuts: Vec<(usize, usize)>, rule: &str, found: &mut Findings) -> String {
     cuts.sort_unstable();
+    cuts.dedup_by(|next, cut| {
+        let overlaps = next.0 < cut.1;
+        if overlaps {
+            cut.1 = cut.1.max(next.1);
+        }
+        overlaps
+    });
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for (start, end) in cuts {
-        let value = text.get(start.max(done)..end).unwrap_or_default();
-        if start < done || value.is_empty() || super::is_redacted(value) {
+        let value = text.get(start..end).unwrap_or_default();
+        if value.is_empty() || super::is_redacted(value) {
             continue;
         }
         out.push_str(text.get(done..start).unwrap_or_default());

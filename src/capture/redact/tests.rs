@@ -79,7 +79,7 @@ fn options_whose_value_is_a_secret() {
         ),
         (
             &["sh", "-c", "DB_PASSWORD=\"a b\" ./deploy --token abc"],
-            &["sh", "-c", "DB_PASSWORD=[redacted:option] ./deploy --token [redacted:option]"],
+            &["sh", "-c", "DB_PASSWORD=\"[redacted:option]\" ./deploy --token [redacted:option]"],
         ),
         (
             &["get", "https://x.example.com/?access_token=abc&page=2"],
@@ -155,6 +155,89 @@ fn tokens_by_their_looks() {
         "eyJust a word",
     ] {
         assert_eq!(text(harmless), harmless);
+    }
+}
+
+#[test]
+fn tokens_side_by_side_and_one_in_another() {
+    let letters = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7aB3dE6gH9";
+    for (input, expected, count) in [
+        ("AKIAIOSFODNN7EXAMPLE\n".repeat(3), "[redacted:aws-access-key]\n".repeat(3), 3),
+        (
+            "AKIAIOSFODNN7EXAMPLE,AKIAIOSFODNN7EXAMPL".to_owned(),
+            "[redacted:aws-access-key],AKIAIOSFODNN7EXAMPL".into(),
+            1,
+        ),
+        // What spans another goes with it, and what begins in one and ends behind it.
+        (format!("glpat-{}-AKIAIOSFODNN7EXAMPLE x", &letters[..20]), "[redacted:gitlab-token] x".to_owned(), 1),
+        (format!("ghp_{letters}_glpat-{letters}"), "[redacted:github-token]".to_owned(), 1),
+        // A word of high entropy ends where a token begins.
+        (format!("{letters}-AKIAIOSFODNN7EXAMPLE"), "[redacted:entropy][redacted:aws-access-key]".to_owned(), 2),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nab\n-----END RSA PRIVATE KEY-----\n".repeat(2),
+            "[redacted:private-key]\n".repeat(2),
+            2,
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\nab\n-----BEGIN RSA PRIVATE KEY-----\nAKIAIOSFODNN7EXAMPLE".to_owned(),
+            "-----BEGIN CERTIFICATE-----\nab\n[redacted:private-key]".to_owned(),
+            1,
+        ),
+    ] {
+        let mut found = Findings::default();
+        assert_eq!(redactor(&[], OnSecret::Redact).text(&input, &mut found), expected);
+        assert_eq!(found.count(), count, "{input}");
+    }
+}
+
+/// The command chooses what it prints, so it chooses what this costs.
+#[test]
+fn the_search_grows_with_the_text_and_no_faster() {
+    let here = redactor(&[("MY_TOKEN", "hunter2hunter2")], OnSecret::Redact);
+    let cost = |piece: &str, times: usize| {
+        effort::spent();
+        let text = piece.repeat(times);
+        here.text(&text, &mut Findings::default());
+        here.document(&text, &mut Findings::default());
+        here.command(&["tool".to_owned(), text], &mut Findings::default());
+        effort::spent()
+    };
+    for piece in [
+        "AKIAIOSFODNN7EXAMPLE\n",
+        "AKIAIOSFODNN7EXAMPLE ",
+        "AKIA-",
+        "eyJ-",
+        "eyJ.",
+        "sk-ant-",
+        "ghp_",
+        "hvs.",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN CERTIFICATE-----\n",
+        "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
+        "Cookie: ",
+        "Authorization:",
+        "bearer ",
+        "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7aB3dE6gH9/",
+        "A_TOKEN=",
+        "A_TOKEN=$",
+        "A_TOKEN=a ",
+        "A_TOKEN=a,",
+        "A_KEY=/",
+        "token: ",
+        "password: a, ",
+        "password : \"",
+        "\"password\":",
+        "\\\"password\\\": \\\"$",
+        "'password=a",
+        "password=a'a\"",
+        "a=,",
+        "--password ",
+        "docker -p ",
+        "'",
+    ] {
+        let (small, large) = (cost(piece, 500), cost(piece, 4_000));
+        assert!(large <= 8 * small + 1_000, "{piece:?}: {small}, and {large} of 8 times the text");
     }
 }
 
