@@ -2,11 +2,11 @@
 
 use super::{
     access::Reader,
-    body,
     budget::Purpose,
     http::App,
     parameters::{Parameters, image},
     problem::Problem,
+    question::Question,
 };
 use crate::{
     digest::Digest,
@@ -30,14 +30,11 @@ use utoipa::ToSchema;
 
 /// Images of one batch: the containers of many pods.
 const IMAGES_MAX: usize = 100;
-const BATCH_BYTES_MAX: usize = 64 << 10;
-
-/// The path of the batch, which reads although it is a POST.
-pub const BATCH: &str = "/v1/evidence:batch";
+const BATCH_BYTES_MAX: usize = 32 << 10;
 
 /// What reads evidence.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/v1/evidence/{image}", get(one)).route(BATCH, post(batch))
+    Router::new().route("/v1/evidence/{image}", get(one)).route("/v1/evidence:batch", post(batch))
 }
 
 /// Everything known about an image.
@@ -56,9 +53,11 @@ pub async fn one(
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query, &headers)?;
+    let mut question = Question::new(query)?;
+    let chain = question.text("chain");
+    question.end()?;
     let image = image(&name)?;
-    let may_read = reader.may_read(&app, parameters.chain.as_deref());
+    let may_read = reader.may_read(&app, chain.as_deref())?;
     let found = look_up(&app, &image, &may_read, app.bounds.evidence).await?;
     let etag = etag(&app, &image, &found);
     let mut response = if is_known(&headers, &etag) {
@@ -94,10 +93,12 @@ struct ImageBatch {
 pub async fn batch(
     State(app): State<Arc<App>>,
     reader: Reader,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(&headers, body, "a batch of images", BATCH_BYTES_MAX).await?;
+    Question::new(query)?.end()?;
+    let (body, _place) = app.reading.body(&reader.payer, &headers, body, "a batch of images", BATCH_BYTES_MAX).await?;
     let batch: ImageBatch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no batch of images: {error}")))?;
     let count = batch.images.len();
@@ -108,7 +109,7 @@ pub async fn batch(
     app.budgets.take(&reader.payer, Purpose::Read, count.saturating_sub(1) as u32)?;
     let parameters = Parameters::of(batch.chain, None, None, &[])?;
     let images = batch.images.iter().map(|name| image(name)).collect::<Result<Vec<_>, _>>()?;
-    let may_read = reader.may_read(&app, parameters.chain.as_deref());
+    let may_read = reader.may_read(&app, parameters.chain.as_deref())?;
     let mut limits = app.bounds.evidence;
     let mut answers: Vec<Value> = Vec::with_capacity(count);
     for image in &images {

@@ -4,12 +4,13 @@ use super::{
     access::Author,
     admit::{self, Request},
     auth::{Granted, Principal},
-    body::{self, BODY_BYTES_MAX},
+    body::BODY_BYTES_MAX,
     budget::Purpose,
     http::App,
     parameters::{Parameters, image, is_word},
     problem::Problem,
     quarantine,
+    question::Question,
 };
 use crate::{
     digest::Digest,
@@ -105,7 +106,8 @@ pub async fn put_record(
     let parameters = Parameters::read(query, &headers)?;
     let name = image(&name)?;
     may_write(&principal, &app, parameters.chain.as_deref())?;
-    let envelope = body::read(&headers, body, "a record", Limits::METADATA.bytes_max).await?;
+    let sender = principal.name().unwrap_or_default();
+    let (envelope, _place) = app.writing.body(sender, &headers, body, "a record", Limits::METADATA.bytes_max).await?;
     let written = write(&app, &principal, Item { name, envelope, parameters }).await?;
     Ok((written.status, Json(written.to_json())).into_response())
 }
@@ -174,16 +176,19 @@ impl BatchItem {
 pub async fn put_batch(
     State(app): State<Arc<App>>,
     Author(principal): Author,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(&headers, body, "a batch", BODY_BYTES_MAX).await?;
+    Question::new(query)?.end()?;
+    let sender = principal.name().unwrap_or_default();
+    let (body, _place) = app.writing.body(sender, &headers, body, "a batch", BODY_BYTES_MAX).await?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no batch of records: {error}")))?;
     drop(body);
     let count = batch.records.len();
     // One is paid already.
-    app.budgets.take(principal.name().unwrap_or_default(), Purpose::Write, count.saturating_sub(1) as u32)?;
+    app.budgets.take(sender, Purpose::Write, count.saturating_sub(1) as u32)?;
     let mut items: Vec<(usize, String, Result<Item, Problem>)> = Vec::with_capacity(count);
     for (index, item) in batch.records.into_iter().enumerate() {
         items.push((index, item.digest.clone(), item.read()));
@@ -247,10 +252,9 @@ fn may_write<'p>(principal: &'p Principal, app: &App, chain: Option<&str>) -> Re
 
 async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, Problem> {
     let granted = may_write(principal, app, item.parameters.chain.as_deref())?;
-    let aside = quarantine::Aside::of(app, &granted, &item.envelope);
+    let aside = quarantine::Aside::of(app, &granted, &item.envelope, &item.parameters);
     let writers = granted.iter().filter_map(|granted| Some((granted.chain, app.chains.writer(granted)?))).collect();
     let Parameters { run, step, subjects, .. } = item.parameters;
-    let beside = (step.clone(), subjects.clone());
     failpoint::reach(Point::Received);
     let request = Request {
         name: item.name.clone(),
@@ -264,9 +268,9 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
     let mut record = match (admit::admit(request, &app.chains, &app.ids, &*app.store).await, aside) {
         (Ok(record), _) => record,
         (Err(problem), Some(aside)) if problem.reason == Reason::SignatureUntrusted.as_str() => {
-            let run = self::run(aside.granted, run)?;
-            let submission = submission(principal, aside.granted)?;
-            let chain = aside.keep(app, problem, item.name.clone(), run, beside, submission).await?;
+            let Some(used) = aside.writer(app) else { return Err(problem) };
+            let (run, submission) = (self::run(used, run)?, submission(principal, used)?);
+            let chain = aside.keep(app, problem, item.name.clone(), used, run, submission).await?;
             let (status, digest) = (StatusCode::ACCEPTED, item.name);
             return Ok(Written { status, chain, digest, state: Some("quarantined") });
         }
