@@ -86,8 +86,8 @@ impl<'v> Refused<'v> {
     /// Every name that two items have.
     fn twice(&self) -> impl Iterator<Item = LayoutError> {
         let mut seen = BTreeSet::new();
-        let again: BTreeSet<&str> =
-            self.steps.iter().chain(self.inspections).map(name).filter(|name| !seen.insert(*name)).collect();
+        let names = self.steps.iter().chain(self.inspections).map(name).filter(|name| !name.is_empty());
+        let again: BTreeSet<&str> = names.filter(|name| !seen.insert(*name)).collect();
         again.into_iter().map(|name| LayoutError::DuplicateName(name.to_owned()))
     }
 

@@ -147,6 +147,15 @@ fn lint_finds_what_is_wrong_beside_the_rules() {
         json["steps"][1]["expected_materials"] = serde_json::json!([["ALLOW", "src/**"], ["DISALLOW", "*"]]);
     });
     assert_eq!(twice[0], r#"layout: two steps or inspections are named "build""#);
+    let nameless = errors(&|json| {
+        json["steps"][0].as_object_mut().unwrap().remove("name");
+        json["steps"][1]["name"] = "".into();
+    });
+    assert!(!nameless.iter().any(|error| error.contains("are named")), "{nameless:?}");
+    assert_eq!(
+        nameless.iter().filter(|error| error.contains("name is missing") || error.contains("is empty")).count(),
+        2
+    );
     // Open rules are judged by as they stand there, where the rest can be read at all.
     let open = errors(&|json| {
         json["steps"][1]["threshold"] = 2.into();
