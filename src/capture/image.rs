@@ -95,6 +95,9 @@ impl Images {
             let path = base.join(file);
             let found = if path.is_dir() { oci_layout(&path) } else { read(&path) };
             let found = found.with_context(|| format!("\"{}\"", file.display()))?;
+            if !path.is_dir() {
+                agree(&bare, &found.names).with_context(|| format!("\"{}\"", file.display()))?;
+            }
             let names: Vec<&Reference> = if bare.is_empty() { found.names.iter().collect() } else { bare.clone() };
             anyhow::ensure!(
                 self.blobs || !names.is_empty(),
@@ -120,6 +123,18 @@ impl Images {
             );
         }
         Ok(artifacts)
+    }
+}
+
+/// What a file of the build names, and what `--image` says of the same digest. A layout directory is a copy, whose name may be any.
+fn agree(said: &[&Reference], named: &[Reference]) -> anyhow::Result<()> {
+    let strange = said.iter().find(|said| !named.iter().any(|named| named.name() == said.name()));
+    match strange.filter(|_| !named.is_empty()) {
+        None => Ok(()),
+        Some(said) => {
+            let named: Vec<String> = named.iter().map(Reference::name).collect();
+            anyhow::bail!("it names {}, and --image says {}", named.join(", "), said.name())
+        }
     }
 }
 
@@ -218,6 +233,27 @@ mod tests {
         std::fs::write(&blob, b"[]").unwrap();
         let error = format!("{:#}", named(serde_json::json!({REF_NAME: whole})).unwrap_err());
         assert!(error.contains("does not hash to its name"), "{error}");
+    }
+
+    #[test]
+    fn a_file_and_an_image_that_contradict_each_other_are_refused() {
+        let metadata = |names: &str| format!(r#"{{"containerimage.digest":"{}","image.name":"{names}"}}"#, digest());
+        let api = "registry.example.com/shop/api";
+        let expected = vec![(format!("oci:{api}"), digest())];
+        for file in
+            [metadata("registry.example.com/shop/api:2"), metadata("x/y:1,registry.example.com/shop/api"), metadata("")]
+        {
+            assert_eq!(resolved(&[api], Some(&file)).unwrap(), expected, "{file}");
+        }
+        for file in [metadata("registry.example.com/shop/web:1"), format!("registry.example.com/shop/web@{}", digest())]
+        {
+            let error = format!("{:#}", resolved(&[api], Some(&file)).unwrap_err());
+            assert!(
+                error
+                    .contains("it names registry.example.com/shop/web, and --image says registry.example.com/shop/api"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn split(argument: usize, text: &str, is_prose: bool) -> Vec<Word<'_>> {
         match (quote, character) {
             (Some(open), _) if character == open => quote = None,
             (Some(_), _) => {}
-            (None, '"' | '\'' | '`') if !last.contains(&Some(at)) && !(is_prose && begins_within(text, at)) => {
+            (None, '"' | '\'' | '`') if !(last.contains(&Some(at)) || is_prose && begins_within(text, at)) => {
                 quote = Some(character);
                 start.get_or_insert(at);
             }
