@@ -3,14 +3,22 @@ use crate::key::{BadSignature, PublicKey, der::Material};
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// Keys, with signatures over the SHA-256 and the SHA-512 of "message", made by OpenSSL 3.0: of all sizes that FIPS 186-4 has, of 2,560 bits, which
-/// GnuPG makes too, and of 1,024.
-fn signed() -> Vec<(Key, Vec<u8>, Vec<u8>, Vec<u8>)> {
+/// A key, with signatures over the SHA-256 and the SHA-512 of "message", and its SubjectPublicKeyInfo, all made by OpenSSL 3.0.
+struct Signed {
+    key: Key,
+    over_sha256: Vec<u8>,
+    over_sha512: Vec<u8>,
+    spki: Vec<u8>,
+}
+
+/// Of all sizes that FIPS 186-4 has, of 2,560 bits, which GnuPG makes too, and of 1,024.
+fn signed() -> Vec<Signed> {
     let line = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let bytes = |at: usize| hex::decode(words[at]).unwrap();
         let key = Key { p: bytes(2), q: bytes(3), g: bytes(4), y: bytes(5) };
-        (key, bytes(6), bytes(7), STANDARD.decode(words[8]).unwrap())
+        let spki = STANDARD.decode(words[8]).unwrap();
+        Signed { key, over_sha256: bytes(6), over_sha512: bytes(7), spki }
     };
     include_str!("signed.txt").lines().map(line).collect()
 }
@@ -26,7 +34,7 @@ fn signatures_of_openssl_verify_and_nothing_else_does() {
     let signed = signed();
     let (weak, keys) = signed.split_last().unwrap();
     assert_eq!(keys.len(), 4);
-    for (key, over_sha256, over_sha512, spki) in keys {
+    for Signed { key, over_sha256, over_sha512, spki } in keys {
         assert_eq!(sound(key), Ok(()));
         assert_eq!(der::write_spki(&Material::Dsa(key.clone())), *spki, "what OpenSSL writes");
         assert_eq!(PublicKey::from_spki(spki), Err(KeyError::Unsupported { what: "DSA".into() }), "OpenPGP's alone");
@@ -44,15 +52,15 @@ fn signatures_of_openssl_verify_and_nothing_else_does() {
         for other in [vec![], [over_sha256.as_slice(), &[0]].concat(), over_sha256[1..].to_vec()] {
             assert_eq!(key.verify(message.as_ref(), &other), Err(BadSignature));
         }
-        assert_eq!(weak.0.verify(message.as_ref(), over_sha256), Err(BadSignature), "another key");
+        assert_eq!(weak.key.verify(message.as_ref(), over_sha256), Err(BadSignature), "another key");
     }
-    assert_eq!(sound(&weak.0), Err(KeyError::WeakDsa { bits: 1024 }));
+    assert_eq!(sound(&weak.key), Err(KeyError::WeakDsa { bits: 1024 }));
 }
 
 /// §4.7: 0 < r, s < q, whatever else holds; each in one encoding.
 #[test]
 fn numbers_of_a_signature_are_in_range() {
-    let (key, signature, ..) = signed().swap_remove(1);
+    let Signed { key, over_sha256: signature, .. } = signed().swap_remove(1);
     let hashed = digest(&SHA256, b"message");
     let (r, s) = der::read_dsa_signature(&signature).unwrap();
     let verdict = |r: &[u8], s: &[u8]| key.verify(hashed.as_ref(), &der::dsa_signature(r, s));
@@ -74,7 +82,7 @@ fn numbers_of_a_signature_are_in_range() {
 /// A generator, or a key, of a small order lets anybody sign.
 #[test]
 fn numbers_of_a_key_belong_together() {
-    let (key, ..) = signed().swap_remove(1);
+    let Signed { key, .. } = signed().swap_remove(1);
     let less = |number: &[u8], by: u8| (BigUint::from_bytes_be(number) - BigUint::from(by)).to_bytes_be();
     let malformed = KeyError::Malformed { what: "its DSA numbers are out of range, or do not belong together" };
     let one = vec![1];
