@@ -2,7 +2,7 @@
 
 use super::{
     budget::{Budgets, Rates},
-    chains::Chains,
+    chains::{ChainRules, Chains},
     clock::Clock,
     evidence, graph, lists,
     metrics::Metrics,
@@ -99,10 +99,15 @@ impl App {
         })
     }
 
+    /// A chain by the store's id.
+    pub fn rules(&self, id: i64) -> Option<&ChainRules> {
+        let mut chains = self.chains.iter().zip(&self.ids);
+        chains.find(|(_, known)| **known == id).map(|((_, rules), _)| rules)
+    }
+
     /// The name of a chain by the store's id.
     pub fn chain_name(&self, id: i64) -> String {
-        let mut chains = self.chains.iter().zip(&self.ids);
-        chains.find(|(_, known)| **known == id).map(|((_, rules), _)| rules.name.clone()).unwrap_or_default()
+        self.rules(id).map(|rules| rules.name.clone()).unwrap_or_default()
     }
 }
 

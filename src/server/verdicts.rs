@@ -29,7 +29,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use utoipa::ToSchema;
 
 /// Verdicts of one report, and its bytes.
@@ -163,8 +166,8 @@ pub struct VerdictsPage {
     pub cursor: Option<String>,
 }
 
-/// What clusters decided about an image, or what one cluster decided. Shown are verdicts of clusters that the token reports for, and of
-/// images that a chain it may read knows.
+/// What clusters decided about an image, or what one cluster decided. Shown are verdicts of clusters that the token reports for, and about
+/// images that a link of a chain it may read made, and that run by a name among that chain's images.
 #[utoipa::path(get, path = "/v1/verdicts", tag = "verdicts", params(
     ("digest" = Option<String>, Query, description = "the image; this or cluster"),
     ("cluster" = Option<String>, Query, description = "the cluster"),
@@ -185,9 +188,10 @@ pub async fn get_verdicts(
     let mut session = app.database.read().await?;
     let mut found = verdicts::verdicts(&mut session, &of, before, count(limit)).await?;
     let next = found.get(limit.saturating_sub(1)).map(|verdict| cursor(verdict.id));
-    let digests = found.iter().filter_map(|verdict| verdict.digest.clone()).collect();
-    let known = images::known_to(&mut session, &digests, &sight.ids()).await?;
-    found.retain(|verdict| is_shown(&sight, &known, &verdict.cluster, verdict.digest.as_ref()));
+    let shown =
+        Shown::of(&app, &mut session, &sight, found.iter().filter_map(|verdict| verdict.digest.clone())).await?;
+    let next = next.filter(|_| shown.may_go_on(&of));
+    found.retain(|verdict| shown.has(&verdict.cluster, &verdict.image, verdict.digest.as_ref()));
     Ok(Json(VerdictsPage { verdicts: found.into_iter().map(ReportedVerdict::from).collect(), cursor: next }))
 }
 
@@ -252,8 +256,8 @@ pub async fn get_workloads(
     let mut found = verdicts::workloads(&mut session, &of, &after, count(limit)).await?;
     let last = found.get(limit.saturating_sub(1)).filter(|_| matches!(of, Of::Cluster(_)));
     let next = last.map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", last.digest.hex(), last.uid)));
-    let known = known(&mut session, &sight, &found).await?;
-    found.retain(|workload| is_shown(&sight, &known, &workload.cluster, Some(&workload.digest)));
+    let shown = Shown::of(&app, &mut session, &sight, found.iter().map(|workload| workload.digest.clone())).await?;
+    found.retain(|workload| shown.has(&workload.cluster, &workload.image, Some(&workload.digest)));
     let view = |workload: Workload| WorkloadView {
         cluster: workload.cluster,
         namespace: workload.namespace,
@@ -264,11 +268,6 @@ pub async fn get_workloads(
         last_seen: workload.last_seen.to_string(),
     };
     Ok(Json(Workloads { workloads: found.into_iter().map(view).collect(), cursor: next }))
-}
-
-async fn known(session: &mut Session, sight: &Sight, found: &[Workload]) -> Result<BTreeSet<Digest>, Problem> {
-    let digests = found.iter().map(|workload| workload.digest.clone()).collect();
-    Ok(images::known_to(session, &digests, &sight.ids()).await?)
 }
 
 /// Where a page of workloads ended: uid and digest.
@@ -290,8 +289,38 @@ fn of(question: &mut Question) -> Result<Of, Problem> {
     }
 }
 
-fn is_shown(sight: &Sight, known: &BTreeSet<Digest>, cluster: &str, digest: Option<&Digest>) -> bool {
-    sight.clusters.contains(cluster) || digest.is_some_and(|digest| known.contains(digest))
+/// What of the verdicts and workloads in hand a request is shown.
+///
+/// Whoever reports for a cluster sees all of it. Others see an image of a chain that they may read: made by a link of the chain, and run by
+/// a name that the chain's document counts among its `images`. Neither is enough alone: any chain's writer may claim any digest, and
+/// whatever has the name need not be what the chain made.
+struct Shown<'a> {
+    app: &'a App,
+    sight: &'a Sight,
+    makers: BTreeMap<Digest, BTreeSet<i64>>,
+}
+
+impl<'a> Shown<'a> {
+    async fn of(
+        app: &'a App,
+        session: &mut Session,
+        sight: &'a Sight,
+        digests: impl Iterator<Item = Digest>,
+    ) -> Result<Self, Problem> {
+        let makers = images::makers(session, &digests.collect(), &sight.ids()).await?;
+        Ok(Shown { app, sight, makers })
+    }
+
+    fn has(&self, cluster: &str, image: &str, digest: Option<&Digest>) -> bool {
+        let of_chain = |chain: &i64| self.app.rules(*chain).is_some_and(|rules| rules.has_image(image));
+        let makers = digest.and_then(|digest| self.makers.get(digest));
+        self.sight.clusters.contains(cluster) || makers.into_iter().flatten().any(of_chain)
+    }
+
+    /// Whether there may be a next page. Of an image that is none of theirs nobody learns how much there is.
+    fn may_go_on(&self, of: &Of) -> bool {
+        matches!(of, Of::Cluster(_)) || !self.makers.is_empty() || !self.sight.clusters.is_empty()
+    }
 }
 
 fn count(limit: usize) -> i64 {

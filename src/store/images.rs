@@ -36,15 +36,21 @@ pub async fn of_run(session: &mut Session, run: i64) -> Result<BTreeSet<Digest>,
     Ok(found.iter().filter_map(|digest| artifacts::sha256_of(digest)).collect())
 }
 
-/// Those of the images that some of the chains know.
-pub async fn known_to(
+/// Of each image those of the chains whose links made it. What is merely said of an image, beside a record or in a statement, does not
+/// count: whoever writes any chain may name any digest.
+pub async fn makers(
     session: &mut Session,
     images: &BTreeSet<Digest>,
     chains: &BTreeSet<i64>,
-) -> Result<BTreeSet<Digest>, StoreError> {
+) -> Result<BTreeMap<Digest, BTreeSet<i64>>, StoreError> {
     let raw: Vec<Vec<u8>> = images.iter().map(artifacts::raw).collect();
     let list: Vec<Arg<'_>> = raw.iter().map(Arg::from).collect();
-    let found: Vec<(Vec<u8>, i64)> = session.rows_in(&sql::CHAINS_OF_DIGESTS, &[], &list).await?;
-    let known = found.iter().filter(|(_, chain)| chains.contains(chain));
-    Ok(known.filter_map(|(digest, _)| artifacts::sha256_of(digest)).collect())
+    let found: Vec<(Vec<u8>, i64)> = session.rows_in(&sql::CHAINS_MAKING, &[], &list).await?;
+    let mut makers = BTreeMap::<Digest, BTreeSet<i64>>::new();
+    for (digest, chain) in found.into_iter().filter(|(_, chain)| chains.contains(chain)) {
+        if let Some(digest) = artifacts::sha256_of(&digest) {
+            makers.entry(digest).or_default().insert(chain);
+        }
+    }
+    Ok(makers)
 }

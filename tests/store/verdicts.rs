@@ -3,7 +3,7 @@
 use super::{
     databases,
     program::Program,
-    query::{all, get, get_as, image, open, setup},
+    query::{all, get, get_as, image, open, put, setup, statement},
     shop::*,
 };
 use databases::On;
@@ -13,6 +13,7 @@ use tidewaiter::digest::Digest;
 
 databases::on_both!(
     clusters_report_for_themselves_alone,
+    an_image_is_shown_where_it_runs_to_those_of_its_chain_alone,
     a_malformed_report_is_kept_by_none_of_its_verdicts,
     verdicts_are_kept_as_long_as_is_asked,
 );
@@ -63,6 +64,66 @@ async fn clusters_report_for_themselves_alone(on: On) {
     assert_eq!(report(&shop, CLUSTER, one(&late)).await, yes(200));
     let workloads = get(&shop, &format!("/v1/workloads?digest={made}")).await;
     assert_eq!(workloads["workloads"][0]["lastSeen"], json!("2026-11-28T12:00:00Z"));
+}
+
+/// A chain that anybody may read, beside the closed one; its writers are not the closed one's.
+fn with_an_open_chain(on: On, keys: &Keys) -> Setup {
+    let writers = json!([{"name": "open", "tokenHash": token_hash("open-token"), "steps": ["*"], "kinds": ["layout", "link", "fact"]}]);
+    let open = chain("open", "registry.example.com/open/*", writers, json!([]));
+    let usual = setup(on, keys);
+    Setup { documents: usual.documents.map(|documents| format!("{documents}\n---\n{open}")), ..usual }
+}
+
+/// Whoever writes one chain may say anything of any digest; where another chain's image runs does not follow.
+async fn an_image_is_shown_where_it_runs_to_those_of_its_chain_alone(on: On) {
+    const OPEN: &str = "open-token";
+    let keys = Keys::new();
+    let setup = with_an_open_chain(on, &keys);
+    let shop = Shop::with(keys, setup).await;
+    shop.put_layout().await;
+    let Keys { alice, bob, ci, tester, .. } = &shop.keys;
+    assert_eq!(shop.put(OPEN, &seal(&layout(&shop.keys, FUTURE, "open"), &[alice, bob])).await, yes(201));
+    let (closed, ours) = (image("closed"), image("ours"));
+    assert_eq!(shop.put(CI, &seal(&link("build", &closed), &[ci])).await, yes(201));
+    let running = |image: &Digest, name: &str, uid: &str| {
+        let mut verdict = verdict("cluster", image, "allowed");
+        verdict["image"] = json!(format!("registry.example.com/{name}:1"));
+        verdict["workload"]["uid"] = json!(uid);
+        verdict
+    };
+    let by_name = running(&ours, "open/web", "u-2");
+    let verdicts = json!([running(&closed, "shop/api", "u-1"), by_name, running(&ours, "mirror/web", "u-3")]);
+    assert_eq!(report(&shop, CLUSTER, json!({"verdicts": verdicts})).await, yes(200));
+
+    let shown = async |token: Option<&str>, image: &Digest| -> (Vec<Value>, usize) {
+        let ask = async |path: String| -> Value {
+            let get = shop.http.get(shop.url(&path));
+            let get = token.iter().fold(get, |get, token| get.bearer_auth(token));
+            get.send().await.unwrap().json().await.unwrap()
+        };
+        let verdicts = ask(format!("/v1/verdicts?digest={image}")).await["verdicts"].as_array().unwrap().clone();
+        let workloads = ask(format!("/v1/workloads?digest={image}")).await["workloads"].as_array().unwrap().len();
+        (verdicts, workloads)
+    };
+    assert_eq!(shown(Some(CLUSTER), &closed).await.0.len(), 1);
+    assert_eq!(shown(Some("auditor-token"), &closed).await.0.len(), 1);
+    assert_eq!(shown(None, &closed).await, (vec![], 0));
+    let page = shop.http.get(shop.url(&format!("/v1/verdicts?digest={closed}&limit=1"))).send().await.unwrap();
+    assert_eq!(page.json::<Value>().await.unwrap(), json!({"verdicts": []}), "nor how much there is");
+    // Named beside a record, stated, and claimed as a product by the name that is the chain's own.
+    let named = format!("?subject={closed}");
+    assert_eq!(put(&shop, OPEN, &seal(&link("build", &image("other")), &[ci]), &named).await, yes(201));
+    let stated = seal(&statement("https://spdx.dev/Document", &closed, json!({})), &[tester]);
+    assert_eq!(put(&shop, OPEN, &stated, "?step=test").await, yes(201));
+    let mut claimed = link("build", &closed);
+    claimed["products"] = json!({"oci:registry.example.com/open/web": {"sha256": closed.hex()}});
+    assert_eq!(put(&shop, OPEN, &seal(&claimed, &[ci]), "").await, yes(201));
+    assert_eq!(shown(None, &closed).await, (vec![], 0));
+    // What the open chain made is shown by the names that are its own.
+    assert_eq!(shown(None, &ours).await, (vec![], 0), "nothing made it yet");
+    claimed["products"] = json!({"oci:registry.example.com/open/web": {"sha256": ours.hex()}});
+    assert_eq!(put(&shop, OPEN, &seal(&claimed, &[ci]), "").await, yes(201));
+    assert_eq!(shown(None, &ours).await, (vec![by_name], 1));
 }
 
 async fn a_malformed_report_is_kept_by_none_of_its_verdicts(on: On) {

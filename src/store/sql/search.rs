@@ -80,8 +80,12 @@ pub const RECORDS_BY_DIGEST: &str = "SELECT record_id FROM record_key WHERE payl
 
 // Images.
 
-pub const CHAINS_OF_DIGESTS: InList =
-    InList { before: "SELECT DISTINCT digest, chain_id FROM subject WHERE digest IN ", fixed: 0, after: "" };
+/// The chains whose links made some images (role 0).
+pub const CHAINS_MAKING: InList = InList {
+    before: "SELECT DISTINCT digest, chain_id FROM subject WHERE role = 0 AND digest IN ",
+    fixed: 0,
+    after: "",
+};
 
 // The stream.
 
@@ -167,4 +171,4 @@ pub const ASKING: &[&str] = &[
 pub const ASKING_SORTED: &[&str] = &[RECORDS_OF_RUN_ALL];
 /// And those over lists.
 pub const ASKING_LISTS: &[InList] =
-    &[HAVING_KEY, HAVING_DIGEST, HAVING_TEXT, HAVING_NUMBER, ROWS, SIGNERS_OF, FACTS_OF, RUN_KEYS, MADE];
+    &[HAVING_KEY, HAVING_DIGEST, HAVING_TEXT, HAVING_NUMBER, ROWS, SIGNERS_OF, FACTS_OF, RUN_KEYS, MADE, CHAINS_MAKING];
