@@ -72,6 +72,16 @@ pub async fn admit(
     }
 }
 
+/// The kind of an envelope's record and the step it is of; `None` for a layout, which is of none, and for what is no record.
+pub fn kind_and_step(body: &[u8], given: Option<&str>) -> Option<(Kind, String)> {
+    let (kind, named) = match document(&Envelope::parse(body).ok()?).ok()? {
+        Document::Layout(_) => return None,
+        Document::Link(named, ..) => (Kind::Link, named),
+        Document::Statement(..) => (Kind::Statement, None),
+    };
+    Some((kind, step(named.as_deref(), given).ok()?))
+}
+
 /// The step a record is of: a provenance names none, and then its writer does. Whether the signer may have done it is judged as for any.
 fn step(named: Option<&str>, given: Option<&str>) -> Result<String, Problem> {
     match (named, given) {

@@ -5,6 +5,7 @@ use super::{
     admit::{self, Request},
     auth::Granted,
     http::App,
+    parameters::Parameters,
     problem::Problem,
 };
 use crate::{
@@ -23,19 +24,30 @@ const INTERVAL: Duration = Duration::from_secs(300);
 
 /// What is remembered of a link that may have to be kept aside.
 pub struct Aside<'g> {
-    /// The writer, of the one chain that could be meant.
-    pub granted: &'g Granted,
+    /// The token's writers in the one chain that could be meant.
+    granted: Vec<&'g Granted>,
     envelope: Vec<u8>,
+    step: Option<String>,
+    declared: BTreeSet<Digest>,
 }
 
 impl<'g> Aside<'g> {
-    /// `None` where the refusal stands: several chains could be meant, or the one keeps nothing aside. Nor does a token that
-    /// writes once.
-    pub fn of(app: &App, granted: &[&'g Granted], envelope: &[u8]) -> Option<Self> {
+    /// `None` where the refusal stands: several chains could be meant, or the one keeps nothing aside.
+    pub fn of(app: &App, granted: &[&'g Granted], envelope: &[u8], parameters: &Parameters) -> Option<Self> {
         let (first, others) = granted.split_first()?;
-        let keeps = app.chains.get(first.chain)?.quarantine && !first.one_time;
+        let keeps = app.chains.get(first.chain)?.quarantine;
         let alone = others.iter().all(|other| other.chain == first.chain);
-        (keeps && alone).then(|| Aside { granted: first, envelope: envelope.to_vec() })
+        let (step, declared) = (parameters.step.clone(), parameters.subjects.clone());
+        (keeps && alone).then(|| Aside { granted: granted.to_vec(), envelope: envelope.to_vec(), step, declared })
+    }
+
+    /// Whose right it is that is used, as when the link is admitted: the first of the token's writers that may write the step. The release
+    /// asks for the right of that one again. `None` for a token that writes once, for what is kept aside is not written yet.
+    pub fn writer(&self, app: &App) -> Option<&'g Granted> {
+        let (kind, step) = admit::kind_and_step(&self.envelope, self.step.as_deref())?;
+        let may =
+            |granted: &Granted| app.chains.writer(granted).is_some_and(|writer| writer.may_write_step(kind, &step));
+        self.granted.iter().copied().find(|granted| may(granted)).filter(|granted| !granted.one_time)
     }
 
     /// Keeps it, unless a key that the chain knows is named and did not sign. Its chain's name.
@@ -47,22 +59,22 @@ impl<'g> Aside<'g> {
         app: &App,
         refusal: Problem,
         name: Digest,
+        granted: &Granted,
         run: Option<String>,
-        (step, declared): (Option<String>, BTreeSet<Digest>),
         submission: Submission,
     ) -> Result<String, Problem> {
-        let (Some(chain), Some(rules)) = (app.ids.get(self.granted.chain), app.chains.get(self.granted.chain)) else {
+        let (Some(chain), Some(rules)) = (app.ids.get(granted.chain), app.chains.get(granted.chain)) else {
             return Err(refusal);
         };
-        let Some(writer) = app.chains.writer(self.granted) else { return Err(refusal) };
+        let Some(writer) = app.chains.writer(granted) else { return Err(refusal) };
         admit::check_known(&self.envelope, rules, &app.store.chain_keys(*chain).await?, app.clock.now(), refusal)?;
         let link = Quarantined {
             chain: *chain,
             name,
             envelope: self.envelope,
             run,
-            step,
-            declared,
+            step: self.step,
+            declared: self.declared,
             writer: writer.name.clone(),
             submission,
             received_at: app.clock.now(),

@@ -247,10 +247,9 @@ fn may_write<'p>(principal: &'p Principal, app: &App, chain: Option<&str>) -> Re
 
 async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, Problem> {
     let granted = may_write(principal, app, item.parameters.chain.as_deref())?;
-    let aside = quarantine::Aside::of(app, &granted, &item.envelope);
+    let aside = quarantine::Aside::of(app, &granted, &item.envelope, &item.parameters);
     let writers = granted.iter().filter_map(|granted| Some((granted.chain, app.chains.writer(granted)?))).collect();
     let Parameters { run, step, subjects, .. } = item.parameters;
-    let beside = (step.clone(), subjects.clone());
     failpoint::reach(Point::Received);
     let request = Request {
         name: item.name.clone(),
@@ -264,9 +263,9 @@ async fn write(app: &App, principal: &Principal, item: Item) -> Result<Written, 
     let mut record = match (admit::admit(request, &app.chains, &app.ids, &*app.store).await, aside) {
         (Ok(record), _) => record,
         (Err(problem), Some(aside)) if problem.reason == Reason::SignatureUntrusted.as_str() => {
-            let run = self::run(aside.granted, run)?;
-            let submission = submission(principal, aside.granted)?;
-            let chain = aside.keep(app, problem, item.name.clone(), run, beside, submission).await?;
+            let Some(used) = aside.writer(app) else { return Err(problem) };
+            let (run, submission) = (self::run(used, run)?, submission(principal, used)?);
+            let chain = aside.keep(app, problem, item.name.clone(), used, run, submission).await?;
             let (status, digest) = (StatusCode::ACCEPTED, item.name);
             return Ok(Written { status, chain, digest, state: Some("quarantined") });
         }

@@ -2,13 +2,18 @@
 
 use crate::{
     databases::{On, on_both},
-    identity::image,
+    identity::{grant, image, job, with},
+    issuer::Issuer,
     shop::*,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both!(a_link_before_its_layout_waits_for_it, what_waits_outlives_the_server);
+on_both!(
+    a_link_before_its_layout_waits_for_it,
+    what_waits_outlives_the_server,
+    what_waits_is_of_the_writer_that_may_write_its_step,
+);
 
 fn documents_of(keys: &Keys, quarantine: bool) -> Option<String> {
     let mut text = documents(keys);
@@ -108,4 +113,36 @@ async fn what_waits_outlives_the_server(on: On) {
     let shop = Shop::at(place, keys, Setup { documents, ..Setup::on(on) }).await;
     // All three are of one run, and come with their image.
     until(&shop, 4).await;
+}
+
+/// A token may stand for several writers of a chain: the release asks for the right of the one whose right it was, and the run is by its
+/// claims.
+async fn what_waits_is_of_the_writer_that_may_write_its_step(on: On) {
+    let issuer = Issuer::start().await;
+    let writer = |step: &str| {
+        let oidc = with(&grant(&issuer), json!({"run": format!("{step}/{{run_id}}")}));
+        json!({"name": format!("{step}s"), "oidc": oidc, "steps": [step], "kinds": ["link"]})
+    };
+    let laptop = json!({"name": "laptop", "tokenHash": token_hash(LAPTOP), "steps": ["*"], "kinds": ["layout"]});
+    let readers = json!([{"name": "cluster", "tokenHash": token_hash(CLUSTER)}]);
+    let writers = json!([laptop, writer("test"), writer("build")]);
+    let keys = Keys::new();
+    let mut chain = chain("shop", "registry.example.com/shop/api", writers, readers);
+    chain["spec"]["quarantine"] = json!(true);
+    let documents = Some([owners(&keys), chain].map(|document| document.to_string()).join("\n---\n"));
+    let shop = Shop::with(keys, Setup { documents, ..Setup::on(on) }).await;
+
+    let token = issuer.token(with(&job(), json!({"run_id": 7})));
+    let build = seal(&link("build", &image()), &[&shop.keys.ci]);
+    let named = |run: &str| format!("{}?run={run}", build.name);
+    assert_eq!(shop.put_as(&token, &named("test/7"), build.bytes.clone()).await, no(403, "run_mismatch"));
+    let other = seal(&link("deploy", &image()), &[&shop.keys.ci]);
+    assert_eq!(shop.put(&token, &other).await, no(403, "forbidden"), "a step of none of its writers");
+    assert_eq!(shop.put_as(&token, &named("build/7"), build.bytes.clone()).await, yes(202));
+    let layout = shop.put_layout().await;
+    assert_eq!(until(&shop, 2).await, [layout.name, build.name]);
+    let runs = shop.http.get(shop.url("/v1/runs?chain=shop")).bearer_auth(CLUSTER).send().await.unwrap();
+    let runs: Value = runs.json().await.unwrap();
+    let runs: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| &run["run"]).collect();
+    assert_eq!(runs, ["build/7"]);
 }
