@@ -10,6 +10,7 @@ pub mod body;
 pub mod budget;
 pub mod chains;
 pub mod clock;
+pub mod desk;
 pub mod evidence;
 pub mod graph;
 pub mod http;
@@ -30,7 +31,7 @@ pub mod stream;
 pub mod verdicts;
 pub mod views;
 
-pub use self::{budget::Rates, chains::Chains, http::Bounds};
+pub use self::{body::Pace, budget::Rates, chains::Chains, http::Bounds};
 
 use self::publisher::Publisher;
 use crate::{

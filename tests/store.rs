@@ -45,7 +45,7 @@ use tidewaiter::{
     PublicKey,
     digest::Digest,
     envelope::{Envelope, Signature},
-    server::Bounds,
+    server::{Bounds, Pace},
 };
 
 databases::on_both!(
@@ -406,31 +406,58 @@ async fn what_is_kept_outlives_the_server(on: On) {
     assert_eq!(shop.put(CI, &again).await, yes(201));
 }
 
-#[tokio::test]
-async fn too_much_at_once_and_too_slow_are_answered() {
-    let bounds = Bounds { requests_max: 1, request_timeout: Duration::from_secs(4), ..Bounds::default() };
-    let shop = Shop::with(Keys::new(), Setup { bounds: Some(bounds), ..Setup::default() }).await;
-    // A body whose end never comes holds the one slot of those who write.
+/// A body that begins and never ends, and word of when it has begun.
+fn endless() -> (reqwest::Body, tokio::sync::oneshot::Receiver<()>) {
     let (started, starts) = tokio::sync::oneshot::channel();
-    let never = futures::stream::once(async move {
+    let beginning = futures::stream::once(async move {
         let _ = started.send(());
         Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"{"))
     });
-    let never = futures::StreamExt::chain(never, futures::stream::pending());
-    let put = shop.http.put(shop.url(&format!("/v1/records/{}", image())));
-    let slow = tokio::spawn(put.bearer_auth(LAPTOP).body(reqwest::Body::wrap_stream(never)).send());
+    let never = futures::StreamExt::chain(beginning, futures::stream::pending());
+    (reqwest::Body::wrap_stream(never), starts)
+}
+
+#[tokio::test]
+async fn who_sends_slowly_keeps_nobody_waiting_but_themselves() {
+    let pace = Pace { room_wait: Duration::from_millis(100), grace: Duration::from_secs(4), ..Pace::default() };
+    let bounds = Bounds { requests_max: 1, pace, ..Bounds::default() };
+    let shop = Shop::with(Keys::new(), Setup { bounds: Some(bounds), ..Setup::default() }).await;
+    shop.put_layout().await;
+    // Neither a writer's body nor a reader's whose end never comes has the one place there is.
+    let ((record, starts), (question, asks)) = (endless(), endless());
+    let put = shop.http.put(shop.url(&format!("/v1/records/{}", image()))).bearer_auth(LAPTOP).body(record);
+    let post = shop.http.post(shop.url("/v1/evidence:batch")).bearer_auth(CLUSTER).body(question);
+    let slow = [tokio::spawn(put.send()), tokio::spawn(post.send())];
     starts.await.unwrap();
+    asks.await.unwrap();
     let link = seal(&link("build", &image()), &[&shop.keys.ci]);
-    let mut overloaded = false;
-    while !slow.is_finished() && !overloaded {
-        overloaded = shop.put("nobody", &link).await == no(503, "overloaded");
+    // What states no length may have any: all the room that its sender has.
+    let mut refused = shop.put(LAPTOP, &link).await;
+    while refused == yes(201) || refused == yes(200) {
+        refused = shop.put(LAPTOP, &link).await;
     }
-    assert!(overloaded);
-    // Who reads has places of his own: no writer keeps the webhook from its evidence.
+    assert_eq!(refused, no(503, "overloaded"));
+    let written = shop.put(CI, &link).await;
+    assert!(written == yes(201) || written == yes(200), "{written:?}");
     assert_eq!(shop.evidence(Some(CLUSTER), &image().to_string()).await.0, 200);
-    assert!(!slow.is_finished());
-    assert_eq!(answer(slow.await.unwrap().unwrap()).await, no(503, "deadline_exceeded"));
-    assert_eq!(shop.evidence(Some(CLUSTER), &image().to_string()).await.0, 200);
+    let other = shop.http.post(shop.url("/v1/evidence:batch")).bearer_auth(CLUSTER).body(r#"{"images":[]}"#);
+    assert_eq!(other.send().await.unwrap().status(), 200);
+    assert!(slow.iter().all(|slow| !slow.is_finished()));
+    for slow in slow {
+        assert_eq!(answer(slow.await.unwrap().unwrap()).await, no(408, "body_too_slow"));
+    }
+    assert_eq!(shop.put(LAPTOP, &link).await, yes(200));
+}
+
+#[tokio::test]
+async fn a_request_has_an_end() {
+    let bounds = Bounds { request_timeout: Duration::from_secs(1), ..Bounds::default() };
+    let shop = Shop::with(Keys::new(), Setup { bounds: Some(bounds), ..Setup::default() }).await;
+    let (body, _) = endless();
+    let put = shop.http.put(shop.url(&format!("/v1/records/{}", image()))).bearer_auth(LAPTOP).body(body);
+    assert_eq!(answer(put.send().await.unwrap()).await, no(503, "deadline_exceeded"));
+    let layout = shop.put_layout().await;
+    assert_eq!(shop.put(LAPTOP, &layout).await, yes(200));
 }
 
 #[tokio::test]

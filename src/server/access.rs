@@ -34,9 +34,12 @@ pub struct Reader {
     pub chains: Vec<usize>,
 }
 
-/// Somebody who reports what clusters decided: the clusters.
+/// Somebody who reports what clusters decided.
 #[derive(Debug)]
-pub struct Reporter(pub BTreeSet<String>);
+pub struct Reporter {
+    pub clusters: BTreeSet<String>,
+    pub payer: Payer,
+}
 
 impl Reader {
     /// The store's ids of the chains they may read; `only`: of this one, if they may.
@@ -78,9 +81,9 @@ impl FromRequestParts<Arc<App>> for Reporter {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let (principal, _) = principal(parts, app, Purpose::Write).await?;
+        let (principal, payer) = principal(parts, app, Purpose::Write).await?;
         match (&principal.who, principal.reports.is_empty()) {
-            (_, false) => Ok(Reporter(principal.reports)),
+            (_, false) => Ok(Reporter { clusters: principal.reports, payer }),
             (Some(_), true) => Err(Problem::forbidden("this token may not report verdicts")),
             (None, true) => {
                 Err(Problem::unauthenticated("reporting needs the token or the certificate of a reader that reports"))

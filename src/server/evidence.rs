@@ -2,11 +2,11 @@
 
 use super::{
     access::Reader,
-    body,
     budget::Purpose,
     http::App,
     parameters::{Parameters, image},
     problem::Problem,
+    question::Question,
 };
 use crate::{
     digest::Digest,
@@ -30,14 +30,11 @@ use utoipa::ToSchema;
 
 /// Images of one batch: the containers of many pods.
 const IMAGES_MAX: usize = 100;
-const BATCH_BYTES_MAX: usize = 64 << 10;
-
-/// The path of the batch, which reads although it is a POST.
-pub const BATCH: &str = "/v1/evidence:batch";
+const BATCH_BYTES_MAX: usize = 32 << 10;
 
 /// What reads evidence.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/v1/evidence/{image}", get(one)).route(BATCH, post(batch))
+    Router::new().route("/v1/evidence/{image}", get(one)).route("/v1/evidence:batch", post(batch))
 }
 
 /// Everything known about an image.
@@ -94,10 +91,12 @@ struct ImageBatch {
 pub async fn batch(
     State(app): State<Arc<App>>,
     reader: Reader,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(&headers, body, "a batch of images", BATCH_BYTES_MAX).await?;
+    Question::new(query)?.end()?;
+    let (body, _place) = app.reading.body(&reader.payer, &headers, body, "a batch of images", BATCH_BYTES_MAX).await?;
     let batch: ImageBatch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no batch of images: {error}")))?;
     let count = batch.images.len();

@@ -1,9 +1,11 @@
 //! The API over HTTP (docs/store.md): its routes, what bounds every request, health, metrics.
 
 use super::{
+    body::Pace,
     budget::{Budgets, Rates},
     chains::{ChainRules, Chains},
     clock::Clock,
+    desk::Desk,
     evidence, graph, lists,
     metrics::Metrics,
     openapi,
@@ -24,32 +26,36 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// How long a request waits for a place: a burst does, an overload does not pass in that time. Nothing of its body is read before.
-const SLOT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Bytes of bodies that arrive at once: records, and the lists of images that are asked for, of which one has some kilobytes.
+const WRITTEN_BYTES_MAX: usize = 64 << 20;
+const ASKED_BYTES_MAX: usize = 16 << 20;
 /// Bytes of an answer not of our making that become its detail.
 const DETAIL_BYTES_MAX: usize = 512;
 
 /// What one server may have in hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Requests that read, and as many that write, at once; the next waits, and is answered 503 after a second.
+    /// Requests that read, and as many that write, at once, their bodies being here; the next waits, and is answered 503 after a second.
     pub requests_max: usize,
     /// From a request's head to its answer.
     pub request_timeout: Duration,
+    /// How long its body may take of that.
+    pub pace: Pace,
     pub evidence: EvidenceLimits,
     pub rates: Rates,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        // Sixteen bodies of 16 MiB and their parsed form stay under 1 GiB in the worst case; 30 s is the longest a
-        // webhook may wait for anything.
+        // Sixteen bodies of 16 MiB and their parsed form stay under 1 GiB in the worst case, with what arrives meanwhile; 30 s is the
+        // longest a webhook may wait for anything.
         Bounds {
             requests_max: 16,
             request_timeout: Duration::from_secs(30),
+            pace: Pace::default(),
             evidence: EvidenceLimits::DEFAULT,
             rates: Rates::default(),
         }
@@ -70,18 +76,17 @@ pub struct App {
     pub clock: Clock,
     /// A layout came: links in quarantine may be released.
     pub released: Notify,
-    /// Apart from each other: a writer who sends his body byte by byte keeps no webhook waiting.
-    pub reading: Semaphore,
-    pub writing: Semaphore,
+    pub reading: Desk,
+    pub writing: Desk,
     /// Cancelled when the server drains.
     pub stopping: CancellationToken,
 }
 
 impl App {
     pub fn new(chains: Chains, ids: Vec<i64>, database: Arc<Database>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
-        let slots = || Semaphore::new(bounds.requests_max);
+        let desk = |bytes_max| Desk::new(bounds.requests_max, bytes_max, bounds.pace);
         let (budgets, clock) = (Budgets::new(bounds.rates), Clock::default());
-        let (reading, writing) = (slots(), slots());
+        let (reading, writing) = (desk(ASKED_BYTES_MAX), desk(WRITTEN_BYTES_MAX));
         let (store, stopping, released) = (database.clone(), CancellationToken::new(), Notify::new());
         Arc::new(App {
             chains,
@@ -166,7 +171,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// A slot, a deadline and a count for every request.
+/// A deadline and a count for every request; and a place, where it is whole. One with a body takes its place when that is here, and its body
+/// is read when it is known who sends it: in its handler (`Desk::body`).
 async fn bound(
     State(app): State<Arc<App>>,
     path: MatchedPath,
@@ -175,14 +181,16 @@ async fn bound(
 ) -> Response {
     let start = Instant::now();
     let in_flight = InFlight::enter(&app.metrics.in_flight);
-    let is_reading = request.method().is_safe() || path.as_str() == evidence::BATCH;
-    let slots = if is_reading { &app.reading } else { &app.writing };
-    let response = match tokio::time::timeout(SLOT_WAIT_MAX, slots.acquire()).await {
-        Err(_) | Ok(Err(_)) => Problem::overloaded().into_response(),
-        Ok(Ok(_slot)) => match tokio::time::timeout(app.bounds.request_timeout, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => Problem::timeout().into_response(),
-        },
+    let answer = async {
+        let _place = match request.method().is_safe() {
+            true => Some(app.reading.place().await?),
+            false => None,
+        };
+        Ok::<_, Problem>(next.run(request).await)
+    };
+    let response = match tokio::time::timeout(app.bounds.request_timeout, answer).await {
+        Ok(response) => response.unwrap_or_else(IntoResponse::into_response),
+        Err(_) => Problem::timeout().into_response(),
     };
     drop(in_flight);
     app.metrics.seconds.observe(start.elapsed().as_secs_f64());

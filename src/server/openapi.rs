@@ -89,6 +89,7 @@ impl IntoResponses for Refusals {
             ("403", "a credential without this right"),
             ("404", "nothing of that name"),
             ("405", "the path has other methods"),
+            ("408", "the body came too slowly"),
             ("413", "more bytes than are read"),
             ("415", "an encoding that is not read"),
             ("422", "what is signed, or by whom, does not allow it"),

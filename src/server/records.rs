@@ -4,12 +4,13 @@ use super::{
     access::Author,
     admit::{self, Request},
     auth::{Granted, Principal},
-    body::{self, BODY_BYTES_MAX},
+    body::BODY_BYTES_MAX,
     budget::Purpose,
     http::App,
     parameters::{Parameters, image, is_word},
     problem::Problem,
     quarantine,
+    question::Question,
 };
 use crate::{
     digest::Digest,
@@ -105,7 +106,8 @@ pub async fn put_record(
     let parameters = Parameters::read(query, &headers)?;
     let name = image(&name)?;
     may_write(&principal, &app, parameters.chain.as_deref())?;
-    let envelope = body::read(&headers, body, "a record", Limits::METADATA.bytes_max).await?;
+    let sender = principal.name().unwrap_or_default();
+    let (envelope, _place) = app.writing.body(sender, &headers, body, "a record", Limits::METADATA.bytes_max).await?;
     let written = write(&app, &principal, Item { name, envelope, parameters }).await?;
     Ok((written.status, Json(written.to_json())).into_response())
 }
@@ -174,16 +176,19 @@ impl BatchItem {
 pub async fn put_batch(
     State(app): State<Arc<App>>,
     Author(principal): Author,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(&headers, body, "a batch", BODY_BYTES_MAX).await?;
+    Question::new(query)?.end()?;
+    let sender = principal.name().unwrap_or_default();
+    let (body, _place) = app.writing.body(sender, &headers, body, "a batch", BODY_BYTES_MAX).await?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body is no batch of records: {error}")))?;
     drop(body);
     let count = batch.records.len();
     // One is paid already.
-    app.budgets.take(principal.name().unwrap_or_default(), Purpose::Write, count.saturating_sub(1) as u32)?;
+    app.budgets.take(sender, Purpose::Write, count.saturating_sub(1) as u32)?;
     let mut items: Vec<(usize, String, Result<Item, Problem>)> = Vec::with_capacity(count);
     for (index, item) in batch.records.into_iter().enumerate() {
         items.push((index, item.digest.clone(), item.read()));

@@ -5,7 +5,6 @@
 
 use super::{
     access::{Reader, Reporter},
-    body,
     http::App,
     parameters,
     problem::Problem,
@@ -105,13 +104,13 @@ pub struct Kept {
     responses((status = 200, body = Kept), super::openapi::Refusals))]
 pub async fn post_verdicts(
     State(app): State<Arc<App>>,
-    Reporter(clusters): Reporter,
+    Reporter { clusters, payer }: Reporter,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Kept>, Problem> {
     Question::new(query)?.end()?;
-    let bytes = body::read(&headers, body, "a report", REPORT_BYTES_MAX).await?;
+    let (bytes, _place) = app.writing.body(&payer, &headers, body, "a report", REPORT_BYTES_MAX).await?;
     let report: Verdicts = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request(format!("the body is no report: {error}")))?;
     let count = report.verdicts.len();
