@@ -5,6 +5,7 @@
 
 use anyhow::Context;
 use axum::Router;
+use idle::Idle;
 use std::{
     net::SocketAddr,
     path::Path,
@@ -13,12 +14,14 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+mod activity;
 pub mod clients;
 mod connection;
+mod idle;
 pub mod tls;
 
 /// What a listener is.
@@ -28,7 +31,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The serving certificate; `None`: plain http (store on loopback, metrics).
     pub tls: Option<tls::Source>,
-    /// At the cap the kernel queues, not we: a permit is taken before `accept`.
+    /// At the cap the connection that has been idle longest makes room for the next one; where none is, the kernel queues, not we.
     pub connections_max: usize,
     /// How long to go on serving after `stop`, with readiness failing, before connections are closed (≤ 20 s).
     pub drain: Duration,
@@ -68,6 +71,9 @@ impl Default for Times {
         }
     }
 }
+
+/// How long the next connection waits for the one that was asked to make room, before another is.
+const LEAVING: Duration = Duration::from_millis(50);
 
 /// The API server keeps serving us for this long at most after `stop` (drain ≤ 20 s, linger 20 s: exit ≤ 40 s).
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -166,15 +172,29 @@ impl Bound {
 /// Accepts for ever, each connection a task of `tasks`.
 async fn accept(listener: &TcpListener, connections_max: usize, server: &Arc<connection::Server>, tasks: &TaskTracker) {
     let slots = Arc::new(Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let idle = Arc::new(Idle::default());
     let mut complained: Option<Instant> = None;
     loop {
-        let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { return };
         let (tcp, peer) = next(listener, &mut complained).await;
-        let server = Arc::clone(server);
+        let permit = seat(&slots, &idle).await;
+        let (server, idle) = (Arc::clone(server), Arc::clone(&idle));
         tasks.spawn(async move {
-            server.serve(tcp, peer).await;
+            server.serve(tcp, peer, &idle).await;
             drop(permit);
         });
+    }
+}
+
+/// A slot for a connection, as soon as there is one: those that can be done without are asked to leave, one after the other.
+async fn seat(slots: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(slots).try_acquire_owned() {
+        return Some(permit);
+    }
+    loop {
+        idle.dismiss_one(tokio::time::Instant::now());
+        if let Ok(permit) = tokio::time::timeout(LEAVING, Arc::clone(slots).acquire_owned()).await {
+            return permit.ok();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 #![cfg(feature = "programs")]
 
 use axum::{Router, routing::get};
+use futures::StreamExt as _;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use std::{
@@ -224,6 +225,103 @@ async fn at_the_cap_the_next_connection_waits() {
     assert!(waited.is_err(), "the second connection was served beside the first");
     drop(first);
     second.await.unwrap();
+}
+
+/// Asks once, and leaves the connection open.
+async fn spoken(tcp: &mut TcpStream) {
+    tcp.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut answer = [0; 512];
+    let length = tcp.read(&mut answer).await.unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK"));
+}
+
+async fn plain_of(app: Router, connections_max: usize) -> (SocketAddr, CancellationToken) {
+    let options = Options { listen: loopback(), tls: None, connections_max, drain: Duration::ZERO };
+    let bound = serve::bind(options).await.unwrap();
+    let (address, stop) = (bound.local_addr(), CancellationToken::new());
+    tokio::spawn(bound.run(app, stop.clone()));
+    (address, stop)
+}
+
+#[tokio::test]
+async fn at_the_cap_the_one_that_is_idle_longest_makes_room() {
+    let (address, stop) = plain_of(app(), 2).await;
+    let connect = async || TcpStream::connect(address).await.unwrap();
+    let (mut first, mut second) = (connect().await, connect().await);
+    spoken(&mut first).await;
+    spoken(&mut second).await;
+    spoken(&mut first).await;
+    let mut third = connect().await;
+    spoken(&mut third).await;
+    closed(second).await;
+    spoken(&mut first).await;
+    // However many come, each is heard: those before it are idle.
+    let mut crowd = vec![first, third];
+    for _ in 0..20 {
+        let mut next = connect().await;
+        spoken(&mut next).await;
+        crowd.push(next);
+    }
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn at_the_cap_a_silent_connection_makes_room_after_a_second() {
+    let (address, stop) = plain_of(app(), 1).await;
+    let silent = TcpStream::connect(address).await.unwrap();
+    let mut next = TcpStream::connect(address).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(4), spoken(&mut next)).await.expect("before `first_request` is over");
+    closed(silent).await;
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn at_the_cap_requests_and_answers_end() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let long = get(|| async {
+        let parts = futures::stream::iter(0..20).then(|_| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok::<_, std::io::Error>("part ")
+        });
+        axum::body::Body::from_stream(parts)
+    });
+    let (address, stop) = plain_of(gated(&entered, &leave).route("/long", long), 2).await;
+    let mut asking = TcpStream::connect(address).await.unwrap();
+    asking.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    entered.notified().await;
+    let mut listening = TcpStream::connect(address).await.unwrap();
+    listening.write_all(b"GET /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut begun = [0; 12];
+    listening.read_exact(&mut begun).await.unwrap();
+    // A third waits until one of them is done.
+    let mut third = TcpStream::connect(address).await.unwrap();
+    third.write_all(b"GET /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut rest = String::new();
+    listening.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest.matches("part ").count(), 20, "{rest}");
+    let mut answer = String::new();
+    third.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer.matches("part ").count(), 20, "{answer}");
+    leave.notify_one();
+    let mut answer = String::new();
+    asking.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    stop.cancel();
+}
+
+/// A peer that speaks HTTP/2 and answers nothing it is asked: no place is kept by not listening.
+#[tokio::test]
+async fn at_the_cap_a_peer_that_does_not_listen_makes_room_too() {
+    let site = site_of(app(), Times::default(), Duration::ZERO, 1).await;
+    let mut deaf = site.connect("h2", &site.pair).await.unwrap();
+    // The preface, empty settings, and a request: method GET, scheme https, path /, and an authority.
+    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    request.extend(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x87\x84\x41\x01a");
+    deaf.write_all(&request).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let next = tokio::time::timeout(Duration::from_secs(4), site.connect("http/1.1", &site.pair)).await;
+    next.expect("its place is taken in a second").unwrap();
+    closed(deaf).await;
 }
 
 /// Handshakes until the server shows the certificate of `pair`.

@@ -1,6 +1,10 @@
 //! One connection: handshake, protocol by ALPN, and the timers that end it.
 
-use super::{ClientCertificate, Times};
+use super::{
+    ClientCertificate, Times,
+    activity::{Activity, Busy},
+    idle::Idle,
+};
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{
     Request, Version,
@@ -13,13 +17,11 @@ use hyper_util::{
     server::conn::auto,
 };
 use std::{
+    convert::Infallible,
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
     pin::pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -33,6 +35,9 @@ use tower::ServiceExt;
 
 /// The part of its age at which a connection's next answer is its last.
 const LAST_WORD_AT: f64 = 0.8;
+
+/// From the wish that a connection make room to its end, if nothing came meanwhile.
+const DISMISSED: Duration = Duration::from_secs(1);
 
 /// What every connection of a listener shares.
 pub(super) struct Server {
@@ -70,17 +75,23 @@ impl Server {
         Server { app, acceptor, times, draining, close, http1, http2 }
     }
 
-    pub(super) async fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
+    /// Serves the connection to its end, or until another needs its place.
+    pub(super) async fn serve(&self, tcp: TcpStream, peer: SocketAddr, idle: &Arc<Idle>) {
         let _ = tcp.set_nodelay(true);
+        let activity = Activity::begin(idle);
         let Some(acceptor) = &self.acceptor else {
-            return self.requests(&self.http1, tcp, peer, None).await;
+            return self.requests(&self.http1, tcp, peer, None, activity).await;
         };
-        match tokio::time::timeout(self.times.handshake, acceptor.accept(tcp)).await {
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(self.times.handshake, acceptor.accept(tcp)) => handshake,
+            () = activity.dismissed() => return,
+        };
+        match handshake {
             Ok(Ok(tls)) => {
                 let builder = if tls.get_ref().1.alpn_protocol() == Some(b"h2") { &self.http2 } else { &self.http1 };
                 let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let certificate = certificate.map(|der| ClientCertificate(Arc::from(der.as_ref())));
-                self.requests(builder, tls, peer, certificate).await;
+                self.requests(builder, tls, peer, certificate, activity).await;
             }
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
@@ -93,10 +104,10 @@ impl Server {
         io: I,
         peer: SocketAddr,
         certificate: Option<ClientCertificate>,
+        activity: Arc<Activity>,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Arc::new(Activity::default());
         let age = jittered(self.times.age);
         let service = {
             let (app, activity, draining) = (self.app.clone(), Arc::clone(&activity), self.draining.clone());
@@ -112,19 +123,18 @@ impl Server {
                 // whoever is to leave soon is told with an answer, while we still serve; HTTP/2 has its GOAWAY.
                 let last = request.version() == Version::HTTP_11 && (draining.is_cancelled() || Instant::now() >= old);
                 async move {
-                    let mut answer = app.oneshot(request).await;
-                    drop(busy);
-                    if let (true, Ok(answer)) = (last, &mut answer) {
+                    let mut answer = app.oneshot(request).await?;
+                    if last {
                         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     }
-                    answer
+                    Ok::<_, Infallible>(busy.answered(answer))
                 }
             })
         };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let mut quiet = pin!(tokio::time::sleep(self.times.first_request));
         let mut end = pin!(tokio::time::sleep(age));
-        let mut closing = false;
+        let (mut closing, mut latest) = (false, None);
         loop {
             tokio::select! {
                 biased; // what has arrived is heard before a timer is
@@ -138,16 +148,25 @@ impl Server {
                     Some(_) => closing = true,
                 },
                 () = self.close.cancelled(), if !closing => closing = true,
+                // A peer that does not mind being asked to leave keeps no place: only a request that came meanwhile has its time.
+                () = activity.dismissed(), if !closing => (closing, latest) = (true, Some(Instant::now() + DISMISSED)),
                 // The age is reached; or, when closing, the time to linger is over.
-                () = end.as_mut() => if closing { return } else { closing = true },
+                () = end.as_mut() => match latest.take() {
+                    Some(latest) if activity.is_busy() => {
+                        end.as_mut().reset(latest + self.times.linger);
+                        continue;
+                    }
+                    _ if closing => return,
+                    _ => closing = true,
+                },
             }
             if closing {
-                if !activity.spoke.load(Ordering::Acquire) {
+                if !activity.has_spoken() {
                     return; // hyper would wait for a peer that never spoke
                 }
                 connection.as_mut().graceful_shutdown();
                 // Reached once: every arm that could come here again is closed by `closing`.
-                end.as_mut().reset(Instant::now() + self.times.linger);
+                end.as_mut().reset(latest.unwrap_or_else(|| Instant::now() + self.times.linger));
             }
         }
     }
@@ -157,42 +176,4 @@ impl Server {
 fn jittered(age: Duration) -> Duration {
     let percent = RandomState::new().hash_one(()) % 21; // std's seed is random for each process and counts up from there
     age.mul_f64(0.9 + percent as f64 / 100.0)
-}
-
-/// Whether a connection does anything.
-#[derive(Default)]
-struct Activity {
-    spoke: AtomicBool,
-    requests: AtomicUsize,
-    last: Mutex<Option<Instant>>,
-}
-impl Activity {
-    /// Until when the connection may stay without a further request; `None` where there never was one.
-    fn quiet_until(&self, idle: Duration) -> Option<Instant> {
-        if !self.spoke.load(Ordering::Acquire) {
-            return None;
-        }
-        let last = if self.requests.load(Ordering::Acquire) > 0 {
-            Some(Instant::now())
-        } else {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner)
-        };
-        Some(last.unwrap_or_else(Instant::now) + idle)
-    }
-}
-
-/// A request in flight; ends also when the future is dropped.
-struct Busy(Arc<Activity>);
-impl Busy {
-    fn enter(activity: &Arc<Activity>) -> Self {
-        activity.requests.fetch_add(1, Ordering::AcqRel);
-        activity.spoke.store(true, Ordering::Release);
-        Busy(Arc::clone(activity))
-    }
-}
-impl Drop for Busy {
-    fn drop(&mut self) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
-    }
 }
