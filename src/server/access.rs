@@ -42,11 +42,23 @@ pub struct Reporter {
 }
 
 impl Reader {
-    /// The store's ids of the chains they may read; `only`: of this one, if they may.
-    pub fn may_read(&self, app: &App, only: Option<&str>) -> BTreeSet<i64> {
+    /// The store's ids of the chains they may read; `only`: of this one.
+    ///
+    /// # Errors
+    /// It is not theirs to read, or is not there; the answer does not tell which. 401 where a token may change that, 403 where it does not.
+    pub fn may_read(&self, app: &App, only: Option<&str>) -> Result<BTreeSet<i64>, Problem> {
         let wanted =
             |index: &&usize| only.is_none_or(|name| app.chains.get(**index).is_some_and(|rules| rules.name == name));
-        self.chains.iter().filter(wanted).filter_map(|index| app.ids.get(*index).copied()).collect()
+        let ids: BTreeSet<i64> =
+            self.chains.iter().filter(wanted).filter_map(|index| app.ids.get(*index).copied()).collect();
+        let Some(chain) = only.filter(|_| ids.is_empty()).map(str::escape_debug) else { return Ok(ids) };
+        match self.principal.who {
+            Some(_) => Err(Problem::forbidden(format!("this token may not read the chain \"{chain}\""))),
+            None => {
+                let detail = format!("reading the chain \"{chain}\" needs the token or the certificate of a reader");
+                Err(Problem::unauthenticated(detail))
+            }
+        }
     }
 }
 

@@ -53,9 +53,11 @@ pub async fn one(
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query, &headers)?;
+    let mut question = Question::new(query)?;
+    let chain = question.text("chain");
+    question.end()?;
     let image = image(&name)?;
-    let may_read = reader.may_read(&app, parameters.chain.as_deref());
+    let may_read = reader.may_read(&app, chain.as_deref())?;
     let found = look_up(&app, &image, &may_read, app.bounds.evidence).await?;
     let etag = etag(&app, &image, &found);
     let mut response = if is_known(&headers, &etag) {
@@ -107,7 +109,7 @@ pub async fn batch(
     app.budgets.take(&reader.payer, Purpose::Read, count.saturating_sub(1) as u32)?;
     let parameters = Parameters::of(batch.chain, None, None, &[])?;
     let images = batch.images.iter().map(|name| image(name)).collect::<Result<Vec<_>, _>>()?;
-    let may_read = reader.may_read(&app, parameters.chain.as_deref());
+    let may_read = reader.may_read(&app, parameters.chain.as_deref())?;
     let mut limits = app.bounds.evidence;
     let mut answers: Vec<Value> = Vec::with_capacity(count);
     for image in &images {

@@ -10,7 +10,7 @@ use super::{
     metrics::Metrics,
     openapi,
     problem::{Problem, Refused},
-    record, records, search, stream, verdicts,
+    question, record, records, search, stream, verdicts,
 };
 use crate::store::{Database, EvidenceLimits, Metadata};
 use axum::{
@@ -135,6 +135,7 @@ pub fn api(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has other methods")
         })
+        .layer(middleware::from_fn(legible))
         .layer(middleware::from_fn(problems))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().into_response()
@@ -214,6 +215,14 @@ impl<'m> InFlight<'m> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// A query that is no text names nothing.
+async fn legible(request: axum::extract::Request, next: Next) -> Response {
+    match request.uri().query().is_none_or(question::is_text) {
+        true => next.run(request).await,
+        false => Problem::bad_request("the query is no UTF-8").into_response(),
     }
 }
 

@@ -98,6 +98,19 @@ impl Question {
     }
 }
 
+/// Whether a query string, decoded, is UTF-8. What is not would be read with replacement characters: as another name than was meant.
+pub fn is_text(query: &str) -> bool {
+    let (mut text, mut rest) = (Vec::with_capacity(query.len()), query.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let mut decoded = [0];
+        let encoded =
+            after.get(..2).filter(|digits| *byte == b'%' && hex::decode_to_slice(digits, &mut decoded).is_ok());
+        text.push(if encoded.is_some() { decoded[0] } else { *byte });
+        rest = after.get(if encoded.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    std::str::from_utf8(&text).is_ok()
+}
+
 /// A place among ids as pages give it out; only what `cursor_of` reads is one.
 pub fn cursor(id: i64) -> String {
     format!("c{id:x}")
@@ -141,6 +154,16 @@ mod tests {
             let answers =
                 [asked.clone().limit(5, 10).is_err(), asked.clone().cursor().is_err(), asked.time("t").is_err()];
             assert!(answers.contains(&true), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_text_when_it_is_decoded() {
+        for text in ["", "run=ci/7&step=a+b", "run=pr%C3%BCfen", "run=%EF%BF%BD", "run=100%", "run=%zz", "run=%"] {
+            assert!(is_text(text), "{text}");
+        }
+        for other in ["run=%ff", "run=%C3", "run=%C3x%BC", "%ED%A0%80=1"] {
+            assert!(!is_text(other), "{other}");
         }
     }
 

@@ -16,14 +16,9 @@ impl Sight {
     /// What a reader may be shown, of all chains or of one.
     ///
     /// # Errors
-    /// 403: a chain that is not theirs to read, or that does not exist; the answer does not tell which.
+    /// As `Reader::may_read`.
     pub fn of(app: &App, reader: &Reader, chain: Option<&str>) -> Result<Self, Problem> {
-        let ids = reader.may_read(app, chain);
-        if let (true, Some(chain)) = (ids.is_empty(), chain) {
-            let detail = format!("this token may not read the chain \"{}\"", chain.escape_debug());
-            return Err(Problem::forbidden(detail));
-        }
-        let chains = ids.into_iter().map(|id| (id, app.chain_name(id))).collect();
+        let chains = reader.may_read(app, chain)?.into_iter().map(|id| (id, app.chain_name(id))).collect();
         Ok(Sight { chains, clusters: reader.principal.reports.clone() })
     }
 

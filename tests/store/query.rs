@@ -18,6 +18,7 @@ databases::on_both!(
     what_is_no_question_is_refused,
     a_record_is_told_whole,
     runs_layouts_and_keys_are_listed,
+    no_run_is_made_that_nothing_joins,
     the_graph_goes_up_to_what_an_image_was_made_of_and_down_to_what_used_it,
     every_question_of_the_page_is_answered,
 );
@@ -366,6 +367,28 @@ fn edges(graph: &Value) -> std::collections::BTreeSet<(String, String, String)> 
     };
     let edge = |edge: &Value| (edge["relation"].as_str().unwrap().to_owned(), name(&edge["from"]), name(&edge["to"]));
     graph["edges"].as_array().unwrap().iter().map(edge).collect()
+}
+
+async fn no_run_is_made_that_nothing_joins(on: On) {
+    let shop = open(on).await;
+    let (made, named) = (image("image"), image("named"));
+    let build = seal(&link("build", &made), &[&shop.keys.ci]);
+    assert_eq!(put(&shop, CI, &build, &format!("?subject={named}")).await, yes(201));
+    assert_eq!(put(&shop, CI, &build, "?run=%ff").await, no(400, "request_malformed"));
+    assert_eq!(put(&shop, CI, &build, "?run=ci/7").await, yes(200));
+    // It is in a run, and stays there.
+    assert_eq!(put(&shop, CI, &build, "?run=ci/8").await, yes(200));
+    let runs = get(&shop, "/v1/runs?chain=shop").await;
+    assert_eq!(all(&runs["runs"], "run"), ["ci/7"]);
+    // What was named before the run was is of that run as well.
+    let mut test = link("test", &made);
+    test["materials"] = json!({});
+    test["products"] = json!({"report": {"sha256": image("report").hex()}});
+    let test = seal(&test, &[&shop.keys.tester]);
+    assert_eq!(put(&shop, LAPTOP, &test, "?run=ci/7").await, yes(201));
+    for image in [made, named] {
+        assert!(shop.names(&image).await.contains(&test.name), "{image}");
+    }
 }
 
 /// A base image is built by one run; another run tests a source and builds an image from source and base; that one runs.

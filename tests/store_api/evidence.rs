@@ -65,7 +65,9 @@ async fn a_batch_has_the_rights_and_the_bounds_of_a_single_question() {
     shop.put_layout().await;
     assert_eq!(shop.put(CI, &seal(&link("build", &image()), &[&shop.keys.ci])).await, yes(201));
     let (status, body) = ask(&shop, Some(CLUSTER), json!({"images": [image().to_string()], "chain": "nobodys"})).await;
-    assert_eq!((status, &body["images"][0]["records"]), (200, &json!([])));
+    assert_eq!((status, &body["reason"]), (403, &json!("forbidden")));
+    let (status, body) = ask(&shop, Some(CLUSTER), json!({"images": [image().to_string()], "chain": "shop"})).await;
+    assert_eq!((status, body["images"][0]["records"].as_array().unwrap().len()), (200, 2));
     for bad in [
         json!({"images": vec![image().to_string(); 101]}),
         json!({"images": ["latest"]}),
@@ -123,4 +125,47 @@ async fn what_has_not_changed_is_not_sent_again() {
     assert_eq!(status, 200, "a signature came");
     assert_ne!(signed, tag);
     assert!(longer.len() > body.len());
+}
+
+/// A chain that is named and may not be read is no empty answer, whatever else may be read.
+#[tokio::test]
+async fn a_chain_that_is_named_must_be_one_that_may_be_read() {
+    let keys = Keys::new();
+    let writers = || json!([{"name": "ci", "tokenHash": token_hash(CI), "steps": ["build"], "kinds": ["link"]}]);
+    let readers = |name: &str, token: &str| json!([{"name": name, "tokenHash": token_hash(token)}]);
+    let chains = [
+        chain("shop", "registry.example.com/shop/api", writers(), readers("cluster", CLUSTER)),
+        chain("other", "registry.example.com/other/api", writers(), readers("other", "other-token")),
+        chain("open", "registry.example.com/open/api", writers(), json!([])),
+    ];
+    let documents = std::iter::once(owners(&keys)).chain(chains).map(|document| document.to_string());
+    let documents = Some(documents.collect::<Vec<_>>().join("\n---\n"));
+    let shop = Shop::with(keys, Setup { documents, ..Setup::default() }).await;
+    let get = async |token: Option<&str>, path: &str| {
+        let get = shop.http.get(shop.url(path));
+        answer(token.iter().fold(get, |get, token| get.bearer_auth(token)).send().await.unwrap()).await
+    };
+    let evidence = format!("/v1/evidence/{}", image());
+    for path in [evidence.as_str(), "/v1/search"] {
+        let of = |chain: &str| format!("{path}?chain={chain}");
+        assert_eq!(get(None, path).await, yes(200), "what is open to all");
+        assert_eq!(get(None, &of("open")).await, yes(200));
+        assert_eq!(get(None, &of("shop")).await, no(401, "unauthenticated"), "{path}");
+        assert_eq!(get(None, &of("nobodys")).await, no(401, "unauthenticated"), "{path}");
+        assert_eq!(get(Some("other-token"), &of("shop")).await, no(403, "forbidden"), "{path}");
+        assert_eq!(get(Some("other-token"), &of("nobodys")).await, no(403, "forbidden"), "{path}");
+        assert_eq!(get(Some(CLUSTER), &of("shop")).await, yes(200));
+    }
+    for query in ["run=ci/7", "step=build", "subject=x", "chain=shop&chain=open", "chain="] {
+        let refused = get(Some(CLUSTER), &format!("{evidence}?{query}")).await;
+        assert_eq!(refused, no(400, "request_malformed"), "{query}");
+    }
+    for path in ["/v1/evidence:batch", "/v1/records:batch"] {
+        let token = if path.contains("records") { CI } else { CLUSTER };
+        let post = |query: &str| shop.http.post(shop.url(&format!("{path}{query}"))).bearer_auth(token);
+        let body = if path.contains("records") { r#"{"records":[]}"# } else { r#"{"images":[]}"# };
+        assert_eq!(answer(post("").body(body).send().await.unwrap()).await, yes(200));
+        let refused = answer(post("?chain=shop").body(body).send().await.unwrap()).await;
+        assert_eq!(refused, no(400, "request_malformed"), "{path}");
+    }
 }

@@ -46,8 +46,8 @@ pub const MEND_BLOB: &str =
 pub const FORGET_SIGNATURES: &str = "DELETE FROM signature WHERE record_id = $1";
 pub const SET_RECORD_BLOB: &str = "UPDATE record SET blob_id = $2 WHERE id = $1";
 pub const SET_RECORD_RUN: &str = "UPDATE record SET run_id = $2 WHERE id = $1 AND run_id IS NULL";
-pub const SET_SUBJECT_RUN: &str = "UPDATE subject SET run_id = $4 \
-     WHERE digest = $1 AND chain_id = $2 AND role IN (0, 1, 2) AND record_id = $3";
+/// Also those that were named when it was in no run.
+pub const SET_SUBJECTS_RUN: &str = "UPDATE subject SET run_id = $2 WHERE record_id = $1";
 pub const RUN_OF_RECORD: &str = "SELECT run_id FROM record WHERE id = $1";
 pub const ADD_SIGNER: &str = "INSERT INTO signer (id, keyid) VALUES ($1, $2) ON CONFLICT (keyid) DO NOTHING";
 pub const SIGNERS_BY_KEY: InList =

@@ -144,16 +144,19 @@ impl Write {
         Ok(if new.is_empty() && !ran && !named { Put::Known } else { Put::Extended })
     }
 
+    /// A record that is in no run joins the one that is named; one that is in a run stays there, and no other is made for it.
     async fn join_run(&mut self, id: i64, record: &NewRecord) -> Result<bool, StoreError> {
-        let Some(run) = self.run(record).await? else { return Ok(false) };
-        let joined = self.session.execute(sql::SET_RECORD_RUN, args![id, run]).await? > 0;
-        if joined {
-            for digest in record.produced.union(&record.declared) {
-                let digest = artifacts::raw(digest);
-                self.session.execute(sql::SET_SUBJECT_RUN, args![&digest, record.chain, id, run]).await?;
-            }
+        let joined: Option<i64> = self.session.one(sql::RUN_OF_RECORD, args![id]).await?;
+        if joined.is_some() {
+            return Ok(false);
         }
-        Ok(joined)
+        let Some(run) = self.run(record).await? else { return Ok(false) };
+        if self.session.execute(sql::SET_RECORD_RUN, args![id, run]).await? == 0 {
+            // Another was faster: begun anew, it finds that run.
+            return Err(StoreError::Conflict);
+        }
+        self.session.execute(sql::SET_SUBJECTS_RUN, args![id, run]).await?;
+        Ok(true)
     }
 
     /// The run a record names, made where it is new.
