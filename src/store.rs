@@ -27,6 +27,7 @@ pub mod id;
 pub mod images;
 pub mod lists;
 pub mod location;
+pub mod lock;
 pub mod merge;
 pub mod migrate;
 pub mod publication;

@@ -14,6 +14,8 @@ mod failpoints;
 mod full;
 #[path = "store/kill.rs"]
 mod kill;
+#[path = "store/one.rs"]
+mod one;
 #[path = "store/openapi.rs"]
 mod openapi;
 #[allow(dead_code)] // other tests use other parts
