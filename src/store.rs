@@ -17,6 +17,7 @@ pub mod blob;
 pub mod body;
 pub mod database;
 pub mod dictionary;
+pub mod document;
 pub mod engine;
 pub mod failpoint;
 pub mod family;
@@ -38,6 +39,7 @@ mod retention;
 pub mod search;
 pub mod session;
 pub mod sql;
+pub mod step_key;
 pub mod stream;
 pub mod submission;
 pub mod verdicts;
@@ -47,6 +49,7 @@ pub mod write;
 pub use database::Database;
 pub use location::Location;
 pub use quarantine::Quarantined;
+pub use step_key::StepKey;
 pub use submission::{Once, Submission, Submitted};
 
 /// What a record says.
@@ -99,16 +102,6 @@ pub struct VerifiedSignature {
     pub index: usize,
     /// The signature itself.
     pub sig: Vec<u8>,
-}
-
-/// A key a layout authorises for a step.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StepKey {
-    pub step: String,
-    pub keyid: String,
-    pub alg: String,
-    /// The key object of in-toto 4.2.1, as JSON.
-    pub public: String,
 }
 
 /// What the store remembers of a layout beside its envelope.

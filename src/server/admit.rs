@@ -11,17 +11,17 @@ use crate::{
     image::artifact_repository,
     intoto::{Link, statement::Statement},
     reason::{Fault, Reason},
-    store::{Kind, Metadata, NewRecord, artifacts},
+    store::{
+        Kind, Metadata, NewRecord,
+        document::{self, Document, Said, document},
+    },
 };
-pub use document::products;
-use document::{Document, Said, document};
 use functionary::Asked;
 pub use functionary::check_known;
 use jiff::Timestamp;
 use record::Record;
 use std::collections::BTreeSet;
 
-mod document;
 mod functionary;
 mod layout;
 mod record;
@@ -59,7 +59,7 @@ pub async fn admit(
         let detail = format!("what is signed is {digest}, and the record is named {}", request.name);
         return Err(Problem::new(http::StatusCode::BAD_REQUEST, Reason::DigestMismatch.as_str(), detail));
     }
-    match document(&envelope)? {
+    match document(&envelope).map_err(Problem::unprocessable)? {
         Document::Layout(layout) => layout::admit(request, envelope, layout, chains, ids),
         Document::Link(named, link, said) => {
             let name = step(named.as_deref(), request.step.as_deref())?;
@@ -142,8 +142,7 @@ async fn admit_statement(
     let names = |rules: &ChainRules| images().any(|name| named(name, rules));
     let asked = Asked { request: &request, envelope: &envelope, kind: Kind::Statement, step };
     let (index, writer, signatures) = asked.functionary(chains, ids, store, names).await?;
-    let subjects = statement.subject.iter().filter_map(|subject| artifacts::sha256(&subject.digest));
-    let subjects = subjects.take(artifacts::IMAGES_MAX).collect();
+    let subjects = document::subjects(&statement);
     let record = Record { signatures, said, subjects, ..Record::of(Kind::Statement, Some(step.to_owned())) };
     record.finish(request, &envelope, (index, writer), chains, ids)
 }

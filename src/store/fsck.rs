@@ -1,6 +1,6 @@
 //! Looks at everything a store keeps and says what is damaged (docs/store.md): bodies unpack and hash to what was written, records are what
-//! their names say, their signatures verify, artifact lists are those of their links, and what is referred to is there. Changes nothing,
-//! and may run while the store serves: what a statement reads was committed whole.
+//! their names say, their signatures verify, their rows and all that leads to them say what they say, artifact lists are those of their
+//! links, and what is referred to is there. Changes nothing, and may run while the store serves: what a statement reads was committed whole.
 
 use super::{StoreError, blob::objects::Objects, session::Session, sql};
 use crate::{args, digest::Digest, key::KeyRing};
@@ -8,6 +8,9 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 mod artifact;
+mod filed;
+mod key;
+mod layout;
 mod record;
 mod reference;
 
@@ -28,21 +31,27 @@ pub enum Fault {
     ObjectDamaged,
     /// What a record signs is not what its name says.
     RecordMisnamed,
-    /// A record that is no metadata, or of another kind than its row says.
+    /// A record that is no metadata.
     RecordUnreadable,
+    /// A record's row, or what leads to it, says another thing of it than it says itself.
+    RecordMisfiled,
+    /// The stream does not tell of a record.
+    RecordUnannounced,
+    /// What is kept of a layout, its end or whom it authorises, is not what it says.
+    LayoutMisfiled,
     /// No name leads to the record.
     RecordUnfindable,
     /// A signature that was verified is not in the envelope.
     SignatureMissing,
     /// A signature does not verify under the key that was stored.
     SignatureInvalid,
-    /// A stored key cannot be read.
+    /// A stored key cannot be read, or is another than its name says.
     KeyUnreadable,
     /// A directory's list is not what was written, or is not found by its digests.
     ChunkDamaged,
     /// An artifact list is not that of its link.
     ListDamaged,
-    /// An image among a link's products does not lead to it.
+    /// An image that a record is about does not lead to it.
     ImageUnlisted,
     /// A row refers to one that is not there.
     ReferenceBroken,
@@ -110,6 +119,8 @@ pub async fn check(session: &mut Session, options: &Options<'_>) -> Result<Repor
     let done = look.chunks().await;
     look.goes_on(done)?;
     let done = look.other_bodies().await;
+    look.goes_on(done)?;
+    let done = look.keys().await;
     look.goes_on(done)?;
     let done = look.references().await;
     look.goes_on(done)?;

@@ -20,6 +20,7 @@ use tidewaiter::{
 
 databases::on_both!(
     damage_is_found_and_named,
+    damage_of_what_names_no_step_is_found_too,
     a_damaged_body_is_corrupt_and_others_are_served,
     a_damaged_record_is_mended_by_sending_it_again,
     a_backup_is_whole_while_uploads_go_on,
@@ -84,15 +85,20 @@ impl Filled {
     }
 
     async fn session(&self) -> Session {
-        let location: Location = self.database.parse().unwrap();
-        let engine = engine::Engine::connect(&location, None).await.unwrap();
-        let mut session = engine.writers.session().await.unwrap();
-        if matches!(location, Location::Sqlite(_)) {
-            // What is damaged here no program would.
-            session.execute("PRAGMA foreign_keys = OFF", &[]).await.unwrap();
-        }
-        session
+        session(&self.database).await
     }
+}
+
+/// A connection that writes.
+async fn session(database: &str) -> Session {
+    let location: Location = database.parse().unwrap();
+    let engine = engine::Engine::connect(&location, None).await.unwrap();
+    let mut session = engine.writers.session().await.unwrap();
+    if matches!(location, Location::Sqlite(_)) {
+        // What is damaged here no program would.
+        session.execute("PRAGMA foreign_keys = OFF", &[]).await.unwrap();
+    }
+    session
 }
 
 pub fn envelopes(body: &Value) -> Vec<Vec<u8>> {
@@ -255,6 +261,46 @@ const STATEMENTS: &[(&str, &[(&str, &str)])] = &[
         "DELETE FROM run WHERE id = (SELECT run_id FROM record WHERE id = $1)",
         &[("reference_broken", "run"), ("reference_broken", "run")],
     ),
+    ("UPDATE record SET step = 'test' WHERE id = $1", &[("record_misfiled", "record")]),
+    ("UPDATE record SET step = NULL WHERE id = $1", &[("record_misfiled", "record")]),
+    ("UPDATE record SET kind = 1 WHERE id = $1", &[("record_misfiled", "record"), ("reference_broken", "layout")]),
+    (
+        "UPDATE record SET kind = 2 WHERE kind = 1 AND $1 > 0",
+        &[("reference_broken", "record"), ("reference_broken", "record"), ("record_misfiled", "record")],
+    ),
+    ("UPDATE record SET return_code = 7 WHERE id = $1", &[("record_misfiled", "record")]),
+    ("UPDATE record SET return_code = NULL, started_at = 7 WHERE id = $1", &[("record_misfiled", "record")]),
+    (
+        "UPDATE record SET predicate_type = 'https://slsa.dev/provenance/v1' WHERE id = $1",
+        &[("record_misfiled", "record")],
+    ),
+    ("UPDATE record SET run_id = NULL WHERE id = $1", &[("record_misfiled", "record")]),
+    ("UPDATE subject SET run_id = NULL WHERE record_id = $1", &[("record_misfiled", "record")]),
+    ("UPDATE subject SET chain_id = chain_id + 1 WHERE record_id = $1", &[("record_misfiled", "record")]),
+    ("UPDATE subject SET role = 2 WHERE record_id = $1", &[("image_unlisted", "record")]),
+    (
+        "INSERT INTO subject (digest, chain_id, role, record_id) SELECT payload_digest, chain_id, 0, id FROM record WHERE id = $1",
+        &[("record_misfiled", "record"), ("record_misfiled", "record")],
+    ),
+    ("UPDATE fact SET chain_id = chain_id + 1 WHERE record_id = $1", &[("record_misfiled", "record")]),
+    ("DELETE FROM stream WHERE record_id = $1", &[("record_unannounced", "record")]),
+    ("UPDATE counter SET value = 1 WHERE name = 'stream' AND $1 > 0", &[("record_unannounced", "stream")]),
+    ("UPDATE layout SET expires_at = 0 WHERE $1 > 0", &[("layout_misfiled", "record")]),
+    ("UPDATE layout SET issued_at = 0 WHERE $1 > 0", &[("layout_misfiled", "record")]),
+    // What a layout gave is then known of none.
+    (
+        "DELETE FROM layout_key WHERE step = 'build' AND $1 > 0",
+        &[("layout_misfiled", "record"), ("layout_misfiled", "key")],
+    ),
+    (
+        "UPDATE layout_key SET step = 'deploy' WHERE step = 'build' AND $1 > 0",
+        &[("layout_misfiled", "record"), ("layout_misfiled", "record"), ("layout_misfiled", "key")],
+    ),
+    ("DELETE FROM key_grant WHERE step = 'build' AND $1 > 0", &[("layout_misfiled", "record")]),
+    (
+        "INSERT INTO key_grant (chain_id, step, keyid) SELECT g.chain_id, 'deploy', g.keyid FROM key_grant g WHERE g.step = 'build' AND $1 > 0",
+        &[("layout_misfiled", "key")],
+    ),
 ];
 
 /// Each kind of stored thing damaged in turn: found by name, and nothing else is; and well again when it is mended.
@@ -323,7 +369,9 @@ pub async fn damage_is_found_and_named(on: On) {
         let update = "UPDATE key_ SET public = $2 WHERE keyid = (SELECT n.keyid FROM signature s JOIN signer n ON n.id = s.signer_id WHERE s.record_id = $1)";
         session.execute(update, args![id, &wrong]).await.unwrap();
         let (code, report) = fsck(&filled.database, &more);
-        assert_eq!((code, found(&report)), (1, vec![(fault.to_owned(), "record".to_owned()); 6]), "{report}");
+        let of_records = vec![(fault.to_owned(), "record".to_owned()); 6];
+        let expected = [of_records, vec![("key_unreadable".to_owned(), "key".to_owned())]].concat();
+        assert_eq!((code, found(&report)), (1, expected), "{report}");
         session.execute(update, args![id, &right]).await.unwrap();
     }
 
@@ -348,6 +396,52 @@ pub async fn damage_is_found_and_named(on: On) {
     let output = tidewaiter(&["fsck", "--database", "sqlite:/nowhere/store.db"], &[]);
     assert_eq!((output.status.code(), Path::new("/nowhere").exists()), (Some(4), false), "{output:?}");
     assert_eq!(tidewaiter(&["fsck", "--database", "store.db"], &[]).status.code(), Some(2));
+}
+
+/// A statement's step is what its writer said, as far as its signer is of that step; a layout may be named for an image.
+async fn damage_of_what_names_no_step_is_found_too(on: On) {
+    let keys = Keys::new();
+    let shop = Shop::with(keys, Setup::on(on)).await;
+    let owners = [&shop.keys.alice, &shop.keys.bob];
+    let bound = seal(&layout(&shop.keys, FUTURE, ""), &owners);
+    let named = format!("{}?subject={}", bound.name, image(0));
+    assert_eq!(shop.put_as(LAPTOP, &named, bound.bytes).await, yes(201));
+    let provenance = json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
+        "subject": [{"name": "registry.example.com/shop/api", "digest": {"sha256": image(0).hex()}}],
+        "predicate": {"buildDefinition": {"resolvedDependencies": []}}});
+    let record = seal(&provenance, &[&shop.keys.ci]);
+    let build = format!("{}?step=build", record.name);
+    assert_eq!(shop.put_as(CI, &build, record.bytes).await, yes(201));
+    let (place, _) = shop.close().await;
+    let look = || {
+        let (code, report) = fsck(&place.url, &[]);
+        let found: Vec<String> = found(&report).into_iter().map(|(fault, _)| fault).collect();
+        (code, found)
+    };
+    assert_eq!(look(), (0, vec![]));
+    for (damage, mended, faults) in [
+        (
+            "UPDATE record SET step = 'test' WHERE kind = 2",
+            "UPDATE record SET step = 'build' WHERE kind = 2",
+            ["record_misfiled"],
+        ),
+        (
+            "DELETE FROM layout_binding",
+            "INSERT INTO layout_binding (digest, layout_id) SELECT s.digest, s.record_id FROM subject s WHERE s.role = 1",
+            ["image_unlisted"],
+        ),
+        (
+            "DELETE FROM subject WHERE role = 1",
+            "INSERT INTO subject (digest, chain_id, role, record_id) SELECT b.digest, l.chain_id, 1, l.id FROM layout_binding b JOIN layout l ON l.id = b.layout_id",
+            ["image_unlisted"],
+        ),
+    ] {
+        let mut session = session(&place.url).await;
+        assert_eq!(session.execute(damage, &[]).await.unwrap(), 1, "{damage}");
+        assert_eq!(look(), (1, faults.map(str::to_owned).to_vec()), "{damage}");
+        assert_eq!(session.execute(mended, &[]).await.unwrap(), 1, "{mended}");
+        assert_eq!(look(), (0, vec![]), "{mended}");
+    }
 }
 
 async fn set(session: &mut Session, update: &'static str, id: i64, bytes: &[u8]) {

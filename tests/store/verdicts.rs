@@ -103,13 +103,13 @@ async fn an_image_is_shown_where_it_runs_to_those_of_its_chain_alone(on: On) {
         };
         let verdicts = ask(format!("/v1/verdicts?digest={image}")).await["verdicts"].as_array().unwrap().clone();
         let workloads = ask(format!("/v1/workloads?digest={image}")).await["workloads"].as_array().unwrap().len();
-        let page = ask(format!("/v1/verdicts?digest={image}&limit=1")).await;
-        assert!(page.get("cursor").is_none() || !verdicts.is_empty(), "how much there is tells as well: {page}");
         (verdicts, workloads)
     };
     assert_eq!(shown(Some(CLUSTER), &closed).await.0.len(), 1);
     assert_eq!(shown(Some("auditor-token"), &closed).await.0.len(), 1);
     assert_eq!(shown(None, &closed).await, (vec![], 0));
+    let page = shop.http.get(shop.url(&format!("/v1/verdicts?digest={closed}&limit=1"))).send().await.unwrap();
+    assert_eq!(page.json::<Value>().await.unwrap(), json!({"verdicts": []}), "nor how much there is");
     // Named beside a record, stated, and claimed as a product by the name that is the chain's own.
     let named = format!("?subject={closed}");
     assert_eq!(put(&shop, OPEN, &seal(&link("build", &image("other")), &[ci]), &named).await, yes(201));

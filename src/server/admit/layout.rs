@@ -4,7 +4,7 @@ use super::{
     Request, check_name,
     record::Record,
     refuse,
-    signers::{locate, one_chain, stored_id},
+    signers::{locate, one_chain},
 };
 use crate::{
     envelope::Envelope,
@@ -12,10 +12,9 @@ use crate::{
     intoto::{Layout, Rule},
     reason::Reason,
     server::{chains::Chains, problem::Problem},
-    store::{Kind, LayoutFacts, NewRecord, StepKey},
+    store::{Kind, LayoutFacts, NewRecord, step_key::step_keys},
     verify::quorum,
 };
-use std::collections::BTreeSet;
 
 pub(super) fn admit(
     request: Request<'_>,
@@ -77,20 +76,4 @@ fn literal(rule: &Rule) -> Option<&str> {
         Rule::Require(name) => Some(name),
         rule => rule.pattern()?.literal(),
     }
-}
-
-/// The keys each step's functionaries have. A key that is unusable authorises nothing.
-fn step_keys(layout: &Layout) -> Vec<StepKey> {
-    let mut keys = BTreeSet::new();
-    for step in &layout.steps {
-        for key in step.pubkeys.iter().filter_map(|id| layout.keys.get(id)?.as_ref().ok()) {
-            keys.insert(StepKey {
-                step: step.name.clone(),
-                keyid: stored_id(key),
-                alg: format!("{:?}", key.scheme()),
-                public: key.to_layout().to_string(),
-            });
-        }
-    }
-    keys.into_iter().collect()
 }

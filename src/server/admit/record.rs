@@ -1,6 +1,6 @@
 //! What is kept of what was admitted.
 
-use super::{Request, check_name, document::Said};
+use super::{Request, check_name};
 use crate::{
     digest::Digest,
     envelope::Envelope,
@@ -10,7 +10,10 @@ use crate::{
         chains::{Chains, Writer},
         problem::Problem,
     },
-    store::{Kind, LayoutFacts, NewRecord, RunFacts, VerifiedSignature, artifacts},
+    store::{
+        Kind, LayoutFacts, NewRecord, RunFacts, VerifiedSignature, artifacts,
+        document::{Said, return_code},
+    },
 };
 use std::collections::BTreeSet;
 
@@ -45,14 +48,14 @@ impl Record {
         }
         let unknown = || Problem::bad_request("the chain is not known");
         let (chain, rules) = ids.get(index).zip(chains.get(index)).ok_or_else(unknown)?;
-        let return_code =
-            self.link.as_ref().and_then(|link| link.byproducts.get("return-value")?.as_u64()?.try_into().ok());
+        let return_code = self.link.as_ref().and_then(return_code);
         let (materials, products) = match self.link {
             Some(link) => (link.materials, link.products),
             None => (Artifacts::new(), Artifacts::new()),
         };
         let produced = artifacts::images(&products, artifacts::IMAGES_MAX);
         let run_facts = RunFacts::of(&self.said.facts);
+        let [started_at, finished_at] = self.said.times();
         Ok(NewRecord {
             chain: *chain,
             kind: self.kind,
@@ -71,8 +74,8 @@ impl Record {
             return_code,
             received_at: request.now,
             predicate_type: self.said.predicate_type,
-            started_at: self.said.facts.time("step.started_at"),
-            finished_at: self.said.facts.time("step.ended_at"),
+            started_at,
+            finished_at,
             facts: self.said.facts.indexed(&rules.facts),
             layout: self.layout,
         })

@@ -1,14 +1,13 @@
 //! What was signed by whom, and for which chain: of layouts and of records of steps alike.
 
 use crate::{
-    digest::Digest,
     envelope::Envelope,
-    key::{NamedKey, PublicKey},
+    key::NamedKey,
     server::{
         chains::{ChainRules, Writer},
         problem::Problem,
     },
-    store::VerifiedSignature,
+    store::{VerifiedSignature, step_key::stored_id},
     verify::quorum,
 };
 use jiff::Timestamp;
@@ -57,13 +56,4 @@ pub(super) fn locate(envelope: &Envelope, signers: &[&NamedKey], now: Timestamp)
         }
     }
     found
-}
-
-/// What the store knows a key by, over all chains: nobody may choose it, and a key that says more of itself is another one. An id of
-/// OpenPGP in a layout is what the layout's owners say it is.
-pub(super) fn stored_id(key: &PublicKey) -> String {
-    match key.is_openpgp() {
-        true => format!("{}:{}", key.id(), Digest::sha256(key.to_layout().to_string().as_bytes()).hex()),
-        false => key.id().to_owned(),
-    }
 }

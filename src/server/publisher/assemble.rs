@@ -6,8 +6,7 @@ use crate::{
     image::artifact_repository,
     intoto::Layout,
     reference::Reference,
-    server::admit,
-    store::{Found, Kind},
+    store::{Found, Kind, document},
 };
 use std::collections::BTreeSet;
 
@@ -66,7 +65,7 @@ pub fn assemble(image: &Digest, records: &[Found], may: impl Fn(&Reference) -> b
 
 /// The images of this digest that a link made, by their names.
 fn named(image: &Digest, envelope: &Envelope) -> Vec<Reference> {
-    let products = admit::products(envelope);
+    let products = document::products(envelope);
     let made = products.iter().filter(|(_, digests)| digests.get("sha256").as_deref() == Some(image.hex()));
     made.filter_map(|(name, _)| artifact_repository(name)?.parse().ok()).collect()
 }

@@ -3,35 +3,79 @@
 use super::{Fault, Finding, IMAGES_MAX, Look, PAGE, name};
 use crate::{
     args,
+    digest::Digest,
     envelope::Envelope,
-    intoto::{Link, Profile, Reported},
+    intoto::Link,
     json::{self, Limits},
     key::PublicKey,
-    store::{Kind, StoreError, artifacts, sql},
+    store::{
+        Kind, StoreError, artifacts,
+        document::{Document, document, subjects},
+        sql,
+    },
     verify::quorum,
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// Roles of a subject: what a link made, and what a statement is about.
+const MADE: i64 = 0;
+const STATED: i64 = 2;
 
 /// A row of `record`, with its chain's name.
 pub struct Row {
-    id: i64,
+    pub(super) id: i64,
     chain: Option<String>,
-    kind: i64,
-    step: Option<String>,
+    pub(super) kind: i64,
+    pub(super) step: Option<String>,
     payload_digest: Vec<u8>,
     payload_type: String,
     blob: i64,
     inputs: Option<i64>,
     outputs: Option<i64>,
     received_at: i64,
+    pub(super) return_code: Option<i64>,
+    pub(super) predicate_type: Option<String>,
+    pub(super) times: [Option<i64>; 2],
 }
 
-type Columns = (i64, Option<String>, i64, Option<String>, Vec<u8>, String, i64, Option<i64>, Option<i64>, i64);
+type Columns = (
+    i64,
+    Option<String>,
+    i64,
+    Option<String>,
+    Vec<u8>,
+    String,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+);
 
 impl From<Columns> for Row {
     fn from(columns: Columns) -> Self {
-        let (id, chain, kind, step, payload_digest, payload_type, blob, inputs, outputs, received_at) = columns;
-        Row { id, chain, kind, step, payload_digest, payload_type, blob, inputs, outputs, received_at }
+        let (id, chain, kind, step, payload_digest, payload_type, blob, inputs, outputs, received_at, c1, c2, c3, c4) =
+            columns;
+        let (return_code, predicate_type, times) = (c1, c2, [c3, c4]);
+        Row {
+            id,
+            chain,
+            kind,
+            step,
+            payload_digest,
+            payload_type,
+            blob,
+            inputs,
+            outputs,
+            received_at,
+            return_code,
+            predicate_type,
+            times,
+        }
     }
 }
 
@@ -77,10 +121,19 @@ impl Look<'_> {
             self.of_record(row, Fault::RecordMisnamed, detail).await?;
         }
         self.signatures(row, &envelope).await?;
-        match Kind::from_code(row.kind) {
-            Some(Kind::Link) => self.lists(row, &envelope).await,
-            Some(_) => Ok(()),
-            None => self.of_record(row, Fault::RecordUnreadable, "is of no kind").await,
+        match document(&envelope) {
+            Ok(document) => self.document(row, &document).await,
+            Err(fault) => self.of_record(row, Fault::RecordUnreadable, fault.message).await,
+        }
+    }
+
+    /// What is kept beside the envelope is what the envelope says.
+    async fn document(&mut self, row: &Row, document: &Document) -> Result<(), StoreError> {
+        self.filed(row, document).await?;
+        match document {
+            Document::Layout(layout) => self.layout(row, layout).await,
+            Document::Link(_, link, _) => self.lists(row, link).await,
+            Document::Statement(statement, _) => self.images(row, STATED, &subjects(statement)).await,
         }
     }
 
@@ -130,27 +183,38 @@ impl Look<'_> {
     }
 
     /// The artifact lists of a link are kept as they are in it, and its images lead to it.
-    async fn lists(&mut self, row: &Row, envelope: &Envelope) -> Result<(), StoreError> {
-        let Some(link) = link(envelope) else {
-            return self.of_record(row, Fault::RecordUnreadable, "is no link").await;
-        };
+    async fn lists(&mut self, row: &Row, link: &Link) -> Result<(), StoreError> {
         for (side, list, id) in [("materials", &link.materials, row.inputs), ("products", &link.products, row.outputs)]
         {
             if let Some(detail) = self.list(list, id).await? {
                 self.of_record(row, Fault::ListDamaged, format!("the list of its {side} {detail}")).await?;
             }
         }
-        let subjects: Vec<Vec<u8>> = self.session.values(sql::PRODUCED_BY, args![row.id]).await?;
-        for image in artifacts::images(&link.products, artifacts::IMAGES_MAX) {
-            if !subjects.contains(&artifacts::raw(&image)) {
-                self.of_record(row, Fault::ImageUnlisted, format!("{image} does not lead to it")).await?;
-            }
+        self.images(row, MADE, &artifacts::images(&link.products, artifacts::IMAGES_MAX)).await
+    }
+
+    /// The images that a record made, or is about, lead to it; and those that it made alone: what else it is about its writer may say.
+    async fn images(&mut self, row: &Row, role: i64, images: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        let found: Vec<Vec<u8>> = self.session.values(sql::IMAGES_IN_ROLE, args![row.id, role]).await?;
+        let found: BTreeSet<Vec<u8>> = found.into_iter().collect();
+        let expected: BTreeSet<Vec<u8>> = images.iter().map(artifacts::raw).collect();
+        for image in expected.difference(&found) {
+            self.of_record(row, Fault::ImageUnlisted, format!("{} does not lead to it", name(image))).await?;
+        }
+        for image in found.difference(&expected).filter(|_| role == MADE) {
+            self.of_record(row, Fault::RecordMisfiled, format!("it did not make {}, which leads to it", name(image)))
+                .await?;
         }
         Ok(())
     }
 
     /// A finding about a record, with the images it is evidence of.
-    async fn of_record(&mut self, row: &Row, fault: Fault, detail: impl Into<String>) -> Result<(), StoreError> {
+    pub(super) async fn of_record(
+        &mut self,
+        row: &Row,
+        fault: Fault,
+        detail: impl Into<String>,
+    ) -> Result<(), StoreError> {
         let images: Vec<Vec<u8>> = self.session.values(sql::IMAGES_OF, args![row.id, IMAGES_MAX]).await?;
         self.found(Finding {
             fault,
@@ -162,14 +226,4 @@ impl Look<'_> {
         });
         Ok(())
     }
-}
-
-/// The link an envelope is, or the one its statement counts as.
-fn link(envelope: &Envelope) -> Option<Link> {
-    if let Ok(reading) = Link::of(envelope, Profile::Strict)
-        && let Ok(link) = reading.link
-    {
-        return Some(link);
-    }
-    Some(Reported::from_value(&envelope.value().ok()?).ok()?.link)
 }

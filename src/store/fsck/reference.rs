@@ -19,6 +19,9 @@ impl Look<'_> {
             }
             self.progress("references", done);
         }
+        if self.session.value::<i64>(sql::POSITION_BEYOND, &[]).await?.is_some() {
+            self.damaged(Fault::RecordUnannounced, "stream", "its positions would be given a second time");
+        }
         Ok(())
     }
 }
