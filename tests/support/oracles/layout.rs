@@ -31,9 +31,14 @@ pub fn check(bytes: &[u8]) -> bool {
         let compat = Layout::read(&value, Profile::Compat).expect("what is read strictly is read compatibly");
         assert_eq!((&compat.steps, &compat.inspections), (&layout.steps, &layout.inspections));
         assert_eq!(compat.expires, layout.expires);
-        // A key with a member that nobody knows is one to the reference alone.
+        // A key, or a subkey, with a member that nobody knows is one to the reference alone.
         assert!(compat.keys.keys().eq(layout.keys.keys()));
-        assert!(layout.keys.iter().all(|(id, key)| key.is_err() || &compat.keys[id] == key));
+        for (id, key) in &layout.keys {
+            let Ok(key) = key else { continue };
+            let theirs = compat.keys[id].as_ref().expect("a key to us is one to the reference");
+            assert_eq!((key.spki(), key.scheme()), (theirs.spki(), theirs.scheme()));
+            assert!(key.covers().all(|spki| theirs.covers().any(|other| other == spki)), "{id} signs by fewer keys");
+        }
     }
     // Written anew, where every key goes by the id that we derive.
     let by_own_id = |(id, key): (&String, &Result<tidewaiter::PublicKey, _>)| {
