@@ -36,7 +36,7 @@ pub use self::{body::Pace, budget::Rates, chains::Chains, http::Bounds};
 use self::publisher::Publisher;
 use crate::{
     serve,
-    store::{Database, Metadata as _, database, lock::Lock},
+    store::{Database, Metadata as _, database},
 };
 use anyhow::{Context as _, bail};
 use jiff::SignedDuration;
@@ -70,14 +70,12 @@ pub struct Server {
     publisher: Option<Publisher>,
     keep_verdicts: Option<SignedDuration>,
     broken: CancellationToken,
-    lock: Option<Lock>,
 }
 
 impl Server {
     /// Opens database and ports. The database's tables are made or brought up to date.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
         let database = options.database.location.to_string();
-        let lock = Lock::take(&options.database.location).with_context(|| format!("database {database}"))?;
         let store = Database::open(options.database).await.with_context(|| format!("database {database}"))?;
         let broken = store.broken();
         let mut ids = Vec::new();
@@ -98,7 +96,7 @@ impl Server {
             Some(listen) => Some(bind(listen, None).await.with_context(|| format!("listen on {listen}"))?),
             None => None,
         };
-        Ok(Server { api, operations, app, publisher: None, keep_verdicts: None, broken, lock })
+        Ok(Server { api, operations, app, publisher: None, keep_verdicts: None, broken })
     }
 
     /// Publishes evidence as well, of the chains that say so.
@@ -127,8 +125,6 @@ impl Server {
     /// Serves until `stop`, then drains. An error when the disk failed under a write: what is durable is then found out by
     /// starting anew (security §4.3 F9).
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        // Until the last of what was begun is done.
-        let _lock = self.lock;
         let (broken, watched, stopping) = (self.broken, stop.clone(), self.app.stopping.clone());
         let failed = broken.clone();
         // Ends with the server: `stop` is cancelled below.

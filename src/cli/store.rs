@@ -4,7 +4,7 @@ use super::ui;
 use crate::{
     resource::Span,
     server::{Bounds, Chains, Options, Rates, Server, publisher},
-    store::{Location, blob::objects::Objects, database},
+    store::{Location, blob::objects::Objects, database, lock::Lock},
 };
 use anyhow::Context as _;
 use std::{net::SocketAddr, path::PathBuf};
@@ -123,6 +123,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     if options.tls.is_none() && !args.listen.ip().is_loopback() {
         anstream::eprintln!("warning: tokens cross the network in the clear: give --tls-cert and --tls-key");
     }
+    // Until the last of what was begun is done.
+    let location = &options.database.location;
+    let _lock = Lock::take(location).with_context(|| format!("database {location}"))?;
     let mut server = Server::open(options).await?;
     if let Some(keep) = args.keep_verdicts {
         server = server.keeping_verdicts(keep.duration());

@@ -43,7 +43,7 @@ pub struct Pace {
 impl Default for Pace {
     /// Half a megabit: whoever is slower on purpose gives up their place, and whoever is so by nature still sends links.
     fn default() -> Self {
-        Pace { grace: Duration::from_secs(5), bytes_per_second: 64 << 10, room_wait: Duration::from_secs(5) }
+        Pace { grace: Duration::from_secs(5), bytes_per_second: 64 << 10, room_wait: Duration::from_secs(10) }
     }
 }
 

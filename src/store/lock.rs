@@ -1,5 +1,5 @@
-//! A file of SQLite is one server's. Two would each keep what the other does not see: budgets, dictionaries, who waits for what. Those who
-//! look, copy or migrate beside a server are not kept out.
+//! A file of SQLite is one process's to serve. Two would each keep what the other does not see: budgets, dictionaries, who waits for what.
+//! Those who look, copy or migrate beside it are not kept out.
 
 use super::Location;
 use anyhow::{Context as _, bail};
@@ -9,15 +9,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Held by the server of a file of SQLite. The system frees it when the process ends, however it ends.
+/// Held by the process that serves a file of SQLite. The system frees it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "locked as long as it is open")] File);
 
 impl Lock {
-    /// Takes the lock of a database; `None` where several servers may share it.
+    /// Takes the lock of a database; `None` where several processes may serve it.
     ///
     /// # Errors
-    /// Another server has it.
+    /// Another process has it.
     pub fn take(location: &Location) -> anyhow::Result<Option<Self>> {
         let Location::Sqlite(database) = location else { return Ok(None) };
         let path = beside(database);
