@@ -57,11 +57,14 @@ impl Rejection {
     }
 }
 
-fn with_place(at: &Place, mut details: Value) -> Value {
-    match at {
-        Place::Step(name) => details["step"] = json!(name),
-        Place::Inspection(name) => details["inspection"] = json!(name),
-        Place::Layout | Place::Key(_) | Place::Authority(_) => {}
+fn with_place(at: &Place, details: Value) -> Value {
+    let place = match at {
+        Place::Step(name) => json!({ "step": name }),
+        Place::Inspection(name) => json!({ "inspection": name }),
+        Place::Layout | Place::Key(_) | Place::Authority(_) => json!({}),
+    };
+    match (place, details) {
+        (Value::Object(place), Value::Object(details)) => place.into_iter().chain(details).collect(),
+        (_, details) => details,
     }
-    details
 }
