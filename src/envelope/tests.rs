@@ -147,6 +147,7 @@ fn a_nul_stands_in_what_is_signed_and_nowhere_else() {
     }
 }
 
+/// R7.
 #[test]
 fn base64_is_padded_standard_or_url_safe() {
     let parse = |payload: &str| {
