@@ -337,6 +337,16 @@ impl PublicKey {
         &self.id
     }
 
+    /// How many verifications under an ordinary key one under this key is as dear as, as limits of attempts count. Ours: two long
+    /// exponentiations, of DSA alone.
+    pub(crate) fn effort(&self) -> usize {
+        let is_dsa = |material: &Material| matches!(material, Material::Dsa(_));
+        match &self.pgp {
+            Some(pgp) if pgp.parts().any(|part| is_dsa(&part.material)) => 4,
+            _ => 1,
+        }
+    }
+
     /// Verifies under the key's scheme. ECDSA is DER; ed25519 strict; the salt of RSA PSS is of any length.
     ///
     /// # Errors

@@ -32,7 +32,8 @@ pub struct Limits {
     pub certificates_max: usize,
     /// Signatures of one envelope that are looked at (security §2.D9).
     pub signatures_max: usize,
-    /// Verifications of one envelope's signatures under all keys. Ours: 128 of a short message cost some 10 ms, whoever made it.
+    /// Verifications of one envelope's signatures under all keys. Ours: 128 of a short message cost some 10 ms, whoever made it. One under a
+    /// key of DSA counts as several.
     pub attempts_max: usize,
     /// Every verification hashes its message anew. Ours: so many bytes in all cost less than a second, and as many for all sublayouts
     /// together; where there is much evidence, each envelope gets fewer attempts …

@@ -57,7 +57,7 @@ pub(super) fn every_signer<'k>(
             if *attempts == 0 {
                 return found;
             }
-            *attempts -= 1;
+            *attempts = attempts.saturating_sub(key.key.effort());
             let message = message.get_or_insert_with(|| envelope.signed_bytes());
             let Ok(verified) = verify(signature, message, &key.key, now) else { continue };
             if seen.insert(verified.by) {
@@ -145,6 +145,34 @@ mod tests {
         let mut broken = envelope(&[&alice]);
         broken.signatures[0].sig[0] ^= 1;
         assert!(names(&broken, &ring).is_empty());
+    }
+
+    /// A key of DSA (`key/dsa/signed.txt`), as a layout has it.
+    fn dsa() -> NamedKey {
+        let words: Vec<&str> = include_str!("../key/dsa/signed.txt").lines().next().unwrap().split(' ').collect();
+        let [p, q, g, y] = [2, 3, 4, 5].map(|at| words[at]);
+        let id = "ab".repeat(20);
+        let text = format!(
+            r#"{{"type":"dsa","method":"pgp+dsa-fips-180-2","hashes":["pgp+SHA2"],"keyid":"{id}","creation_time":1,
+                "keyval":{{"private":"","public":{{"p":"{p}","q":"{q}","g":"{g}","y":"{y}"}}}}}}"#
+        );
+        let value = crate::json::parse(text.as_bytes(), &crate::json::Limits::METADATA).unwrap();
+        NamedKey { name: id, key: PublicKey::from_layout(&value).unwrap() }
+    }
+
+    #[test]
+    fn an_attempt_costs_what_its_key_does() {
+        let alice = key();
+        let ring = KeyRing::new(vec![dsa(), NamedKey { name: "alice".into(), key: alice.public().clone() }]);
+        let mut signed = envelope(&[&alice]);
+        let junk = Signature { keyid: Some("ab".repeat(20)), sig: vec![0], ..Signature::default() };
+        signed.signatures.insert(0, junk);
+        let mut attempts = 10;
+        assert_eq!(every_signer(&signed, &ring, &mut attempts, Timestamp::UNIX_EPOCH).len(), 1);
+        assert_eq!(attempts, 10 - 4 - 1);
+        let mut attempts = 3;
+        assert!(every_signer(&signed, &ring, &mut attempts, Timestamp::UNIX_EPOCH).is_empty());
+        assert_eq!(attempts, 0);
     }
 
     #[test]
