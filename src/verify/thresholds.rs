@@ -5,19 +5,22 @@ use super::{
     Rejection,
     budget::Budget,
     certificates::Certified,
-    evidence::{Claim, Content, Evidence, Held, Record},
+    evidence::{Content, Evidence, Held, Record},
     quorum::{self, Signer},
     rejection::{Ignored, short},
     trace::Answer,
 };
 use crate::{
-    envelope::Signature,
     intoto::{Layout, Link, Profile, Reported, Step, layout::LayoutError, link::Reading, statement::StatementError},
     json::Value,
-    key::{KeyRing, NamedKey, PublicKey},
 };
+use functionary::{authorised, distinct_keys, functionaries, has_signed};
+use ignored::ignored;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod functionary;
+mod ignored;
 
 /// How many ignored envelopes a message tells of.
 const IGNORED_MAX: usize = 5;
@@ -389,120 +392,6 @@ pub(super) fn meet(
         counted,
         ignored: ignored(layout, step, reports, view, budget),
     })
-}
-
-/// All usable keys that some step trusts, each under its id in the layout.
-fn functionaries(layout: &Layout, certified: &Certified<'_>) -> KeyRing {
-    let of_steps = |id: &String| layout.steps.iter().any(|step| step.pubkeys.contains(id));
-    let keys = layout.keys.iter().filter(|(id, _)| of_steps(id));
-    KeyRing::new(
-        keys.filter_map(|(id, key)| Some(NamedKey { name: id.clone(), key: key.as_ref().ok()?.clone() }))
-            .chain(certified.ring())
-            .collect(),
-    )
-}
-
-/// The distinct functionaries of a step, each by the first key it has there; those of certificates by what they call their owners.
-fn distinct_keys<'l>(
-    layout: &'l Layout,
-    step: &'l Step,
-    certified: &'l Certified<'_>,
-) -> Vec<(&'l str, &'l PublicKey)> {
-    let mut keys: Vec<(&str, &PublicKey)> = Vec::new();
-    for (id, key) in own_keys(layout, step, certified) {
-        if !keys.iter().any(|(_, other)| other.functionary() == key.functionary()) {
-            keys.push((id, key));
-        }
-    }
-    keys
-}
-
-/// Every key of a step, listed or certified.
-fn own_keys<'l>(
-    layout: &'l Layout,
-    step: &'l Step,
-    certified: &'l Certified<'_>,
-) -> impl Iterator<Item = (&'l str, &'l PublicKey)> {
-    let listed = step.pubkeys.iter().filter_map(|id| Some((id.as_str(), layout.keys.get(id)?.as_ref().ok()?)));
-    listed.chain(certified.of(step))
-}
-
-/// The step's own ids of those signers whom it trusts: being among the layout's keys is not enough, and a subkey says nothing of its
-/// master (in-toto §1.8).
-fn authorised(layout: &Layout, step: &Step, certified: &Certified<'_>, signers: &[Signer<'_>]) -> Vec<String> {
-    let own = own_keys(layout, step, certified).map(|(_, key)| key);
-    let signed: BTreeSet<&[u8]> = own.filter(|key| has_signed(key, signers)).map(PublicKey::functionary).collect();
-    let keys = distinct_keys(layout, step, certified).into_iter();
-    keys.filter(|(_, key)| signed.contains(key.functionary())).map(|(id, _)| id.to_owned()).collect()
-}
-
-/// Whether one of the signers is the very key, or a subkey that it stands for.
-fn has_signed(key: &PublicKey, signers: &[Signer<'_>]) -> bool {
-    key.covers().any(|spki| signers.iter().any(|signer| signer.verified.by == spki))
-}
-
-/// What lies about and might have been meant for the step. Reads unverified content, for the message alone.
-fn ignored(layout: &Layout, step: &Step, reports: &Reports<'_>, view: &View<'_>, budget: &mut Budget) -> Vec<Ignored> {
-    let ring = functionaries(layout, &view.certified);
-    let mut ignored = reports.ignored.clone();
-    for held in view.envelopes() {
-        if ignored.len() >= IGNORED_MAX {
-            break;
-        }
-        let Some(Claim { kind, step: named }) = held.claim(view.profile) else { continue };
-        let meant = held.hint().is_some_and(|(hint, _)| hint == step.name);
-        match named {
-            // As compatible links go by their files' names.
-            Some(named) if *named == step.name || (view.profile == Profile::Compat && meant) => {}
-            Some(named) if meant => {
-                ignored.push(Ignored::Elsewhere { kind, step: Some(named.clone()) });
-                continue;
-            }
-            // A statement that names no step may have been meant for any.
-            None if *kind == "statement" || meant => {}
-            _ => continue,
-        }
-        // Some five verifications, each of which hashes the whole.
-        if !budget.explains(IGNORED_MAX, held.envelope.signed_len()) {
-            break;
-        }
-        let mut attempts = IGNORED_MAX;
-        let signers = quorum::every_signer(&held.envelope, &ring, &mut attempts, view.now);
-        if !authorised(layout, step, &view.certified, &signers).is_empty() {
-            // A link or layout without a step of its own: its signer has others.
-            if named.is_none() && *kind == "link" {
-                ignored.push(Ignored::Elsewhere { kind, step: None });
-            }
-            continue;
-        }
-        let certificate = view.certified.why_not(layout, step, &held.envelope.signatures);
-        ignored.push(match (certificate, signers.first()) {
-            (Some((subject, cause)), _) => Ignored::Certificate { subject, cause },
-            (None, Some(signer)) => Ignored::Unauthorised { key: signer.key.name.clone() },
-            (None, None) => unverified(layout, step, view, held),
-        });
-    }
-    let unreadable = view.evidence.unreadable.iter().map(|cause| Ignored::Unreadable { cause: cause.clone() });
-    ignored.extend(unreadable);
-    ignored.truncate(IGNORED_MAX);
-    ignored
-}
-
-/// A link that no key of any step signed: says it is by one of the step's, or by a stranger.
-fn unverified(layout: &Layout, step: &Step, view: &View<'_>, held: &Held<'_>) -> Ignored {
-    let signatures = &held.envelope.signatures;
-    for (id, key) in own_keys(layout, step, &view.certified) {
-        let named = NamedKey { name: id.to_owned(), key: key.clone() };
-        let claims = |signature: &&Signature| quorum::names(signature, &named);
-        if let Some(signature) = signatures.iter().find(claims) {
-            // OpenPGP has more ways to fail than that it does not verify.
-            return match quorum::verify(signature, &held.envelope.signed_bytes(), key, view.now) {
-                Err(cause) if signature.other_headers.is_some() => Ignored::OpenPgp { key: id.to_owned(), cause },
-                _ => Ignored::BadSignature { key: id.to_owned() },
-            };
-        }
-    }
-    Ignored::Stranger { claimed: signatures.iter().find_map(|signature| signature.keyid.clone()) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use super::super::{ChainDemand, Limits, Piece, VerifiedChain, verify};
 use super::*;
 use crate::{
     envelope::{Envelope, INTOTO_PAYLOAD_TYPE, Signature},
-    key::{Scheme, SecretKey},
+    key::{KeyRing, NamedKey, Scheme, SecretKey},
 };
 use serde_json::json;
 
