@@ -299,6 +299,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_strangers_has_a_cost() {
+        let limits = Limits { explained_bytes_max: 10, ..Limits::DEFAULT };
+        let mut budget = Budget::new(limits);
+        assert!(budget.explains(2, 5));
+        assert!(!budget.explains(1, 1));
+    }
+
+    #[test]
     fn evidence_is_counted_before_it_is_read() {
         let limits = Limits { envelopes_max: 2, evidence_bytes_max: 5, ..Limits::DEFAULT };
         assert!(attempts(&[2, 3], &limits).is_ok());

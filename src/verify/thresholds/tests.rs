@@ -72,3 +72,20 @@ fn copies_of_one_link_by_two_functionaries_are_theirs_and_one_by_one_is_not() {
     let rejection = shop.verify(&[shop.layout(2), first, again]).unwrap_err();
     assert!(matches!(&rejection, Rejection::ThresholdNotMet { counted, .. } if counted.len() == 1), "{rejection}");
 }
+
+/// To say whose link it is takes verifications, each of the whole: of what is too long it is not said.
+#[test]
+fn what_is_too_long_to_look_at_is_not_told_of() {
+    let shop = Shop::new();
+    let told = |bytes: usize| {
+        let stranger = SecretKey::generate(Scheme::Ed25519).unwrap();
+        let text = link(&"x".repeat(bytes)).to_string();
+        let junk = Envelope::sign_dsse(INTOTO_PAYLOAD_TYPE, text.into(), &[&stranger]).unwrap().to_bytes();
+        match shop.verify(&[shop.layout(1), junk]) {
+            Err(Rejection::ThresholdNotMet { ignored, .. }) => ignored.len(),
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    let most = Limits::DEFAULT.explained_bytes_max / IGNORED_MAX;
+    assert_eq!((told(most / 2), told(most)), (1, 0));
+}
